@@ -1,0 +1,8 @@
+"""Callbacks around rollouts, records, exports and progress."""
+
+from vrft_pl.callbacks.completions import CompletionRecorder
+from vrft_pl.callbacks.export import HFExport
+from vrft_pl.callbacks.progress import RewardProgressBar
+from vrft_pl.callbacks.rollout import RolloutCallback
+
+__all__ = ["CompletionRecorder", "HFExport", "RewardProgressBar", "RolloutCallback"]

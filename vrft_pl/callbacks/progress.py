@@ -1,0 +1,26 @@
+"""A progress bar for reinforcement."""
+
+from __future__ import annotations
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
+
+_SHOWN = {
+    "train/loss": "loss",
+    "train/reward": "reward",
+    "time/rollout": "rollout s",
+    "time/reward": "reward s",
+    "time/reference": "reference s",
+    "time/update": "update s",
+}
+
+
+class RewardProgressBar(RichProgressBar):
+    """Lightning's rich bar with the reward and the seconds that each phase of the last step took."""
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Choose what the bar shows."""
+        metrics = trainer.callback_metrics
+        return {short: f"{float(metrics[name]):.3f}" for name, short in _SHOWN.items() if name in metrics}

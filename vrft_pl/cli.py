@@ -1,0 +1,116 @@
+"""The command line on LightningCLI: typed signatures are the schema, and every mistake is one line."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+import wandb
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+from vrft_pl.callbacks import CompletionRecorder, HFExport, RewardProgressBar
+from vrft_pl.run import RunOptions, print_summary, run_folder, run_loggers, write_summary
+from vrft_pl.types import InputError
+
+
+class OneLineParser(LightningArgumentParser):
+    """Reports a mistake in the arguments as one line and exits with 2."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print the innermost reason, with the key it belongs to."""
+        print(f"vrft_pl: {one_line(message)}", file=sys.stderr)
+        sys.exit(2)
+
+
+def one_line(message: str) -> str:
+    """Shorten a nested message of the parser to one line."""
+    return re.sub(r"\s+", " ", message).strip()
+
+
+class VRFTCLI(LightningCLI):
+    """Runs ``fit``, ``validate``, ``test`` and ``predict``."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the run's folder and the callbacks that every run has; link what two parts need."""
+        parser.add_class_arguments(RunOptions, "run")
+        parser.add_lightning_class_args(CompletionRecorder, "completions")
+        parser.add_lightning_class_args(HFExport, "export")
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
+        parser.link_arguments("seed_everything", "model.init_args.seed", compute_fn=int)
+
+    def before_instantiate_classes(self) -> None:
+        """Choose the folder of the run, and its loggers where the config names none."""
+        config = self.config[self.subcommand]
+        names = [Path(str(path)).stem for path in config.get("config") or []]
+        self.options = RunOptions(**config.run.as_dict())
+        self.folder = run_folder(self.options, names[0] if names else "run")
+
+    def instantiate_trainer(self, **kwargs: Any) -> Any:
+        """Give the trainer the run's loggers, unless the config has its own or wants none."""
+        logger = self._get(self.config_init, "trainer").get("logger")
+        if self.subcommand == "fit" and logger in (None, True):
+            kwargs["logger"] = run_loggers(self.options, self.folder)
+        elif logger is None:
+            kwargs["logger"] = False
+        return super().instantiate_trainer(**{"default_root_dir": str(self.folder), **kwargs})
+
+    def before_fit(self) -> None:
+        """Check the data, then evaluate the policy as it is."""
+        self.start = time.perf_counter()
+        self.datamodule.setup("fit")
+        self.before = self._evaluate() if self.options.evaluate_before else {}
+
+    def after_fit(self) -> None:
+        """Evaluate the trained policy, write ``summary.json`` and print the table."""
+        after = self._evaluate() if self.options.evaluate_after else {}
+        seconds = time.perf_counter() - self.start
+        if self.trainer.is_global_zero:
+            wandb.finish()
+            folder = Path(self.trainer.log_dir or self.folder)
+            write_summary(folder, self.before, after, seconds)
+            print_summary(folder, self.before, after, seconds)
+
+    def _evaluate(self) -> dict[str, float]:
+        if not self.datamodule.val_dataloader():
+            return {}
+        scores = self.trainer.validate(self.model, datamodule=self.datamodule, verbose=False)
+        return {name: value for part in scores for name, value in part.items()}
+
+
+def run(args: list[str]) -> None:
+    """Parse the arguments and run a command; exits with 2 or 1 and one line when something is wrong."""
+    quieten()
+    try:
+        VRFTCLI(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            seed_everything_default=0,
+            parser_class=OneLineParser,
+            parser_kwargs={"allow_abbrev": False},
+            trainer_defaults={"callbacks": [RewardProgressBar(leave=False)]},
+            save_config_callback=SaveConfigCallback,
+            save_config_kwargs={"overwrite": True},
+            args=args,
+        )
+    except InputError as error:
+        fail(error, 1)
+
+
+def quieten() -> None:
+    """Silence advice that Lightning gives about things done here on purpose."""
+    for message in (".*does not have many workers.*", ".*treespec, LeafSpec.*", ".*litlogger.*"):
+        warnings.filterwarnings("ignore", message)
+
+
+def fail(error: BaseException, code: int) -> NoReturn:
+    """Print one line and exit."""
+    print(f"vrft_pl: {one_line(str(error))}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,21 @@
+"""Task families, the sources of their rows, and what is asked of the policy."""
+
+from vrft_pl.data.base import VisionTask
+from vrft_pl.data.counting import Counting
+from vrft_pl.data.grounding import Grounding
+from vrft_pl.data.mixture import Mixture
+from vrft_pl.data.scenes import CountingScenes, GroundingScenes
+from vrft_pl.data.sources import COCOSingles, ReasonJSON, Record, Source
+
+__all__ = [
+    "COCOSingles",
+    "Counting",
+    "CountingScenes",
+    "Grounding",
+    "GroundingScenes",
+    "Mixture",
+    "ReasonJSON",
+    "Record",
+    "Source",
+    "VisionTask",
+]

@@ -1,0 +1,191 @@
+"""The DataModule that every task family extends."""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler
+
+from vrft_pl.data.images import FileImage
+from vrft_pl.data.sources import Record, Source
+from vrft_pl.types import AnswerStyle, InputError, Sample, Solution
+
+Split = Literal["train", "val", "test"]
+
+
+@runtime_checkable
+class WrapsSamples(Protocol):
+    """A module that decides what a training batch is."""
+
+    def wrap_train_loader(self, loader: DataLoader) -> Iterable[Any]:
+        """Turn a loader of Samples into a loader of training batches."""
+
+
+class Samples(Dataset[Sample]):
+    """The checked Samples of one split, read one at a time."""
+
+    def __init__(self, task: VisionTask, source: Source, split: str, rows: list[int] | None) -> None:
+        self.task, self.source, self.split, self.rows = task, source, split, rows
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.source) if self.rows is None else len(self.rows)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read one sample and check its ground truth."""
+        return self.task.sample(self.source[index if self.rows is None else self.rows[index]], self.split)
+
+
+class VisionTask(LightningDataModule):
+    """Gives Samples. It knows nothing of training, so that every way of training sees the same data.
+
+    Args:
+        train: Rows to train on.
+        val: Rows to validate on, by the name of the split.
+        test: Rows to test on, by the name of the split. Defaults to ``val``.
+        style: The form in which the answer is asked for.
+        system: System prompt.
+        batch_size: Prompts per micro-batch and device while training.
+        eval_batch_size: Prompts per batch and device while evaluating.
+        num_workers: Worker processes of each loader.
+        seed: Seed of the order of rows, and of the rows themselves where they are procedural. The command line sets it
+            to ``seed_everything``. Held-out procedural rows depend on the name of their split alone.
+        on_bad_row: ``error`` stops at the first row that is wrong; ``skip`` decodes every picture at the start, leaves
+            out what is wrong and says how many rows it left out.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        train: Source | None = None,
+        val: dict[str, Source] | None = None,
+        test: dict[str, Source] | None = None,
+        style: AnswerStyle = "think",
+        system: str | None = None,
+        batch_size: int = 4,
+        eval_batch_size: int = 32,
+        num_workers: int = 0,
+        seed: int = 0,
+        on_bad_row: Literal["error", "skip"] = "error",
+    ) -> None:
+        super().__init__()
+        for name, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
+            if value < 1:
+                raise ValueError(f"Expected `{name}` to be at least 1 prompt, but got {value}.")
+        self.train_source = train
+        self.val_sources: Mapping[str, Source] = val or {}
+        self.test_sources: Mapping[str, Source] = self.val_sources if test is None else test
+        self.style, self.system = style, system
+        self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
+        self.seed, self.on_bad_row = seed, on_bad_row
+        self.skipped: dict[str, list[str]] = {}
+        self._datasets: dict[str, dict[str, Dataset[Sample]]] = {}
+
+    @abstractmethod
+    def solution(self, record: Record) -> Solution:
+        """Turn a row's answer into typed ground truth.
+
+        Raises:
+            InputError: If the answer is wrong, naming the row.
+        """
+
+    def sample(self, record: Record, split: str) -> Sample:
+        """Turn a row into a checked Sample."""
+        return Sample(
+            id=record.id,
+            images=record.images,
+            problem=record.problem,
+            solution=self.solution(record),
+            style=self.style,
+            cot=record.cot,
+            tags=("train",) if split == "train" else (split, "ood" if split.startswith("ood") else "id"),
+            system=self.system,
+        )
+
+    def setup(self, stage: str) -> None:
+        """Check the rows of the splits that the stage needs."""
+        for split in {"fit": ("train", "val"), "validate": ("val",)}.get(stage, ("test",)):
+            self.datasets(split)  # type: ignore[arg-type]  # the table holds splits
+
+    def datasets(self, split: Split) -> dict[str, Dataset[Sample]]:
+        """The checked Samples of a split, by the name of each part; read once and kept."""
+        if split not in self._datasets:
+            train = {} if self.train_source is None else {"train": self.train_source}
+            sources = {"train": train, "val": self.val_sources, "test": self.test_sources}[split]
+            self._datasets[split] = {name: self._checked(source, split, name) for name, source in sources.items()}
+        return self._datasets[split]
+
+    def train_dataloader(self) -> Iterable[Any]:
+        """Hand the loader of Samples to the module, which decides what a training batch is."""
+        parts = self.datasets("train")
+        if not parts:
+            raise InputError("Expected `data.init_args.train` to name a source of rows to train on, but got none.")
+        loader = self.loader(ConcatDataset(parts.values()), train=True)
+        module = self.trainer.lightning_module if self.trainer is not None else None
+        return module.wrap_train_loader(loader) if isinstance(module, WrapsSamples) else loader
+
+    def val_dataloader(self) -> list[DataLoader]:
+        """One loader a part, in the order of ``datasets("val")``."""
+        return [self.loader(part) for part in self.datasets("val").values()]
+
+    def test_dataloader(self) -> list[DataLoader]:
+        """One loader a part, in the order of ``datasets("test")``."""
+        return [self.loader(part) for part in self.datasets("test").values()]
+
+    def predict_dataloader(self) -> list[DataLoader]:
+        """The loaders of the test split."""
+        return self.test_dataloader()
+
+    def loader(self, samples: Dataset[Sample], train: bool = False) -> DataLoader:
+        """Load lists of Samples; each rank of a distributed run reads its own rows of the training set."""
+        generator = torch.Generator().manual_seed(self.seed)
+        ranks = self.trainer.world_size if self.trainer is not None else 1
+        sampler: DistributedSampler[Sample] | None = (
+            DistributedSampler(samples, ranks, self.trainer.global_rank, seed=self.seed)
+            if train and self.trainer is not None and ranks > 1
+            else None
+        )
+        return DataLoader(
+            samples,
+            batch_size=self.batch_size if train else self.eval_batch_size,
+            shuffle=train and sampler is None,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=list,
+            generator=generator,
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def _checked(self, source: Source, split: str, name: str) -> Samples:
+        if source.procedural:
+            key = self.seed if split == "train" else zlib.crc32(f"{split}/{name}".encode())
+            return Samples(self, source.with_seed(key), name, None)
+        rows, bad = [], []
+        for i in range(len(source)):
+            try:
+                record = source[i]
+                self.solution(record)
+                for image in record.images:
+                    if isinstance(image, FileImage):
+                        image.open() if self.on_bad_row == "skip" else image.size()
+                rows.append(i)
+            except InputError as error:
+                if self.on_bad_row == "error":
+                    raise
+                bad.append(str(error))
+        if bad:
+            self.skipped[f"{split}/{name}"] = bad
+            warnings.warn(f"Skipped {len(bad)} of {len(source)} rows of {split}/{name}. First: {bad[0]}", stacklevel=2)
+        if not rows:
+            raise InputError(
+                f"Expected at least one good row in {split}/{name}, but all {len(source)} are bad: {bad[0]}"
+            )
+        return Samples(self, source, name, rows)

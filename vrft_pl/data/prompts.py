@@ -1,0 +1,92 @@
+"""From a question to a chat, and from ground truth to the target that supervised training imitates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vrft_pl.types import AnswerFrame, AnswerStyle, Box, InputError, Number, Sample
+
+INSTRUCTIONS: dict[AnswerStyle, str] = {
+    "answer": "Answer with {form} only.",
+    "think": "Think inside <think> </think>, then answer with {form} inside <answer> </answer>.",
+    "caption": (
+        "Plan inside <summary> </summary>, describe inside <caption> </caption>, think inside <think> </think>, "
+        "then answer with {form} inside <answer> </answer>."
+    ),
+}
+TAGS: dict[AnswerStyle, tuple[str, ...]] = {
+    "answer": (),
+    "think": ("think", "answer"),
+    "caption": ("summary", "caption", "think", "answer"),
+}
+"""The blocks of each style, in order."""
+
+
+def question(sample: Sample, coordinates: str) -> str:
+    """Write the question with the form its answer should have.
+
+    Args:
+        sample: The question; its ``style`` chooses the instruction.
+        coordinates: How the policy writes coordinates, in words, such as "pixels".
+    """
+    match sample.solution:
+        case Number():
+            form = "a number"
+        case Box():
+            form = f"a box [x1, y1, x2, y2] in {coordinates}"
+    return f"{sample.problem} {INSTRUCTIONS[sample.style].format(form=form)}"
+
+
+def chat(sample: Sample, coordinates: str) -> list[dict[str, Any]]:
+    """Write the conversation that ends where the policy's turn begins, pictures before the text."""
+    content: list[dict[str, Any]] = [{"type": "image"} for _ in sample.images]
+    content.append({"type": "text", "text": question(sample, coordinates)})
+    system = [{"role": "system", "content": [{"type": "text", "text": sample.system}]}] if sample.system else []
+    return [*system, {"role": "user", "content": content}]
+
+
+def answer_text(sample: Sample, frame: AnswerFrame | None) -> str:
+    """Write the ground truth as the policy should.
+
+    Args:
+        sample: The sample.
+        frame: The policy's coordinates for this picture; needed when the answer is a box.
+    """
+    match sample.solution:
+        case Number(value):
+            return str(int(value)) if float(value).is_integer() else str(value)
+        case Box(xyxy):
+            if frame is None:
+                raise InputError(f"{sample.id}: expected a picture for an answer that is a box, but there is none.")
+            values = frame.to_answer(xyxy)
+            return f"[{', '.join(format_coordinate(v, frame) for v in values)}]"
+
+
+def format_coordinate(value: float, frame: AnswerFrame) -> str:
+    """Write a coordinate: whole numbers, or three decimals where the answer space is the unit square."""
+    return f"{value:.3f}" if frame.scale_x == frame.width else str(round(value))
+
+
+def target_text(sample: Sample, frame: AnswerFrame | None) -> str:
+    """Write the whole turn that supervised training imitates.
+
+    The ``think`` style needs a chain of thought; ``caption`` takes its summary and caption from one that already holds
+    the tags, as Reason-RFT writes them.
+
+    Raises:
+        InputError: If the style needs a chain of thought and the sample has none.
+    """
+    answer = answer_text(sample, frame)
+    if sample.style == "answer":
+        return answer
+    if not sample.cot:
+        raise InputError(
+            f"{sample.id}: expected a chain of thought (`cot`) for the `{sample.style}` style, but there is none. "
+            "Use `style: answer`, or add `cot` to the row."
+        )
+    cot = sample.cot.strip()
+    if "<answer>" in cot:
+        return cot
+    if sample.style == "caption" or "<think>" in cot:
+        return f"{cot}<answer>{answer}</answer>"
+    return f"<think>{cot}</think><answer>{answer}</answer>"

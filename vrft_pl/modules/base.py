@@ -1,0 +1,140 @@
+"""What supervised and reinforcement training share: optimizer, evaluation by generation, export."""
+
+from __future__ import annotations
+
+import copy
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_info
+from torch import nn
+from torch.optim import AdamW
+
+from vrft_pl.data import VisionTask
+from vrft_pl.data.base import Split
+from vrft_pl.modules.schedule import WarmupDecay
+from vrft_pl.policy import VLM
+from vrft_pl.rewards import Reward
+from vrft_pl.rewards.base import check_names
+from vrft_pl.rollout import LocalSampler, Sampler, SamplingParams
+from vrft_pl.types import Completions, Sample
+
+
+class PolicyModule(LightningModule):
+    """Wraps a policy; evaluates it by letting it write and scoring what it wrote.
+
+    Args:
+        policy: The vision-language model that is trained.
+        metrics: Rewards that judge held-out completions.
+        optimizer: Makes the optimizer from the trainable parameters.
+        scheduler: Makes the learning-rate schedule, stepped once an optimizer step.
+        eval_params: How held-out completions are drawn; greedy by default.
+        eval_samples: Completions sampled a prompt at temperature 1 and scored beside the greedy one, logged as
+            ``<split>/sampled/<Name>``; 0 leaves it out.
+        sampler: The engine that writes completions.
+        seed: Seed of sampling while training. The command line sets it to ``seed_everything``.
+
+    Raises:
+        ValueError: If two metrics share a name, or ``eval_samples`` is negative.
+    """
+
+    def __init__(
+        self,
+        policy: VLM,
+        metrics: Sequence[Reward] = (),
+        optimizer: OptimizerCallable = AdamW,
+        scheduler: LRSchedulerCallable | None = None,
+        eval_params: SamplingParams = SamplingParams(temperature=0.0),  # noqa: B008  # frozen
+        eval_samples: int = 0,
+        sampler: Sampler | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        check_names(metrics)
+        if eval_samples < 0:
+            raise ValueError(f"Expected `eval_samples` to be 0 or more, but got {eval_samples}.")
+        self.policy = policy
+        self.metrics = tuple(metrics)
+        self.optimizer, self.scheduler = optimizer, scheduler
+        self.eval_params, self.eval_samples = eval_params, eval_samples
+        self.sampler: Sampler = sampler or LocalSampler()
+        self.seed = seed
+        self.split_metrics = nn.ModuleDict()
+        self._announced = False
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer over the trainable parameters, and the schedule over optimizer steps."""
+        optimizer = self.optimizer(p for p in self.policy.parameters() if p.requires_grad)
+        if self.scheduler is None:
+            return optimizer
+        scheduler = self.scheduler(optimizer)
+        if isinstance(scheduler, WarmupDecay) and scheduler.total_steps is None:
+            scheduler.total_steps = int(self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_fit_start(self) -> None:
+        """Print trainable and all parameters of each part."""
+        if not self._announced:
+            parts = self.policy.parameter_table().items()
+            rows = [f"{part} {trainable:,} of {total:,}" for part, (trainable, total) in parts if total]
+            rank_zero_info(f"Trainable parameters: {', '.join(rows)}.")
+            self._announced = True
+
+    def generate(self, samples: Sequence[Sample], group_size: int, params: SamplingParams, seed: int) -> Completions:
+        """Write ``group_size`` completions to each sample, reproducibly for a seed."""
+        generator = torch.Generator(device=self.policy.device).manual_seed(seed)
+        return self.sampler.generate(self.policy, self.policy.encode(samples), group_size, params, generator)
+
+    def evaluate(self, stage: str, samples: list[Sample], batch_idx: int, part: str) -> Completions:
+        """Score what the policy writes on held-out samples, and log the means at the end of the split."""
+        completions = self.generate(samples, 1, self.eval_params, zlib.crc32(f"{part}/{batch_idx}".encode()))
+        self._update(stage, part, completions, samples)
+        if self.eval_samples:
+            params = SamplingParams(self.eval_params.max_tokens, temperature=1.0)
+            sampled = self.generate(samples, self.eval_samples, params, batch_idx)
+            repeated = [sample for sample in samples for _ in range(self.eval_samples)]
+            self._update(stage, f"{part}/sampled", sampled, repeated)
+        return completions
+
+    def _update(self, stage: str, part: str, completions: Completions, samples: Sequence[Sample]) -> None:
+        name, key = f"{stage}/{part}", f"{stage}/{part}".replace(".", "_")
+        if key not in self.split_metrics:
+            self.split_metrics[key] = nn.ModuleList(copy.deepcopy(m) for m in self.metrics).to(self.device)
+        metrics = cast(Iterable[Reward], self.split_metrics[key])
+        for i, metric in enumerate(metrics):
+            if any(isinstance(sample.solution, metric.solution_type) for sample in samples):
+                metric.update(completions, samples)
+                self.log(
+                    f"{name}/{metric.name}",
+                    metric,
+                    batch_size=len(samples),
+                    add_dataloader_idx=False,
+                    metric_attribute=f"split_metrics.{key}.{i}",
+                )
+
+    def _part(self, split: Split, dataloader_idx: int) -> str:
+        task = getattr(self.trainer, "datamodule", None)
+        return list(task.datasets(split))[dataloader_idx] if isinstance(task, VisionTask) else str(dataloader_idx)
+
+    def validation_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Evaluate one batch of the validation split."""
+        self.evaluate("val", samples, batch_idx, self._part("val", dataloader_idx))
+
+    def test_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Evaluate one batch of the test split."""
+        self.evaluate("test", samples, batch_idx, self._part("test", dataloader_idx))
+
+    def predict_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> list[dict[str, str]]:
+        """Write one greedy completion to each sample."""
+        completions = self.generate(samples, 1, self.eval_params, batch_idx)
+        pairs = zip(samples, completions.texts, strict=True)
+        return [{"id": sample.id, "problem": sample.problem, "completion": text} for sample, text in pairs]
+
+    def export(self, folder: Path) -> None:
+        """Write the policy as an ordinary Hugging Face folder."""
+        self.policy.export(folder)

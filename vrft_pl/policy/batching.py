@@ -1,0 +1,66 @@
+"""From prompts, each encoded alone, to one left-padded batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vrft_pl.types import Prompts
+
+
+def collate(prompts: Prompts, pad_token_id: int) -> dict[str, Tensor]:
+    """Batch prompts, padding tokens on the left.
+
+    A tensor with one entry per token is padded with zeros (``input_ids`` with the pad token, and masked). Everything
+    else a processor returns (patches, grids, sizes, pixel masks) is joined along its first axis; where the other axes
+    differ, as with different numbers of tiles, it is padded with zeros at the end, which is how the processors
+    themselves pad a batch.
+
+    Returns:
+        The keys of every prompt; ``input_ids`` and ``attention_mask`` have shape ``(P, S)``.
+    """
+    width = max(prompt.num_tokens for prompt in prompts)
+    keys = {key: None for prompt in prompts for key in prompt.inputs}
+    batch = {}
+    for key in keys:
+        if any(key in p.inputs and p.inputs[key].shape != p.inputs["input_ids"].shape for p in prompts):
+            batch[key] = cat_padded([p.inputs[key] for p in prompts if key in p.inputs])
+        else:
+            fill = pad_token_id if key == "input_ids" else 0
+            rows = [p.inputs.get(key, torch.zeros_like(p.inputs["input_ids"])) for p in prompts]
+            batch[key] = torch.cat([F.pad(row, (width - row.shape[1], 0), value=fill) for row in rows])
+    return batch
+
+
+def cat_padded(tensors: Sequence[Tensor]) -> Tensor:
+    """Join along the first axis; other axes are padded with zeros at the end to the largest size."""
+    sizes = [max(t.shape[axis] for t in tensors) for axis in range(1, tensors[0].ndim)]
+    padded = []
+    for tensor in tensors:
+        missing = [size - have for size, have in zip(sizes, tensor.shape[1:], strict=True)]
+        padded.append(F.pad(tensor, [n for gap in reversed(missing) for n in (0, gap)]) if any(missing) else tensor)
+    return torch.cat(padded)
+
+
+def append_completions(
+    batch: dict[str, Tensor], ids: Tensor, mask: Tensor, num_prompt_tokens: int
+) -> dict[str, Tensor]:
+    """Append completion tokens to every entry of a batch that has one value per token.
+
+    Args:
+        batch: A batch of `collate`, one row a completion.
+        ids: Completion tokens. Shape ``(N, T)``.
+        mask: True at completion tokens that are not padding. Shape ``(N, T)``.
+        num_prompt_tokens: ``S``, which tells entries per token from all others.
+    """
+    extra = {"input_ids": ids, "attention_mask": mask.to(batch["attention_mask"].dtype)}
+    shape = (ids.shape[0], num_prompt_tokens)
+    return {
+        key: torch.cat([value, extra.get(key, torch.zeros_like(ids)).to(value.dtype)], dim=1)
+        if value.shape == shape
+        else value
+        for key, value in batch.items()
+    }

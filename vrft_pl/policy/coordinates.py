@@ -1,0 +1,51 @@
+"""Between the coordinates a policy writes and xyxy pixels of the original image."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from vrft_pl.types import AnswerFrame
+
+CoordinateSpace = Literal["permille", "resized_pixels", "pixels", "unit"]
+"""``permille``: 0-1000 of the image (Qwen2-VL, Qwen3-VL); ``resized_pixels``: after the processor's resize
+(Qwen2.5-VL); ``pixels``: of the original image; ``unit``: 0-1 of the image."""
+
+DESCRIPTIONS: dict[CoordinateSpace, str] = {
+    "permille": "thousandths of the image",
+    "resized_pixels": "pixels",
+    "pixels": "pixels",
+    "unit": "fractions of the image",
+}
+"""How the question names the space."""
+
+
+def answer_frame(space: CoordinateSpace, original: tuple[int, int], resized: tuple[int, int] | None) -> AnswerFrame:
+    """Say how coordinates of one picture convert.
+
+    Args:
+        space: What the policy writes.
+        original: Width and height of the picture in pixels.
+        resized: Width and height after the processor's resize in pixels; needed for ``resized_pixels``.
+
+    Raises:
+        ValueError: If ``resized_pixels`` is asked for and the resized size is not known.
+
+    Example:
+        >>> answer_frame("permille", (640, 480), None).to_pixels((0, 0, 500, 1000))
+        (0.0, 0.0, 320.0, 480.0)
+    """
+    width, height = original
+    match space:
+        case "permille":
+            units = (1000.0, 1000.0)
+        case "resized_pixels":
+            if resized is None:
+                raise ValueError(
+                    "`coordinates: resized_pixels` needs a processor that reports the size of its patches."
+                )
+            units = (float(resized[0]), float(resized[1]))
+        case "pixels":
+            units = (float(width), float(height))
+        case "unit":
+            units = (1.0, 1.0)
+    return AnswerFrame(width, height, width / units[0], height / units[1])

@@ -1,0 +1,117 @@
+"""The parts of a vision-language model: freezing them, adapting them, counting their parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import PreTrainedModel
+
+Part = Literal["vision", "projector", "language"]
+
+PROJECTOR = re.compile(r"(^|\.)(deepstack_)?merger(_list)?\.|projector|connector|aligner|modality_projection")
+"""Names of what stands between vision tower and language model; in the Qwen family it sits inside the tower."""
+
+
+@dataclass(frozen=True)
+class LoRA:
+    """Low-rank adapters (https://arxiv.org/abs/2106.09685) on the linear layers of some parts.
+
+    Args:
+        rank: Rank of each adapter.
+        alpha: The adapter's output is scaled by ``alpha / rank``. Defaults to twice the rank.
+        dropout: Dropout before each adapter.
+        parts: Parts of the model that get adapters.
+        targets: Regular expression on module names, for a finer choice than ``parts``.
+    """
+
+    rank: int = 16
+    alpha: float | None = None
+    dropout: float = 0.0
+    parts: tuple[Part, ...] = ("language",)
+    targets: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.rank < 1:
+            raise ValueError(f"Expected `rank` to be at least 1, but got {self.rank}.")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"Expected `dropout` to be in [0, 1), but got {self.dropout}.")
+
+
+def part_of(name: str, vision_prefix: str) -> Part:
+    """Tell the part of a parameter or module from its name and the name of the vision tower."""
+    if PROJECTOR.search(name):
+        return "projector"
+    return "vision" if name.startswith(vision_prefix) else "language"
+
+
+def vision_prefix(model: PreTrainedModel) -> str:
+    """Name of the vision tower's module, with a dot at its end."""
+    tower = model.get_encoder(modality="image")
+    return next((f"{name}." for name, module in model.named_modules() if module is tower and name), "\0")
+
+
+def freeze(model: PreTrainedModel, parts: Collection[Part], pattern: str | None = None) -> None:
+    """Switch gradients off for whole parts, and for parameters whose name matches a regular expression.
+
+    Raises:
+        ValueError: If a part or the pattern matches no parameter.
+    """
+    prefix = vision_prefix(model)
+    names = [name for name, _ in model.named_parameters()]
+    for part in parts:
+        if not any(part_of(name, prefix) == part for name in names):
+            raise ValueError(f"Expected {type(model).__name__} to have a part `{part}` to freeze, but it has none.")
+    if pattern is not None and not any(re.search(pattern, name) for name in names):
+        raise ValueError(
+            f"Expected `freeze_pattern` to match a parameter, but {pattern!r} matches none, such as {names[0]}."
+        )
+    for name, parameter in model.named_parameters():
+        if part_of(name, prefix) in parts or (pattern is not None and re.search(pattern, name)):
+            parameter.requires_grad_(False)
+
+
+def add_lora(model: PreTrainedModel, lora: LoRA) -> PeftModel:
+    """Wrap a model with adapters; everything else is frozen.
+
+    Raises:
+        ValueError: If no linear layer is chosen.
+    """
+    prefix, head = vision_prefix(model), model.get_output_embeddings()
+    chosen = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+        and module is not head
+        and (part_of(name, prefix) in lora.parts if lora.targets is None else re.search(lora.targets, name))
+    ]
+    if not chosen:
+        raise ValueError(
+            f"Expected LoRA to find a linear layer, but parts {lora.parts} and targets {lora.targets!r} match none."
+        )
+    alpha = 2 * lora.rank if lora.alpha is None else lora.alpha
+    return get_peft_model(
+        model,
+        LoraConfig(
+            r=lora.rank,
+            lora_alpha=alpha,  # type: ignore[arg-type]  # peft divides, a float is fine
+            lora_dropout=lora.dropout,
+            target_modules=chosen,
+        ),
+    )
+
+
+def parameter_table(model: nn.Module, prefix: str) -> dict[str, tuple[int, int]]:
+    """Count trainable and all parameters by part, shared ones once."""
+    table: dict[str, tuple[int, int]] = dict.fromkeys(get_args(Part), (0, 0))
+    for name, parameter in model.named_parameters():
+        part = part_of(name.removeprefix("base_model.model."), prefix)
+        trainable, total = table[part]
+        size = parameter.numel()
+        table[part] = (trainable + size * parameter.requires_grad, total + size)
+    return table

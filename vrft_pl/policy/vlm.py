@@ -1,0 +1,280 @@
+"""Any image-text-to-text checkpoint as a policy: encode, log-probs, adapters, export."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from vrft_pl.data.prompts import chat, target_text
+from vrft_pl.policy import checkpoint as folders
+from vrft_pl.policy.batching import append_completions, collate
+from vrft_pl.policy.coordinates import DESCRIPTIONS, CoordinateSpace, answer_frame
+from vrft_pl.policy.parts import LoRA, Part, add_lora, freeze, parameter_table, vision_prefix
+from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
+
+MEDIA_TOKEN = re.compile(
+    r"(image|video|audio|vision|media|boi|eoi|img)\w*_token_(id|index)$|^(boi|eoi)_token_(id|index)$"
+)
+"""Names under which configs and processors keep the tokens that stand for pictures, sound and film."""
+
+
+class TokenLogprobs(NamedTuple):
+    """What the policy thinks of given completion tokens."""
+
+    logprobs: Tensor
+    """Shape ``(N, T)``, float32; 0 at padding."""
+    entropy: Tensor
+    """Entropy of the next-token distribution in nats, without gradient. Shape ``(N, T)``, float32; 0 at padding."""
+
+
+class VLM(nn.Module):
+    """A vision-language model with the processor that belongs to it.
+
+    Args:
+        checkpoint: Folder or hub id of an image-text-to-text model; ``tiny`` is the one embedded in the package.
+        dtype: Type of the weights; ``auto`` is that of the checkpoint.
+        attention: Attention implementation, such as ``sdpa`` or ``flash_attention_2``. Defaults to the model's choice.
+        coordinates: How the policy writes coordinates.
+        min_pixels: Fewest pixels of a picture after the processor's resize. Defaults to the processor's own limit.
+        max_pixels: Most pixels of a picture after the processor's resize, likewise.
+        lora: Train low-rank adapters instead of the weights.
+        freeze: Parts that are not trained.
+        freeze_pattern: Regular expression; parameters whose name matches it are not trained.
+        gradient_checkpointing: Trade time for memory in the backward pass.
+
+    Raises:
+        InputError: If the checkpoint can't be loaded.
+        ValueError: If something to freeze or adapt does not exist.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str = "tiny",
+        dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+        attention: str | None = None,
+        coordinates: CoordinateSpace = "permille",
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
+        lora: LoRA | None = None,
+        freeze: tuple[Part, ...] = (),
+        freeze_pattern: str | None = None,
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.checkpoint, self.coordinates = checkpoint, coordinates
+        self.processor = folders.load_processor(checkpoint, min_pixels, max_pixels)
+        model = folders.load_model(checkpoint, dtype, attention)
+        self._adapt(model, lora, freeze, freeze_pattern)
+        if gradient_checkpointing:
+            self.hf_model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self.train()  # `from_pretrained` leaves eval mode, and Lightning keeps the mode it finds
+        self._end_of_turn = self._read_end_of_turn()
+        self._banned: Tensor
+        self.register_buffer("_banned", torch.tensor(self._media_token_ids(), dtype=torch.long), persistent=False)
+
+    def _adapt(
+        self, model: PreTrainedModel, lora: LoRA | None, parts: tuple[Part, ...], freeze_pattern: str | None
+    ) -> None:
+        self._vision_prefix = vision_prefix(model)
+        self.model: nn.Module = model if lora is None else add_lora(model, lora)
+        if parts or freeze_pattern is not None:
+            freeze(model, parts, freeze_pattern)
+        if not any(p.requires_grad for p in self.model.parameters()):
+            raise ValueError("Expected `freeze` to leave something to train, but every parameter is frozen.")
+
+    @property
+    def hf_model(self) -> PreTrainedModel:
+        """The transformers model, adapters injected."""
+        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model  # type: ignore[return-value]
+
+    @property
+    def tokenizer(self) -> Any:
+        """The processor's tokenizer."""
+        return self.processor.tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether switching the adapter off gives the model it started from."""
+        return isinstance(self.model, PeftModel)
+
+    @property
+    def end_token_ids(self) -> tuple[int, ...]:
+        """Every token that ends the policy's turn: the generation config's, the tokenizer's and the chat template's."""
+        configured = self.hf_model.generation_config.eos_token_id
+        ids = configured if isinstance(configured, list) else [configured]
+        ids = [*ids, self.tokenizer.eos_token_id, self._end_of_turn[-1]]
+        return tuple(dict.fromkeys(i for i in ids if i is not None))
+
+    @property
+    def pad_token_id(self) -> int:
+        """The tokenizer's padding token, or an end token where it has none."""
+        pad = self.tokenizer.pad_token_id
+        return self.end_token_ids[0] if pad is None else pad
+
+    @property
+    def banned_token_ids(self) -> tuple[int, ...]:
+        """Tokens that stand for media: a completion that holds one could not be read back by the model."""
+        return tuple(self._banned.tolist())
+
+    def parameter_table(self) -> dict[str, tuple[int, int]]:
+        """Trainable and all parameters by part."""
+        return parameter_table(self.model, self._vision_prefix)
+
+    @contextmanager
+    def adapter_disabled(self) -> Iterator[None]:
+        """Switch the adapter off: the model is then the one it started from."""
+        if not isinstance(self.model, PeftModel):
+            raise ValueError("Expected a policy with `lora`, but it has no adapter to switch off.")
+        with self.model.disable_adapter():
+            yield
+
+    @contextmanager
+    def evaluating(self) -> Iterator[VLM]:
+        """Switch to eval mode without gradients and restore the mode after. Dropout would make another policy."""
+        modes = {module: module.training for module in self.modules()}
+        self.eval()
+        try:
+            with torch.no_grad():
+                yield self
+        finally:
+            for module, training in modes.items():
+                module.training = training
+
+    def encode(self, samples: Sequence[Sample]) -> Prompts:
+        """Write, tokenise and picture-process each question, without padding.
+
+        Every key that the processor returns is kept and handed to the model.
+        """
+        return Prompts(tuple(self._encode(sample) for sample in samples))
+
+    def _encode(self, sample: Sample) -> Prompt:
+        images = [image.open() for image in sample.images]
+        messages = chat(sample, DESCRIPTIONS[self.coordinates])
+        slots = (part for message in messages for part in message["content"] if part["type"] == "image")
+        for slot, image in zip(slots, images, strict=True):
+            slot["image"] = image
+        inputs: Any = self.processor.apply_chat_template(
+            [messages], tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+        )
+        tensors = {key: value for key, value in inputs.items() if isinstance(value, Tensor)}
+        frame = None
+        if images:
+            frame = answer_frame(self.coordinates, images[0].size, self._resized(tensors))
+        return Prompt(tensors, frame).to(self.device)
+
+    def _resized(self, inputs: dict[str, Tensor]) -> tuple[int, int] | None:
+        """Width and height of the first picture after the processor's resize, in pixels."""
+        grid, patch = inputs.get("image_grid_thw"), getattr(self.processor.image_processor, "patch_size", None)
+        if grid is None or not isinstance(patch, int):
+            return None
+        return int(grid[0, 2]) * patch, int(grid[0, 1]) * patch
+
+    def encode_targets(self, samples: Sequence[Sample], prompts: Prompts) -> Completions:
+        """Tokenise the answers that supervised training imitates, each closed by the template's own end of turn."""
+        frames = [prompt.frame for prompt in prompts]
+        texts = [target_text(sample, frame) for sample, frame in zip(samples, frames, strict=True)]
+        rows = [self.tokenizer(text, add_special_tokens=False)["input_ids"] + self._end_of_turn for text in texts]
+        width = max(len(row) for row in rows)
+        ids = torch.tensor([row + [self.pad_token_id] * (width - len(row)) for row in rows], device=self.device)
+        lengths = torch.tensor([len(row) for row in rows], device=self.device)
+        mask = torch.arange(width, device=self.device) < lengths[:, None]
+        return Completions(ids, mask, None, tuple(texts), tuple("stop" for _ in rows), tuple(frames))
+
+    def batch(self, prompts: Prompts) -> tuple[dict[str, Tensor], Tensor]:
+        """Batch prompts for the model, padded on the left.
+
+        Returns:
+            Model inputs, and the position of each token on every axis the model has: the last dimension is ``S``, the
+            one before it ``P``.
+        """
+        inputs = collate(prompts, self.pad_token_id)
+        model: Any = self.hf_model
+        return inputs, model._prepare_position_ids_for_generation(inputs["input_ids"], dict(inputs))
+
+    def scale(self, logits: Tensor, temperature: float) -> Tensor:
+        """Logits of the distribution that is sampled from and trained: media tokens out, divided by the temperature."""
+        logits = logits.float()
+        if self._banned.numel():
+            logits = logits.index_fill(-1, self._banned, float("-inf"))
+        return logits / temperature if temperature != 1 else logits
+
+    def logprobs(self, prompts: Prompts, completions: Completions, temperature: float = 1.0) -> TokenLogprobs:
+        """Log-probability of each completion token.
+
+        Logits are computed at completion tokens only, never of shape ``(N, S + T, V)``.
+
+        Args:
+            prompts: ``P`` prompts.
+            completions: ``N = P * G`` completions, those of one prompt beside each other.
+            temperature: Of the sampling distribution.
+        """
+        group_size = len(completions) // len(prompts)
+        inputs, positions = self.batch(prompts.repeat_interleave(group_size))
+        ids, mask = completions.ids, completions.mask
+        steps = torch.arange(1, ids.shape[1] + 1, device=ids.device)
+        positions = torch.cat([positions, positions[..., -1:] + steps], dim=-1)
+        inputs = append_completions(inputs, ids, mask, inputs["input_ids"].shape[1])
+        output = self.model(**inputs, position_ids=positions, use_cache=False, logits_to_keep=ids.shape[1] + 1)
+        logits = self.scale(output.logits[:, :-1], temperature)
+        log_all = logits.log_softmax(dim=-1)
+        picked = log_all.gather(-1, ids[..., None]).squeeze(-1).masked_fill(~mask, 0.0)
+        with torch.no_grad():
+            entropy = torch.special.entr(log_all.exp()).sum(dim=-1).masked_fill(~mask, 0.0)
+        return TokenLogprobs(picked, entropy)
+
+    def decode(self, ids: Tensor, mask: Tensor) -> tuple[str, ...]:
+        """Turn completion tokens into text without the end token; other special tokens stay visible."""
+        ends = set(self.end_token_ids)
+        rows = [[t for t in row[keep].tolist() if t not in ends] for row, keep in zip(ids, mask, strict=True)]
+        return tuple(self.tokenizer.batch_decode(rows, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    def export(self, folder: Path) -> None:
+        """Write an ordinary Hugging Face folder; adapters are merged into a copy of the weights."""
+        model = self.hf_model
+        if isinstance(self.model, PeftModel):
+            model = copy.deepcopy(self.model).merge_and_unload()
+        folders.export(model, self.processor, folder)
+
+    def _media_token_ids(self) -> list[int]:
+        config = self.hf_model.config
+        holders = [config, self.processor, *(getattr(config, n, None) for n in ("text_config", "vision_config"))]
+        ids = {
+            value
+            for holder in holders
+            if holder is not None
+            for name, value in vars(holder).items()
+            if MEDIA_TOKEN.search(name) and isinstance(value, int) and not isinstance(value, bool)
+        }
+        vocabulary = config.get_text_config().vocab_size
+        return sorted(i for i in ids if 0 <= i < vocabulary and i not in self.end_token_ids)
+
+    def _read_end_of_turn(self) -> list[int]:
+        """The tokens that the chat template writes after the policy's answer, up to the first end token."""
+        mark = "ANSWER"
+        turns: list[Any] = [
+            {"role": role, "content": [{"type": "text", "text": text}]}
+            for role, text in (("user", "?"), ("assistant", mark))
+        ]
+        text = self.processor.apply_chat_template(turns, tokenize=False)
+        tail = self.tokenizer(text.rpartition(mark)[2].lstrip(), add_special_tokens=False)["input_ids"]
+        special = set(self.tokenizer.all_special_ids)
+        end = next((i for i, token in enumerate(tail) if token in special), None)
+        if end is not None:
+            return tail[: end + 1]
+        if self.tokenizer.eos_token_id is None:
+            raise InputError(f"Expected `{self.checkpoint}` to have a token that ends a turn, but found none.")
+        return [self.tokenizer.eos_token_id]

@@ -1,0 +1,38 @@
+"""Whether a completion has the form that was asked for."""
+
+from __future__ import annotations
+
+from vrft_pl.data.prompts import TAGS
+from vrft_pl.rewards.base import Reward
+from vrft_pl.rewards.parsing import read_blocks
+from vrft_pl.types import AnswerFrame, AnswerStyle, Sample
+
+_ALL_TAGS = tuple(f"<{slash}{tag}>" for tag in TAGS["caption"] for slash in ("", "/"))
+
+
+class Format(Reward):
+    """1 for exactly one block of each tag, in order, none empty and nothing outside but white space; else 0.
+
+    The bare ``answer`` style asks for some text and no tag at all.
+
+    Args:
+        style: The form. Defaults to the one the sample asks for.
+        weight: Factor in the training signal.
+        name: Name in logs.
+
+    Example:
+        >>> reward = Format("think")
+        >>> [reward.grade_one(text, None, None) for text in ("<think>2+1</think><answer>3</answer>", "3")]
+        [1.0, 0.0]
+    """
+
+    def __init__(self, style: AnswerStyle | None = None, weight: float = 1.0, name: str | None = None) -> None:
+        super().__init__(weight, name)
+        self.style = style
+
+    def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float:
+        """Judge the form of one completion."""
+        tags = TAGS[self.style or sample.style]
+        if not tags:
+            return float(bool(text.strip()) and not any(tag in text for tag in _ALL_TAGS))
+        return float(read_blocks(text, tags) is not None)

@@ -1,0 +1,147 @@
+"""A loader of Samples becomes a loader of Experience."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, DistributedSampler
+
+from vrft_pl.rollout.state import experience_state, restore_experience
+from vrft_pl.types import Experience, Prompts, Sample
+
+
+class Collect(Protocol):
+    """Samples, scores and weighs the completions of one window."""
+
+    def __call__(self, batches: list[list[Sample]], reused: bool) -> Experience:
+        """Collect experience.
+
+        Args:
+            batches: The prompts of the window, by micro-batch.
+            reused: Whether the policy will have changed before the last micro-batch is trained on.
+        """
+
+
+class RolloutLoader:
+    """Collects a window of experience with the policy as it is, then yields it in micro-batches of whole groups.
+
+    It has a length, so that Lightning fetches no batch ahead and the policy that samples is the policy that is trained;
+    and it has a state, so that a run resumes exactly, also in the middle of a window.
+
+    Args:
+        samples: Yields micro-batches of Samples.
+        collect: Turns a window of prompts into experience.
+        encode: Encodes Samples; needed to restore a window.
+        generator: Source of randomness of the sampler; part of the state.
+        window: Micro-batches whose completions are sampled together; a multiple of ``step_batches``.
+        step_batches: Micro-batches of one optimizer step (``accumulate_grad_batches``).
+        num_iterations: Times that each window is trained on (``mu`` of https://arxiv.org/abs/2402.03300, algorithm 1).
+        skip_dead_groups: Leave groups without advantage out of the micro-batches; they still count in denominators.
+            Only right where such a group has no gradient, that is without KL term.
+        mean_over_ranks: Averages a tensor over the ranks of a distributed run.
+
+    Raises:
+        ValueError: If ``window`` is no multiple of ``step_batches``, or an argument is not positive.
+    """
+
+    def __init__(
+        self,
+        samples: DataLoader,
+        collect: Collect,
+        encode: Callable[[list[Sample]], Prompts],
+        generator: torch.Generator,
+        window: int = 1,
+        step_batches: int = 1,
+        num_iterations: int = 1,
+        skip_dead_groups: bool = False,
+        mean_over_ranks: Callable[[Tensor], Tensor] = lambda value: value,
+    ) -> None:
+        if window < 1 or window % step_batches:
+            raise ValueError(
+                f"Expected `window` to be a multiple of `accumulate_grad_batches` ({step_batches}), but got {window}."
+            )
+        if num_iterations < 1:
+            raise ValueError(f"Expected `num_iterations` to be at least 1, but got {num_iterations}.")
+        self.samples, self.collect, self.encode, self.generator = samples, collect, encode, generator
+        self.window, self.step_batches, self.num_iterations = window, step_batches, num_iterations
+        self.skip_dead_groups, self.mean_over_ranks = skip_dead_groups, mean_over_ranks
+        self.epoch, self.position = -1, 0
+        self._order_seed = 0 if samples.generator is None else samples.generator.initial_seed() * 100_003
+        self._experience: Experience | None = None
+        self._loaded: dict[str, Any] | None = None
+
+    def __len__(self) -> int:
+        """Micro-batches an epoch."""
+        return len(self.samples) * self.num_iterations
+
+    def __iter__(self) -> Iterator[Experience]:
+        """Start an epoch, or go on where a loaded state stopped."""
+        self._start()
+        batches = iter(self.samples)
+        done, offset = divmod(self.position, self.window * self.num_iterations)
+        for _ in islice(batches, done * self.window):
+            pass
+        while window := list(islice(batches, self.window)):
+            schedule = [i for _ in range(self.num_iterations) for i in range(len(window))]
+            if offset and self._loaded is not None:
+                samples = [sample for batch in window for sample in batch]
+                self._experience = restore_experience(self._loaded["experience"], samples, self.encode(samples))
+            else:
+                self._experience = self.collect(window, reused=len(schedule) > self.step_batches)
+            self._loaded = None
+            for batch in self._micro_batches(self._experience, [len(batch) for batch in window], schedule)[offset:]:
+                self.position += 1
+                yield batch
+            offset = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the epoch stands; tensors and plain values only."""
+        in_window = self.position % (self.window * self.num_iterations) and self.position < len(self)
+        return {
+            "epoch": self.epoch,
+            "position": self.position,
+            "generator": self.generator.get_state(),
+            "global_generator": torch.get_rng_state(),
+            "experience": experience_state(self._experience) if in_window and self._experience is not None else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state at the next call of ``iter``."""
+        self._loaded = state
+
+    def _start(self) -> None:
+        """Set epoch and position, and the order of samples, which depends on the seed and the epoch alone."""
+        if self._loaded is not None:
+            self.epoch, self.position = self._loaded["epoch"], self._loaded["position"]
+            self.generator.set_state(self._loaded["generator"].cpu())
+            torch.set_rng_state(self._loaded["global_generator"].cpu())
+        if self._loaded is None or self.position >= len(self):
+            self._loaded, self.position, self.epoch = None, 0, self.epoch + 1
+        if self.samples.generator is not None:
+            self.samples.generator.manual_seed(self._order_seed + self.epoch)
+        if isinstance(self.samples.sampler, DistributedSampler):
+            self.samples.sampler.set_epoch(self.epoch)
+
+    def _micro_batches(self, experience: Experience, sizes: list[int], schedule: list[int]) -> list[Experience]:
+        """Cut a window into micro-batches, each with the denominators of its optimizer step."""
+        starts = [sum(sizes[:i]) for i in range(len(sizes))]
+        alive = experience.live_groups.tolist()
+        per_row = experience.loss_mask.sum(dim=1)
+        batches = []
+        for first in range(0, len(schedule), self.step_batches):
+            step = schedule[first : first + self.step_batches]
+            groups = [list(range(starts[i], starts[i] + sizes[i])) for i in step]
+            rows = per_row.view(len(experience), -1)[[group for part in groups for group in part]]
+            counts = torch.stack([(rows > 0).sum().double(), rows.sum().double()]) / self.step_batches
+            num_sequences, num_tokens = self.mean_over_ranks(counts).tolist()
+            for part in groups:
+                kept = [g for g in part if alive[g]] if self.skip_dead_groups else part
+                batch = experience.select(kept or part[:1])
+                old = None if first == 0 else batch.old_logprobs
+                batches.append(replace(batch, old_logprobs=old, num_sequences=num_sequences, num_tokens=num_tokens))
+        return batches

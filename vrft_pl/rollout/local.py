@@ -1,0 +1,135 @@
+"""Sampling with the policy's own weights: prompts prefilled once, their groups decoded together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from vrft_pl.policy import VLM
+from vrft_pl.rollout.sampler import SamplingParams
+from vrft_pl.types import Completions, FinishReason, Prompts
+
+
+class LocalSampler:
+    """Decodes on the model's own cache. Finished rows leave the batch.
+
+    Args:
+        max_rows: Most completions decoded at once; bounds the memory of the cache.
+
+    Raises:
+        ValueError: If ``max_rows`` is not positive.
+    """
+
+    def __init__(self, max_rows: int = 1024) -> None:
+        if max_rows < 1:
+            raise ValueError(f"Expected `max_rows` to be at least 1 completion, but got {max_rows}.")
+        self.max_rows = max_rows
+
+    def generate(
+        self, policy: VLM, prompts: Prompts, group_size: int, params: SamplingParams, generator: torch.Generator
+    ) -> Completions:
+        """Write ``group_size`` completions to each prompt; see `Sampler.generate`."""
+        step = max(1, self.max_rows // group_size)
+        with policy.evaluating():
+            parts = [
+                self._decode(policy, prompts[i : i + step], group_size, params, generator)
+                for i in range(0, len(prompts), step)
+            ]
+        ids, logprobs, lengths, stopped = (
+            torch.cat([pad(part[i], policy.pad_token_id, parts) for part in parts]) for i in range(4)
+        )
+        mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+        reasons: tuple[FinishReason, ...] = tuple("stop" if done else "length" for done in stopped.tolist())
+        frames = tuple(prompt.frame for prompt in prompts.repeat_interleave(group_size))
+        return Completions(
+            ids=ids,
+            mask=mask,
+            logprobs=None if params.temperature == 0 else logprobs.masked_fill(~mask, 0.0),
+            texts=policy.decode(ids, mask),
+            finish_reasons=reasons,
+            frames=frames,
+        )
+
+    def _decode(
+        self, policy: VLM, prompts: Prompts, group_size: int, params: SamplingParams, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Returns tokens and their log-probs ``(N, T)``, lengths ``(N,)`` and whether an end token came ``(N,)``."""
+        inputs, positions = policy.batch(prompts)
+        cache = DynamicCache(config=policy.hf_model.config.get_text_config())
+        output = policy.model(**inputs, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        cache = output.past_key_values
+        cache.batch_repeat_interleave(group_size)
+        logits = output.logits[:, -1].repeat_interleave(group_size, dim=0)
+        attention = inputs["attention_mask"].repeat_interleave(group_size, dim=0)
+        position = positions[..., -1:].repeat_interleave(group_size, dim=-2)
+
+        num_rows, device = logits.shape[0], logits.device
+        ends = torch.tensor(policy.end_token_ids, device=device)
+        ids = torch.full((num_rows, params.max_tokens), policy.pad_token_id, device=device)
+        logprobs = torch.zeros((num_rows, params.max_tokens), device=device)
+        lengths = torch.full((num_rows,), params.max_tokens, device=device)
+        stopped = torch.zeros(num_rows, dtype=torch.bool, device=device)
+        rows = torch.arange(num_rows, device=device)
+        for t in range(params.max_tokens):
+            tokens, chosen = draw(policy.scale(logits, params.temperature or 1.0), params, generator)
+            ids[rows, t], logprobs[rows, t] = tokens, chosen
+            ended = torch.isin(tokens, ends)
+            lengths[rows[ended]], stopped[rows[ended]] = t + 1, True
+            if t + 1 == params.max_tokens or bool(ended.all()):
+                break
+            if bool(ended.any()):
+                keep = (~ended).nonzero().squeeze(1)
+                cache.batch_select_indices(keep)
+                rows, tokens, attention = rows[keep], tokens[keep], attention[keep]
+                position = position.index_select(-2, keep)
+            attention = torch.cat([attention, attention.new_ones(len(rows), 1)], dim=1)
+            position = position + 1
+            step: dict[str, Any] = {"input_ids": tokens[:, None], "attention_mask": attention, "position_ids": position}
+            logits = policy.model(**step, past_key_values=cache, use_cache=True).logits[:, -1]
+        width = int(lengths.max())
+        return ids[:, :width], logprobs[:, :width], lengths, stopped
+
+
+def draw(logits: Tensor, params: SamplingParams, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw one token a row.
+
+    Args:
+        logits: Already divided by the temperature. Shape ``(N, V)``.
+        params: Temperature 0 takes the likeliest token; top-k and top-p renormalise.
+        generator: Source of randomness.
+
+    Returns:
+        Tokens and their log-probabilities under the distribution they were drawn from, each of shape ``(N,)``.
+    """
+    if params.truncates:
+        logits = truncate(logits, params.top_k, params.top_p)
+    log_all = logits.log_softmax(dim=-1)
+    if params.temperature == 0:
+        tokens = log_all.argmax(dim=-1)
+    else:
+        tokens = torch.multinomial(log_all.exp(), 1, generator=generator).squeeze(1)
+    return tokens, log_all.gather(1, tokens[:, None]).squeeze(1)
+
+
+def truncate(logits: Tensor, top_k: int, top_p: float) -> Tensor:
+    """Rule out all but the likeliest tokens. The likeliest token always stays. Shape ``(N, V)``."""
+    if 0 < top_k < logits.shape[-1]:
+        logits = logits.masked_fill(logits < logits.topk(top_k, dim=-1).values[:, -1:], float("-inf"))
+    if top_p < 1:
+        ordered, order = logits.sort(dim=-1, descending=True)
+        probabilities = ordered.softmax(dim=-1)
+        out = probabilities.cumsum(dim=-1) - probabilities >= top_p
+        logits = logits.masked_fill(out.scatter(-1, order, out), float("-inf"))
+    return logits
+
+
+def pad(value: Tensor, pad_token_id: int, parts: list[tuple[Tensor, Tensor, Tensor, Tensor]]) -> Tensor:
+    """Pad a part's ``(N, T)`` tensor on the right to the longest part; leave a ``(N,)`` tensor as it is."""
+    if value.ndim == 1:
+        return value
+    width = max(part[0].shape[1] for part in parts)
+    fill = 0 if value.is_floating_point() else pad_token_id
+    return torch.nn.functional.pad(value, (0, width - value.shape[1]), value=fill)

@@ -1,0 +1,106 @@
+"""The folder of a run, its loggers and its summary."""
+
+from __future__ import annotations
+
+import json
+import netrc
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import wandb
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from rich.console import Console
+from rich.table import Table
+
+from vrft_pl.types import InputError
+
+Scores = Mapping[str, float]
+"""Metrics by logged name."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where a run keeps its files and what it measures.
+
+    Args:
+        folder: Folder of the run. Defaults to a new one below ``runs``, named after the config and the time.
+        wandb: ``auto`` logs online where there is an API key and offline where there is none; ``off`` leaves W&B out.
+        project: W&B project.
+        evaluate_before: Evaluate the policy before training.
+        evaluate_after: Evaluate the policy after training.
+    """
+
+    folder: str | None = None
+    wandb: Literal["auto", "online", "offline", "off"] = "auto"
+    project: str = "vrft_pl"
+    evaluate_before: bool = True
+    evaluate_after: bool = True
+
+
+def run_folder(options: RunOptions, config_name: str) -> Path:
+    """Choose the folder of a run; nothing is written yet.
+
+    Raises:
+        InputError: If the named folder holds a finished run.
+    """
+    if options.folder is None:
+        return Path("runs") / config_name / time.strftime("%Y%m%d-%H%M%S")
+    folder = Path(options.folder)
+    if (folder / "summary.json").exists():
+        raise InputError(f"Expected `run.folder` to be new, but {folder} holds a finished run. Name another one.")
+    return folder
+
+
+def run_loggers(options: RunOptions, folder: Path) -> list[Logger]:
+    """CSV files in the run's folder, and W&B unless it is switched off."""
+    loggers: list[Logger] = [CSVLogger(save_dir=folder.parent, name=folder.name, version="")]
+    if options.wandb != "off":
+        offline = options.wandb == "offline" or (options.wandb == "auto" and not has_wandb_key())
+        loggers.append(
+            WandbLogger(
+                name="-".join(folder.parts[-2:]),
+                save_dir=folder,
+                offline=offline,
+                project=options.project,
+                settings=wandb.Settings(silent=True),
+            )
+        )
+    return loggers
+
+
+def has_wandb_key() -> bool:
+    """Whether W&B would find an API key, in its environment variable or where ``wandb login`` puts it."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        return netrc.netrc().authenticators("api.wandb.ai") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def write_summary(folder: Path, before: Scores, after: Scores, seconds: float) -> None:
+    """Write ``summary.json``, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    summary = {"before": dict(before), "after": dict(after), "seconds": round(seconds, 1)}
+    scratch = folder / ".summary.json"
+    scratch.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    scratch.replace(folder / "summary.json")
+
+
+def print_summary(folder: Path, before: Scores, after: Scores, seconds: float) -> None:
+    """Print each metric before and after, and where the files are."""
+    table = Table("metric", title=f"{seconds:.0f} s")
+    for column in ("before", "after", "change"):
+        table.add_column(column, justify="right")
+    for name in dict.fromkeys([*before, *after]):
+        first, last = before.get(name), after.get(name)
+        change = f"{last - first:+.3f}" if first is not None and last is not None else ""
+        table.add_row(name, *("" if v is None else f"{v:.3f}" for v in (first, last)), change)
+    console = Console(soft_wrap=True)
+    if table.rows:
+        console.print(table)
+    console.print(f"Files of this run: {folder}")

@@ -1,0 +1,278 @@
+"""The values that travel between the stages.
+
+Legend of axes: ``P`` prompts, ``G`` completions per prompt, ``N = P * G`` completions (those of one prompt beside
+each other), ``S`` prompt tokens, ``T`` completion tokens, ``V`` vocabulary, ``R`` rewards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, Protocol, Self
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+AnswerStyle = Literal["answer", "think", "caption"]
+"""How the policy is asked to write: the bare answer, thoughts then answer, or summary, caption, thoughts and answer."""
+
+XYXY = tuple[float, float, float, float]
+"""Left, top, right and bottom edge."""
+
+
+class InputError(ValueError):
+    """Something that came from outside (a file, a row, a checkpoint, a user's reward) is wrong.
+
+    The command line prints its message as one line and exits with 1, without a traceback.
+    """
+
+
+class ToDevice:
+    """Lets a frozen dataclass be a Lightning batch: Lightning calls ``.to`` and never mutates it."""
+
+    def to(self, device: torch.device | str, **kwargs: Any) -> Self:
+        """Move every field that has a ``to`` of its own."""
+        moved: dict[str, Any] = {}
+        for spec in fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
+            value = getattr(self, spec.name)
+            if isinstance(value, Tensor | ToDevice):
+                moved[spec.name] = value.to(device, **kwargs)
+            elif isinstance(value, dict):
+                moved[spec.name] = {k: v.to(device, **kwargs) if isinstance(v, Tensor) else v for k, v in value.items()}
+        return replace(self, **moved)  # type: ignore[type-var]
+
+
+class ImageSource(Protocol):
+    """A picture that is read or drawn only when it is needed."""
+
+    def open(self) -> Image.Image:
+        """Return the picture as upright RGB."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A numerical answer."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Box:
+    """One box as the answer."""
+
+    xyxy: XYXY
+    """Pixels of the original image."""
+
+
+Solution = Number | Box
+"""The ground truth of one sample. A new task family adds its own type here."""
+
+
+@dataclass(frozen=True)
+class Sample(ToDevice):
+    """One question about one or more pictures, with its checked ground truth."""
+
+    id: str
+    """Unique within its source; error messages and completion records name it."""
+    images: tuple[ImageSource, ...]
+    """Pictures in the order of the question; empty for a text-only sample."""
+    problem: str
+    """The question, without instructions on the style of the answer."""
+    solution: Solution
+    """Ground truth in units of the original image."""
+    style: AnswerStyle = "think"
+    """The form in which the answer is asked for."""
+    cot: str | None = None
+    """Chain of thought for supervised training, if the source has one."""
+    tags: tuple[str, ...] = ()
+    """Split tags such as ``id`` or ``ood``."""
+    system: str | None = None
+    """System prompt."""
+
+
+@dataclass(frozen=True)
+class AnswerFrame:
+    """Converts coordinates of one prompt between the policy's answer space and pixels of the original image."""
+
+    width: int
+    """Width of the original image in pixels."""
+    height: int
+    """Height of the original image in pixels."""
+    scale_x: float
+    """Pixels of the original image per horizontal unit of the answer."""
+    scale_y: float
+    """Pixels of the original image per vertical unit of the answer."""
+
+    def to_pixels(self, box: Sequence[float]) -> XYXY:
+        """Convert an answered xyxy box to pixels of the original image."""
+        return box[0] * self.scale_x, box[1] * self.scale_y, box[2] * self.scale_x, box[3] * self.scale_y
+
+    def to_answer(self, box: Sequence[float]) -> XYXY:
+        """Convert a box in pixels of the original image to the policy's answer space."""
+        return box[0] / self.scale_x, box[1] / self.scale_y, box[2] / self.scale_x, box[3] / self.scale_y
+
+
+@dataclass(frozen=True)
+class Prompt(ToDevice):
+    """One encoded prompt, without padding, as the processor returned it."""
+
+    inputs: dict[str, Tensor]
+    """Every key of the processor for this prompt alone; ``input_ids`` has shape ``(1, S)``."""
+    frame: AnswerFrame | None = None
+    """How to read coordinates in the answer; ``None`` for a prompt without a picture."""
+
+    @property
+    def num_tokens(self) -> int:
+        """``S``, image tokens included."""
+        return self.inputs["input_ids"].shape[1]
+
+
+@dataclass(frozen=True)
+class Prompts(ToDevice):
+    """Encoded prompts of one batch, each picture held once."""
+
+    items: tuple[Prompt, ...]
+    """Length ``P``."""
+
+    def __len__(self) -> int:
+        """``P``."""
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Prompt]:
+        """Iterate over the prompts."""
+        return iter(self.items)
+
+    def __getitem__(self, index: slice) -> Prompts:
+        """Select a run of prompts."""
+        return Prompts(self.items[index])
+
+    def select(self, indices: Sequence[int]) -> Prompts:
+        """Select prompts by position."""
+        return Prompts(tuple(self.items[i] for i in indices))
+
+    def repeat_interleave(self, group_size: int) -> Prompts:
+        """Repeat each prompt ``group_size`` times beside itself, by reference. Returns ``N`` prompts."""
+        return Prompts(tuple(prompt for prompt in self.items for _ in range(group_size)))
+
+    def to(self, device: torch.device | str, **kwargs: Any) -> Prompts:
+        """Move every prompt."""
+        return Prompts(tuple(prompt.to(device, **kwargs) for prompt in self.items))
+
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True)
+class Completions(ToDevice):
+    """What the policy wrote."""
+
+    ids: Tensor
+    """Tokens, right-padded, each end token included. Shape ``(N, T)``."""
+    mask: Tensor
+    """True up to and including the end token. Shape ``(N, T)``."""
+    logprobs: Tensor | None
+    """Log-probability of each token under the distribution it was sampled from; ``None`` for given targets and for
+    greedy decoding. Shape ``(N, T)``, float32."""
+    texts: tuple[str, ...]
+    """Decoded completions without the end token. Length ``N``."""
+    finish_reasons: tuple[FinishReason, ...]
+    """``stop`` at an end token, ``length`` at the token limit. Length ``N``."""
+    frames: tuple[AnswerFrame | None, ...]
+    """How to read coordinates in each text. Length ``N``."""
+
+    def __len__(self) -> int:
+        """``N``."""
+        return len(self.texts)
+
+    @property
+    def truncated(self) -> Tensor:
+        """Completions cut at the token limit. Shape ``(N,)``, bool."""
+        cut = [reason == "length" for reason in self.finish_reasons]
+        return torch.tensor(cut, dtype=torch.bool, device=self.ids.device)
+
+    def select(self, rows: Sequence[int]) -> Completions:
+        """Select completions by position and drop columns that hold padding only."""
+        index = torch.as_tensor(rows, dtype=torch.long, device=self.ids.device)
+        mask = self.mask[index]
+        width = max(1, int(mask.sum(dim=1).max())) if len(rows) else 1
+        return Completions(
+            ids=self.ids[index, :width],
+            mask=mask[:, :width],
+            logprobs=None if self.logprobs is None else self.logprobs[index, :width],
+            texts=tuple(self.texts[i] for i in rows),
+            finish_reasons=tuple(self.finish_reasons[i] for i in rows),
+            frames=tuple(self.frames[i] for i in rows),
+        )
+
+
+@dataclass(frozen=True)
+class Experience(ToDevice):
+    """Scored completions: a whole rollout window, or a micro-batch of whole groups from one."""
+
+    samples: tuple[Sample, ...]
+    """Length ``P``."""
+    prompts: Prompts
+    """Length ``P``."""
+    completions: Completions
+    """``N = P * G`` completions."""
+    scores: dict[str, Tensor]
+    """Unweighted score of each reward by name, each of shape ``(N,)``."""
+    parse_failures: dict[str, Tensor]
+    """Completions that a reward could not read, by its name, each of shape ``(N,)`` and bool."""
+    rewards: Tensor
+    """Weighted sum of the scores. Shape ``(N,)``."""
+    advantages: Tensor
+    """Shape ``(N,)``."""
+    loss_mask: Tensor
+    """Tokens that enter the loss. Shape ``(N, T)``, bool."""
+    old_logprobs: Tensor | None = None
+    """Under the policy that sampled, by the forward pass that trains; ``None`` where that is the policy being trained.
+    Shape ``(N, T)``."""
+    reference_logprobs: Tensor | None = None
+    """Under the frozen reference; ``None`` when the KL coefficient is 0. Shape ``(N, T)``."""
+    num_sequences: float = 0.0
+    """Completions with a token in the loss, in the whole optimizer step, per micro-batch and rank."""
+    num_tokens: float = 0.0
+    """Tokens in the loss, in the whole optimizer step, per micro-batch and rank."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Seconds spent by phase (``rollout``, ``reward``, ``reference``)."""
+
+    def __len__(self) -> int:
+        """``P``."""
+        return len(self.samples)
+
+    @property
+    def group_size(self) -> int:
+        """``G``, completions per prompt."""
+        return len(self.completions) // len(self.samples)
+
+    @property
+    def live_groups(self) -> Tensor:
+        """Groups in which some completion has an advantage other than 0. Shape ``(P,)``, bool."""
+        return (self.advantages.view(len(self), -1) != 0).any(dim=1)
+
+    def select(self, groups: Sequence[int]) -> Experience:
+        """Select whole groups by the position of their prompt."""
+        size = self.group_size
+        rows = [group * size + i for group in groups for i in range(size)]
+        index = torch.as_tensor(rows, dtype=torch.long, device=self.rewards.device)
+        completions = self.completions.select(rows)
+        width = completions.ids.shape[1]
+
+        def tokens(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value[index, :width]
+
+        return replace(
+            self,
+            samples=tuple(self.samples[group] for group in groups),
+            prompts=self.prompts.select(groups),
+            completions=completions,
+            scores={name: value[index] for name, value in self.scores.items()},
+            parse_failures={name: value[index] for name, value in self.parse_failures.items()},
+            rewards=self.rewards[index],
+            advantages=self.advantages[index],
+            loss_mask=self.loss_mask[index, :width],
+            old_logprobs=tokens(self.old_logprobs),
+            reference_logprobs=tokens(self.reference_logprobs),
+        )
