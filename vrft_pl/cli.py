@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import time
@@ -9,9 +10,11 @@ import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
+import transformers
 import wandb
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vrft_pl.callbacks import CompletionRecorder, HFExport, RewardProgressBar
 from vrft_pl.run import RunOptions, print_summary, run_folder, run_loggers, write_summary
@@ -27,8 +30,22 @@ class OneLineParser(LightningArgumentParser):
         sys.exit(2)
 
 
+_REASON = re.compile(
+    r"^\s*- (?!Does not validate|Expected a .*NoneType)(.*?)(?=^\s*- |^\s*Given value|\Z)", re.M | re.S
+)
+
+
 def one_line(message: str) -> str:
-    """Shorten a nested message of the parser to one line."""
+    r"""Shorten a message to one line: of the parser's nested alternatives, the reason that is no mere type mismatch.
+
+    Example:
+        >>> one_line("Parser key 'x': Does not validate\nErrors:\n  - Expected `n` to be 1.\n  - Expected a NoneType")
+        "Parser key 'x': Expected `n` to be 1."
+    """
+    reasons = _REASON.findall(message)
+    if "Errors:" in message and reasons:
+        key = re.match(r"Parser key [^:]*: ", message)
+        message = (key.group() if key else "") + reasons[-1]
     return re.sub(r"\s+", " ", message).strip()
 
 
@@ -49,6 +66,13 @@ class VRFTCLI(LightningCLI):
         names = [Path(str(path)).stem for path in config.get("config") or []]
         self.options = RunOptions(**config.run.as_dict())
         self.folder = run_folder(self.options, names[0] if names else "run")
+
+    def instantiate_classes(self) -> None:
+        """Build everything; a value that a constructor refuses is a mistake in the arguments."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, MisconfigurationException) as error:
+            fail(error, 2)
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
         """Give the trainer the run's loggers, unless the config has its own or wants none."""
@@ -105,9 +129,12 @@ def run(args: list[str]) -> None:
 
 
 def quieten() -> None:
-    """Silence advice that Lightning gives about things done here on purpose."""
-    for message in (".*does not have many workers.*", ".*treespec, LeafSpec.*", ".*litlogger.*"):
-        warnings.filterwarnings("ignore", message)
+    """Silence advice about things done here on purpose, and progress bars of things done in a second."""
+    expected = ("does not have many workers", "treespec, LeafSpec", "args parameter is intended", "logs directory")
+    for message in expected:
+        warnings.filterwarnings("ignore", f".*{message}.*")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
+    transformers.utils.logging.disable_progress_bar()
 
 
 def fail(error: BaseException, code: int) -> NoReturn:

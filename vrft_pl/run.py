@@ -60,6 +60,7 @@ def run_loggers(options: RunOptions, folder: Path) -> list[Logger]:
     loggers: list[Logger] = [CSVLogger(save_dir=folder.parent, name=folder.name, version="")]
     if options.wandb != "off":
         offline = options.wandb == "offline" or (options.wandb == "auto" and not has_wandb_key())
+        folder.mkdir(parents=True, exist_ok=True)  # W&B writes elsewhere when there is no such folder
         loggers.append(
             WandbLogger(
                 name="-".join(folder.parts[-2:]),
@@ -93,7 +94,7 @@ def write_summary(folder: Path, before: Scores, after: Scores, seconds: float) -
 
 def print_summary(folder: Path, before: Scores, after: Scores, seconds: float) -> None:
     """Print each metric before and after, and where the files are."""
-    table = Table("metric", title=f"{seconds:.0f} s")
+    table = Table("metric", title=f"{seconds:.0f} seconds")
     for column in ("before", "after", "change"):
         table.add_column(column, justify="right")
     for name in dict.fromkeys([*before, *after]):

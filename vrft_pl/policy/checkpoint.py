@@ -20,6 +20,13 @@ def resolve(checkpoint: str) -> str:
     return str(TINY) if checkpoint == "tiny" else checkpoint
 
 
+def check_folder(checkpoint: str) -> None:
+    """Raise `InputError` when something that can only be a path is not a folder."""
+    looks_like_path = checkpoint.startswith(("/", ".", "~")) or checkpoint.count("/") > 1
+    if looks_like_path and not Path(checkpoint).is_dir():
+        raise InputError(f"Expected a checkpoint folder at `{checkpoint}`, but there is no such folder.")
+
+
 def load_model(checkpoint: str, dtype: str, attention: str | None) -> PreTrainedModel:
     """Load an image-text-to-text model, weights complete, code from the hub never run.
 
@@ -56,6 +63,7 @@ def load_processor(checkpoint: str, min_pixels: int | None, max_pixels: int | No
     Raises:
         InputError: If there is no processor, or it has no such limits.
     """
+    check_folder(checkpoint)
     try:
         processor = AutoProcessor.from_pretrained(resolve(checkpoint), trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
