@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
 
@@ -27,7 +27,7 @@ def group_advantage(
         Advantages of shape ``(N,)``.
 
     Raises:
-        ValueError: If the group is too small or does not divide the rewards.
+        ValueError: If the group is too small or does not divide the rewards, or the baseline is unknown.
 
     Example:
         >>> import torch
@@ -35,6 +35,8 @@ def group_advantage(
         tensor([ 0.5000, -0.5000,  0.0000,  0.0000])
     """
     check_group_size(group_size)
+    if baseline not in get_args(Baseline):
+        raise ValueError(f"Expected `baseline` to be one of {get_args(Baseline)}, but got {baseline!r}.")
     if rewards.numel() % group_size:
         raise ValueError(f"Cannot split {rewards.numel()} rewards into groups of {group_size}.")
     rewards_PG = rewards.view(-1, group_size)

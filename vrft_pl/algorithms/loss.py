@@ -68,6 +68,8 @@ class GRPOLoss:
             raise ValueError(f"Expected `clip_high` to be above 0, but got {clip_high}.")
         if not 0 <= kl_coefficient < float("inf"):
             raise ValueError(f"Expected `kl_coefficient` to be 0 or more, but got {kl_coefficient}.")
+        if kl_estimator not in get_args(KLEstimator):
+            raise ValueError(f"Expected `kl_estimator` to be one of {get_args(KLEstimator)}, but got {kl_estimator!r}.")
         if max_tokens is not None and max_tokens < 1:
             raise ValueError(f"Expected `max_tokens` to be at least 1 token, but got {max_tokens}.")
         if importance_cap is not None and not importance_cap > 0:
@@ -94,7 +96,9 @@ class GRPOLoss:
             The loss, scaled so that its mean over the micro-batches of a step and over ranks is the loss of the step.
         """
         mask = experience.loss_mask
-        old = logprobs.detach() if experience.old_logprobs is None else experience.old_logprobs
+        # before any arithmetic: the gradient of an infinity in the padding is NaN even where the mask makes it 0
+        logprobs = logprobs.masked_fill(~mask, 0.0)
+        old = logprobs.detach() if experience.old_logprobs is None else experience.old_logprobs.masked_fill(~mask, 0.0)
         ratio = self._ratio(logprobs - old, mask)
         advantages = experience.advantages[:, None]
         clipped = ratio.clamp(1 - self.clip_low, 1 + self.clip_high)
@@ -105,14 +109,13 @@ class GRPOLoss:
             binding = torch.where(advantages > 0, ratio > 1 + self.clip_high, ratio < 1 - self.clip_low)
             stats = {"clip_fraction": _mean((binding & (advantages != 0)).float(), mask)}
         if experience.reference_logprobs is not None:
-            kl = token_kl(logprobs, experience.reference_logprobs, self.kl_estimator)
+            kl = token_kl(logprobs, experience.reference_logprobs.masked_fill(~mask, 0.0), self.kl_estimator)
             token_loss = token_loss + self.kl_coefficient * kl
             stats["kl"] = _mean(kl.detach(), mask)
         return LossOutput(self._aggregate(token_loss, experience), stats)
 
     def _ratio(self, difference: Tensor, mask: Tensor) -> Tensor:
         """Policy over old policy, at each token or one a completion. Shape ``(N, T)``."""
-        difference = difference.masked_fill(~mask, 0.0)
         if self.sequence_ratio:
             lengths = mask.sum(dim=1, keepdim=True).clamp(min=1)
             difference = (difference.sum(dim=1, keepdim=True) / lengths).expand_as(difference)
