@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 
 from vrft_pl.types import InputError
@@ -33,14 +34,16 @@ def load_model(checkpoint: str, dtype: str, attention: str | None) -> PreTrained
     Raises:
         InputError: If the checkpoint can't be loaded or lacks weights of the model.
     """
-    kwargs: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
+    kwargs: dict[str, Any] = {"ignore_mismatched_sizes": True}  # reported below instead
+    if attention is not None:
+        kwargs["attn_implementation"] = attention
     model: PreTrainedModel
     info: dict[str, Any]
     try:
         model, info = AutoModelForImageTextToText.from_pretrained(  # type: ignore[misc]  # a pair with loading info
             resolve(checkpoint), dtype=dtype, output_loading_info=True, trust_remote_code=False, **kwargs
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         raise InputError(
             f"Expected a checkpoint of a vision-language model at `{checkpoint}`, but {_line(error)}"
         ) from error
@@ -48,6 +51,11 @@ def load_model(checkpoint: str, dtype: str, attention: str | None) -> PreTrained
         raise InputError(
             f"Expected `{checkpoint}` to hold every weight of {type(model).__name__}, but {len(missing)} are missing, "
             f"such as {missing[0]}."
+        )
+    if mismatched := sorted(name for name, *_ in info["mismatched_keys"]):
+        raise InputError(
+            f"Expected the weights at `{checkpoint}` to fit {type(model).__name__}, but {len(mismatched)} "
+            f"have another shape, such as {mismatched[0]}."
         )
     return model
 
