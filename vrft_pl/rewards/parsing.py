@@ -58,14 +58,14 @@ def read_answer(text: str, style: AnswerStyle) -> str | None:
     """
     if not TAGS[style]:
         return text.strip() or None
-    visible = text.rpartition("</think>")[2]
+    visible = text.partition("</think>")[2] if "</think>" in text else text
     if "<think>" in visible:
         return None
     if visible.count("<answer>") != 1 or visible.count("</answer>") != 1:
         return None
-    before, _, rest = visible.partition("<answer>")
+    _, _, rest = visible.partition("<answer>")
     answer, closed, _ = rest.partition("</answer>")
-    if not closed or "</answer>" in before:
+    if not closed or "</think>" in rest:
         return None
     return answer.strip() or None
 
