@@ -56,7 +56,9 @@ def test_aggregation_by_hand(aggregation, expected):
         pytest.param(0.5, 1.0, -0.5, 0.0, id="good-token-lowered-is-not-clipped"),
         pytest.param(0.5, -1.0, 0.9, 1.0, id="bad-token-already-lowered-enough"),
         pytest.param(2.0, -1.0, 2.0, 0.0, id="bad-token-raised-is-not-clipped"),
-        pytest.param(2.0, 0.0, 0.0, 0.0, id="no-advantage"),
+        pytest.param(1.2, 1.0, -1.2, 0.0, id="the-upper-bound-is-clip-high"),
+        pytest.param(0.8, -1.0, 0.9, 1.0, id="the-lower-bound-is-clip-low"),
+        pytest.param(0.5, 0.0, 0.0, 0.0, id="no-advantage"),
     ],
 )
 def test_clipping_by_hand(ratio, advantage, expected, clipped):
@@ -214,9 +216,7 @@ def test_accumulation_over_micro_batches_is_one_large_batch(aggregation, options
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        pytest.param(
-            {"aggregation": "mean"}, "`aggregation` to be one of .* but got 'mean'", id="aggregation"
-        ),
+        pytest.param({"aggregation": "mean"}, "`aggregation` to be one of .* but got 'mean'", id="aggregation"),
         pytest.param({"clip_low": 0.0}, r"Expected `clip_low` to be in \(0, 1\], but got 0.0", id="clip-low-zero"),
         pytest.param({"clip_low": 1.5}, r"Expected `clip_low` to be in \(0, 1\], but got 1.5", id="clip-low-high"),
         pytest.param({"clip_high": 0.0}, "Expected `clip_high` to be above 0, but got 0.0", id="clip-high"),

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+from builders import make_sample
+
+from vrft_pl.rewards import Format
+
+THINK = "<think>a</think><answer>3</answer>"
+CAPTION = f"<summary>s</summary><caption>c</caption>{THINK}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(THINK, 1.0, id="plain"),
+        pytest.param(" <think>a</think>\n\n<answer>3</answer>\n", 1.0, id="blanks-outside"),
+        pytest.param("<think>a\nb</think><answer>\n3\n</answer>", 1.0, id="several-lines"),
+        pytest.param("<think></think><answer>3</answer>", 0.0, id="no-thought"),
+        pytest.param("<think>a</think><answer> </answer>", 0.0, id="blank-answer"),
+        pytest.param("<think></think><answer></answer>", 0.0, id="only-tags"),
+        pytest.param("<answer>3</answer><think>a</think>", 0.0, id="out-of-order"),
+        pytest.param(THINK + "<answer>3</answer>", 0.0, id="two-answers"),
+        pytest.param("<think>a</think>" + THINK, 0.0, id="two-thoughts"),
+        pytest.param(THINK + THINK, 0.0, id="twice"),
+        pytest.param("<think>a<think>b</think></think><answer>3</answer>", 0.0, id="nested-thoughts"),
+        pytest.param("<think>a<answer>3</answer></think><answer>3</answer>", 0.0, id="answer-in-the-thoughts"),
+        pytest.param("<think>a<answer>3</think></answer>", 0.0, id="crossed"),
+        pytest.param("<think>a</think><answer>3", 0.0, id="unclosed"),
+        pytest.param("a</think><answer>3</answer>", 0.0, id="unopened"),
+        pytest.param("So: " + THINK, 0.0, id="text-before"),
+        pytest.param("<think>a</think> so <answer>3</answer>", 0.0, id="text-between"),
+        pytest.param(THINK + ".", 0.0, id="text-after"),
+        pytest.param("3", 0.0, id="no-tag"),
+        pytest.param("", 0.0, id="empty"),
+    ],
+)
+def test_thoughts_then_answer(text, expected):
+    assert Format("think").grade_one(text, make_sample(), None) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(CAPTION, 1.0, id="plain"),
+        pytest.param(THINK, 0.0, id="no-caption"),
+        pytest.param(f"<caption>c</caption><summary>s</summary>{THINK}", 0.0, id="out-of-order"),
+        pytest.param(CAPTION.replace("<caption>c", "<caption>"), 0.0, id="empty-caption"),
+        pytest.param(CAPTION.replace("s</summary>", "<answer>3</answer></summary>"), 0.0, id="answer-in-the-summary"),
+    ],
+)
+def test_all_four_blocks(text, expected):
+    assert Format("caption").grade_one(text, make_sample(), None) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("3", 1.0), (" \n", 0.0), ("", 0.0), (THINK, 0.0), ("3</answer>", 0.0)])
+def test_the_bare_answer_has_no_tag(text, expected):
+    assert Format("answer").grade_one(text, make_sample(), None) == expected
+
+
+@pytest.mark.parametrize(("style", "text"), [("answer", "3"), ("think", THINK), ("caption", CAPTION)])
+def test_the_form_is_the_one_the_sample_asks_for(style, text):
+    reward = Format()
+    scores = {other: reward.grade_one(text, make_sample(style=other), None) for other in ("answer", "think", "caption")}
+    assert scores == {other: float(other == style) for other in scores}
