@@ -96,14 +96,14 @@ def build_qwen(folder, model_class, config_class, processor_class, video_class, 
 def build_qwen2_vl(folder):
     vision = {"depth": 1, "embed_dim": 32, "hidden_size": 32, "mlp_ratio": 2}
     classes = Qwen2VLForConditionalGeneration, Qwen2VLConfig, Qwen2VLProcessor, Qwen2VLVideoProcessor
-    return build_qwen(folder, *classes, vision, tied=True)
+    return build_qwen(folder, *classes, vision, tied=False)
 
 
 def build_qwen2_5_vl(folder):
     vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 48, "out_hidden_size": 32}
     vision |= {"window_size": 32, "fullatt_block_indexes": [1]}
     classes = Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLConfig, Qwen2_5_VLProcessor, Qwen2VLVideoProcessor
-    return build_qwen(folder, *classes, vision, tied=False)
+    return build_qwen(folder, *classes, vision, tied=True)
 
 
 def build_qwen3_vl(folder):

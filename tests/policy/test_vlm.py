@@ -299,8 +299,9 @@ def test_a_policy_without_adapter_has_none_to_switch_off(qwen3_vl):
 
 
 @pytest.mark.parametrize("lora", [None, LoRA(rank=2, parts=("language", "vision", "projector"))], ids=["full", "lora"])
-def test_an_export_has_the_same_logprobs(checkpoint, samples, tmp_path, lora):
-    policy = VLM(checkpoint, lora=lora)
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+def test_an_export_has_the_same_logprobs(family, samples, tmp_path, lora, request):
+    policy = VLM(request.getfixturevalue(family), lora=lora)
     shake(policy)
     prompts, completions = policy.encode(samples), write(policy, noise_rows(len(samples)))
     expected = policy.logprobs(prompts, completions).logprobs
