@@ -18,7 +18,7 @@ class Counting(VisionTask):
         >>> task.setup("validate")
         >>> sample = task.val_dataloader()[0].dataset[0]
         >>> sample.problem, sample.solution
-        ('How many green objects are there?', Number(value=5.0))
+        ('How many red objects are there?', Number(value=3.0))
     """
 
     def solution(self, record: Record) -> Solution:
@@ -28,7 +28,7 @@ class Counting(VisionTask):
             answer = answer.replace("<answer>", "").replace("</answer>", "").strip()
         try:
             value = math.nan if isinstance(answer, bool) else float(answer)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             value = math.nan
         if not math.isfinite(value):
             raise InputError(f"{record.id}: expected the answer to be a number, but got {record.answer!r}.")

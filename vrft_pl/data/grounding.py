@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 
 from vrft_pl.data.base import VisionTask
 from vrft_pl.data.images import FileImage
@@ -24,7 +24,7 @@ class Grounding(VisionTask):
         if isinstance(box, str):
             try:
                 box = json.loads(box.replace("<answer>", "").replace("</answer>", ""))
-            except (json.JSONDecodeError, RecursionError):
+            except (ValueError, RecursionError):
                 box = None
         numbers = isinstance(box, list | tuple) and [v for v in box if is_number(v)]
         if not numbers or len(numbers) != 4 or len(box) != 4:
@@ -47,7 +47,7 @@ class Grounding(VisionTask):
 
 def is_number(value: object) -> bool:
     """Whether a value is a finite number and no boolean."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def image_size(image: ImageSource) -> tuple[int, int]:

@@ -55,7 +55,7 @@ class FileImage:
             return Image.open(self.path)
         except FileNotFoundError as error:
             raise InputError(f"{self.owner}: expected a picture at {self.path}, but there is no such file.") from error
-        except (UnidentifiedImageError, OSError) as error:
+        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
             raise InputError(f"{self.owner}: expected a picture, but {self.path} can't be read as one.") from error
 
 

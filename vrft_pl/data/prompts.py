@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from vrft_pl.types import AnswerFrame, AnswerStyle, Box, InputError, Number, Sample
@@ -58,13 +59,19 @@ def answer_text(sample: Sample, frame: AnswerFrame | None) -> str:
         case Box(xyxy):
             if frame is None:
                 raise InputError(f"{sample.id}: expected a picture for an answer that is a box, but there is none.")
-            values = frame.to_answer(xyxy)
-            return f"[{', '.join(format_coordinate(v, frame) for v in values)}]"
+            x1, y1, x2, y2 = frame.to_answer(xyxy)
+            decimals = 3 if frame.scale_x == frame.width else 0
+            (left, right), (top, bottom) = (widened_span(*span, decimals) for span in ((x1, x2), (y1, y2)))
+            return f"[{', '.join(f'{v:.{decimals}f}' for v in (left, top, right, bottom))}]"
 
 
-def format_coordinate(value: float, frame: AnswerFrame) -> str:
-    """Write a coordinate: whole numbers, or three decimals where the answer space is the unit square."""
-    return f"{value:.3f}" if frame.scale_x == frame.width else str(round(value))
+def widened_span(low: float, high: float, decimals: int) -> tuple[float, float]:
+    """Widen a span that would vanish when it is rounded to the smallest that holds its lower end."""
+    if f"{low:.{decimals}f}" != f"{high:.{decimals}f}":
+        return low, high
+    step = 10.0**-decimals
+    first = math.floor(low / step)
+    return first * step, (first + 1) * step
 
 
 def target_text(sample: Sample, frame: AnswerFrame | None) -> str:

@@ -67,9 +67,11 @@ class ReasonJSON(Source):
 
     Raises:
         InputError: If the file is missing, empty, not JSON, or not a list of objects.
+        ValueError: If ``limit`` is below 1.
     """
 
     def __init__(self, path: str, image_root: str | None = None, limit: int | None = None) -> None:
+        check_limit(limit)
         self.path = Path(path)
         self.image_root = Path(image_root) if image_root is not None else self.path.parent
         self.rows = read_rows(self.path)[:limit]
@@ -88,9 +90,17 @@ class ReasonJSON(Source):
                 raise InputError(f"{owner}: expected a value for `{key}`, but got {row.get(key)!r}.")
         if not isinstance(row["problem"], str):
             raise InputError(f"{owner}: expected `problem` to be a string, but got {row['problem']!r}.")
+        if not isinstance(row.get("cot"), str | None):
+            raise InputError(f"{owner}: expected `cot` to be a string, but got {row['cot']!r}.")
         images = tuple(FileImage(self.image_root / path, owner) for path in image_paths(row, owner))
         problem = row["problem"].replace("<image>", "").strip()
         return Record(owner, images, problem, row[answer_key], row.get("cot"))
+
+
+def check_limit(limit: int | None) -> None:
+    """Raise `ValueError` when a limit leaves no row."""
+    if limit is not None and limit < 1:
+        raise ValueError(f"Expected `limit` to be at least 1 row, but got {limit}.")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -105,10 +115,11 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         raise InputError(f"Expected a JSON file of rows at {path}, but it can't be read: {error}.") from error
     try:
         if path.suffix == ".jsonl":
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            # not `splitlines`: a string of JSON may hold line separators of Unicode
+            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
         else:
             rows = json.loads(text) if text.strip() else []
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"Expected JSON in {path}, but it can't be parsed: {error}.") from error
     if not isinstance(rows, list):
         raise InputError(f"Expected {path} to hold a list of rows, but got a JSON {type(rows).__name__}.")
@@ -144,6 +155,7 @@ class COCOSingles(Source):
 
     Raises:
         InputError: If the file is no COCO instances file, names an unknown category, or yields no row.
+        ValueError: If ``limit`` is below 1.
     """
 
     def __init__(
@@ -155,6 +167,7 @@ class COCOSingles(Source):
         exclude_crowd: bool = True,
         limit: int | None = None,
     ) -> None:
+        check_limit(limit)
         self.path, self.image_root, self.question = Path(annotations), Path(image_root), question
         coco = read_coco(self.path)
         self.names = {category["id"]: category["name"] for category in coco["categories"]}
@@ -201,7 +214,7 @@ def read_coco(path: Path) -> dict[str, list[dict[str, Any]]]:
     """
     try:
         coco = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"Expected a COCO instances file at {path}, but it can't be read: {error}.") from error
     needed = {"images": ("id", "file_name"), "annotations": ("id", "image_id", "category_id", "bbox")}
     for part, keys in (needed | {"categories": ("id", "name")}).items():
