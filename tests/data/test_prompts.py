@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pytest
+from builders import grey_scene, make_sample
+
+from vrft_pl.data.prompts import TAGS, answer_text, chat, question, target_text
+from vrft_pl.policy.coordinates import answer_frame
+from vrft_pl.rewards import BoxIoU, Format, NumberMatch
+from vrft_pl.types import Box, InputError, Number, Sample
+
+BOX = Box((64.0, 48.0, 320.0, 240.4))
+FRAME = answer_frame("pixels", (640, 480), None)
+COTS = {"answer": None, "think": "1 2", "caption": "<summary>s</summary><caption>c</caption><think>1 2</think>"}
+
+
+@pytest.mark.parametrize("style", TAGS)
+@pytest.mark.parametrize(
+    ("solution", "form"),
+    [
+        pytest.param(Number(3.0), "a number", id="number"),
+        pytest.param(BOX, "a box [x1, y1, x2, y2] in inches", id="box"),
+    ],
+)
+def test_the_question_says_the_form_of_the_answer_and_every_tag(style, solution, form):
+    text = question(make_sample(solution, style), "inches")
+    assert text.startswith("Question? ")
+    assert form in text
+    assert all(f"<{tag}> </{tag}>" in text for tag in TAGS[style])
+    assert ("<answer>" in text) == (style != "answer")
+
+
+@pytest.mark.parametrize("system", [None, "Be brief."])
+@pytest.mark.parametrize("images", [0, 1, 2])
+def test_a_chat_puts_pictures_before_the_text(images, system):
+    sample = Sample("row 7", (grey_scene(),) * images, "Question?", Number(3.0), system=system)
+    *before, user = chat(sample, "pixels")
+    assert before == ([{"role": "system", "content": [{"type": "text", "text": "Be brief."}]}] if system else [])
+    assert user["role"] == "user"
+    assert user["content"] == [{"type": "image"}] * images + [{"type": "text", "text": question(sample, "pixels")}]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(3.0, "3"), (0.0, "0"), (-2.0, "-2"), (2.5, "2.5"), (1e22, "1" + "0" * 22)]
+)
+def test_a_number_is_written_without_needless_decimals(value, expected):
+    assert answer_text(make_sample(Number(value)), None) == expected
+
+
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [
+        pytest.param("permille", "[100, 100, 500, 501]", id="permille"),
+        pytest.param("resized_pixels", "[128, 24, 640, 120]", id="resized-pixels"),
+        pytest.param("pixels", "[64, 48, 320, 240]", id="pixels"),
+        pytest.param("unit", "[0.100, 0.100, 0.500, 0.501]", id="unit"),
+    ],
+)
+def test_a_box_is_written_in_the_space_of_the_policy(space, expected):
+    frame = answer_frame(space, (640, 480), (1280, 240))
+    assert answer_text(make_sample(BOX), frame) == expected
+
+
+def test_a_box_needs_a_picture():
+    with pytest.raises(InputError, match="row 7: expected a picture for an answer that is a box, but there is none"):
+        answer_text(make_sample(BOX), None)
+
+
+@pytest.mark.parametrize(
+    ("style", "cot", "expected"),
+    [
+        pytest.param("answer", None, "3", id="bare"),
+        pytest.param("answer", "1 2", "3", id="bare-leaves-thoughts-out"),
+        pytest.param("think", " 1 2\n", "<think>1 2</think><answer>3</answer>", id="think"),
+        pytest.param("think", "<think>1 2</think>", "<think>1 2</think><answer>3</answer>", id="tagged-thoughts"),
+        pytest.param(
+            "think", "<think>a</think><answer>3</answer>", "<think>a</think><answer>3</answer>", id="whole-turn"
+        ),
+        pytest.param("caption", COTS["caption"], COTS["caption"] + "<answer>3</answer>", id="caption"),
+    ],
+)
+def test_a_target_is_written_in_the_style(style, cot, expected):
+    assert target_text(make_sample(style=style, cot=cot), None) == expected
+
+
+@pytest.mark.parametrize("cot", [None, ""])
+@pytest.mark.parametrize("style", ["think", "caption"])
+def test_a_style_with_thoughts_needs_them(style, cot):
+    message = rf"row 7: expected a chain of thought \(`cot`\) for the `{style}` style, .* Use `style: answer`, or add"
+    with pytest.raises(InputError, match=message):
+        target_text(make_sample(style=style, cot=cot), None)
+
+
+@pytest.mark.parametrize("style", TAGS)
+@pytest.mark.parametrize("solution", [Number(3.0), Number(0.1), Number(-1e-7), BOX], ids=str)
+def test_what_supervised_training_imitates_earns_every_reward(style, solution):
+    sample = make_sample(solution, style, cot=COTS[style])
+    text = target_text(sample, FRAME)
+    reward = NumberMatch() if isinstance(solution, Number) else BoxIoU(threshold=0.9)
+    assert Format().grade_one(text, sample, FRAME) == 1
+    assert reward.grade_one(text, sample, FRAME) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("space", ["permille", "unit", "resized_pixels", "pixels"])
+def test_a_box_too_thin_for_the_space_keeps_an_area(space):
+    frame = answer_frame(space, (4000, 3000), (400, 300))
+    for xyxy in ((2000.4, 100.4, 2001.3, 101.2), (3999.0, 2999.0, 4000.0, 3000.0), (0.0, 0.0, 0.3, 0.3)):
+        sample = make_sample(Box(xyxy), "answer")
+        assert (BoxIoU().grade_one(target_text(sample, frame), sample, frame) or 0) > 0
