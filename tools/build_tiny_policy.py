@@ -1,18 +1,18 @@
 """Rebuild the embedded default policy from nothing: tokeniser, random weights, supervised cold start, card.
 
-python tools/build_tiny_policy.py            # about 8 minutes on two CPU cores, writes vrft_pl/policy/tiny
+python tools/build_tiny_policy.py            # about 6 minutes on two CPU cores, writes vrft_pl/policy/tiny
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.optim import AdamW
@@ -28,6 +28,7 @@ from transformers import (
 
 from vrft_pl.data import Counting, CountingScenes, Grounding, GroundingScenes, Mixture, VisionTask
 from vrft_pl.data.prompts import INSTRUCTIONS, question, target_text
+from vrft_pl.data.scenes import DOMAINS
 from vrft_pl.modules import SFTModule, WarmupDecay
 from vrft_pl.policy import VLM
 from vrft_pl.policy.coordinates import DESCRIPTIONS, answer_frame
@@ -51,17 +52,18 @@ CHAT_TEMPLATE = (
     "{% elif 'text' in part %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+SHIFTS = tuple(DOMAINS)
+EVAL_SIZE = 512
+"""Held-out scenes of each domain."""
 IMAGE_SIZE = 64
 """Side of the pictures in pixels; each becomes 16 visual tokens."""
 
 
 def build_task(seed: int, batch_size: int, size: int = 1 << 20) -> Mixture:
     """Counting and grounding on the base domain; evaluation on the base domain and on its shifts."""
-    shifts = ("base", "pairs", "crowded", "noise", "shapes", "night", "snow")
-    eval_size = 256
     tasks: dict[str, VisionTask] = {
-        "counting": Counting(CountingScenes(size=size), {d: CountingScenes(d, eval_size) for d in shifts}),
-        "grounding": Grounding(GroundingScenes(size=size), {d: GroundingScenes(d, eval_size) for d in shifts}),
+        "counting": Counting(CountingScenes(size=size), {d: CountingScenes(d, EVAL_SIZE) for d in SHIFTS}),
+        "grounding": Grounding(GroundingScenes(size=size), {d: GroundingScenes(d, EVAL_SIZE) for d in SHIFTS}),
     }
     return Mixture(tasks, batch_size=batch_size, eval_batch_size=128, seed=seed)
 
@@ -97,7 +99,9 @@ def corpus() -> list[str]:
     frame = answer_frame("resized_pixels", (IMAGE_SIZE, IMAGE_SIZE), (IMAGE_SIZE, IMAGE_SIZE))
     task = build_task(seed=0, batch_size=1, size=2000)
     samples = task.datasets("train").values()
-    texts = ["system user assistant You are a helpful assistant. diamond cross star white blood cell objects"] * 50
+    texts = [
+        "\nassistant\nsystem\nuser user assistant assistant You are a helpful assistant. diamond cross star white blood cell objects"
+    ] * 50
     for part in samples:
         for i in range(len(part)):  # type: ignore[arg-type]  # sized
             sample = part[i]
@@ -191,7 +195,7 @@ def main() -> None:
     """Build, train, score and write the checkpoint with its card."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("vrft_pl/policy/tiny"))
-    parser.add_argument("--steps", type=int, default=3000, help="optimizer steps")
+    parser.add_argument("--steps", type=int, default=2500, help="optimizer steps")
     parser.add_argument("--batch_size", type=int, default=32, help="fresh samples a step")
     parser.add_argument("--lr", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
@@ -204,13 +208,56 @@ def main() -> None:
         build_untrained(Path(scratch))
         module, scores = cold_start(Path(scratch), args.steps, args.batch_size, args.lr, args.seed)
     module.export(args.output)
-    (args.output / "README.md").write_text(card(args, scores, time.perf_counter() - start))
-    print(json.dumps(scores, indent=1))
+    parameters = sum(p.numel() for p in module.policy.parameters())
+    text = card(args, scores, time.perf_counter() - start, parameters)
+    (args.output / "README.md").write_text(text, encoding="utf-8")
+    print(text)
 
 
-def card(args: argparse.Namespace, scores: dict[str, float], seconds: float) -> str:
+def card(args: argparse.Namespace, scores: dict[str, float], seconds: float, parameters: int) -> str:
     """Describe data, steps and scores."""
-    return json.dumps(scores)
+    rows = []
+    for domain in SHIFTS:
+        counting = scores[f"val/counting_{domain}/NumberMatch"]
+        iou, accuracy = (scores[f"val/grounding_{domain}/{name}"] for name in ("BoxIoU", "BoxAccuracy"))
+        rows.append(f"| {domain} | {counting:.3f} | {iou:.3f} | {accuracy:.3f} |")
+    return CARD.format(
+        parameters=parameters / 1e6,
+        steps=args.steps,
+        batch_size=args.batch_size,
+        lr=args.lr,
+        seed=args.seed,
+        threads=args.threads,
+        minutes=seconds / 60,
+        eval_size=EVAL_SIZE,
+        torch=torch.__version__.partition("+")[0],
+        transformers=transformers.__version__,
+        rows="\n".join(rows),
+    )
+
+
+CARD = """# The embedded default policy
+
+A Qwen3-VL of {parameters:.2f} M parameters with its own tokeniser, processor and chat template, cold-started from random
+weights on procedural scenes. `checkpoint: tiny` names it. It exists so that every part of vrft_pl runs in minutes on a CPU
+with nothing downloaded; it knows nothing of the real world. It writes coordinates in pixels of the resized picture
+(`coordinates: resized_pixels`).
+
+Rebuilt from nothing by
+
+    python tools/build_tiny_policy.py --steps {steps} --batch_size {batch_size} --lr {lr} --seed {seed} --threads {threads}
+
+- Data: counting and grounding scenes of the `base` domain (`vrft_pl/data/scenes.py`), half and half, {steps} x
+  {batch_size} samples that never repeat, in the `think` style, 64 x 64 pixels (16 visual tokens).
+- Training: SFTModule, AdamW, learning rate {lr} with warm-up and cosine decay, float32, seed {seed}.
+- Time: {minutes:.1f} minutes with {threads} threads on a CPU, scoring included (torch {torch}, transformers {transformers}).
+
+Greedy scores on {eval_size} held-out scenes of each domain; all but `base` are shifts it was not trained on:
+
+| domain | counting accuracy | grounding IoU | grounding accuracy at IoU 0.5 |
+|---|---|---|---|
+{rows}
+"""
 
 
 if __name__ == "__main__":

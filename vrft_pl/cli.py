@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import sys
 import time
 import warnings
@@ -17,7 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vrft_pl.callbacks import CompletionRecorder, HFExport, RewardProgressBar
-from vrft_pl.run import RunOptions, print_summary, run_folder, run_loggers, write_summary
+from vrft_pl.run import RunOptions, print_scores, print_summary, run_folder, run_loggers, write_rows, write_summary
 from vrft_pl.types import InputError
 
 
@@ -66,6 +67,7 @@ class VRFTCLI(LightningCLI):
         names = [Path(str(path)).stem for path in config.get("config") or []]
         self.options = RunOptions(**config.run.as_dict())
         self.folder = run_folder(self.options, names[0] if names else "run")
+        self.existed = self.folder.exists()
 
     def instantiate_classes(self) -> None:
         """Build everything; a value that a constructor refuses is a mistake in the arguments."""
@@ -98,6 +100,38 @@ class VRFTCLI(LightningCLI):
             folder = Path(self.trainer.log_dir or self.folder)
             write_summary(folder, self.before, after, seconds)
             print_summary(folder, self.before, after, seconds)
+
+    def validate(self, **kwargs: Any) -> None:
+        """Evaluate on the validation splits and print the scores."""
+        self._report(self.trainer.validate(**{**kwargs, "verbose": False}))
+
+    def test(self, **kwargs: Any) -> None:
+        """Evaluate on the test splits and print the scores."""
+        self._report(self.trainer.test(**{**kwargs, "verbose": False}))
+
+    def predict(self, **kwargs: Any) -> None:
+        """Write one greedy completion to each sample of the test splits, as ``predictions.jsonl``."""
+        batches = self.trainer.predict(**{**kwargs, "return_predictions": True}) or []
+        parts = batches if batches and isinstance(batches[0][0], list) else [batches]
+        rank = f"-{self.trainer.global_rank}" if self.trainer.world_size > 1 else ""
+        path = self.folder / f"predictions{rank}.jsonl"
+        write_rows(path, [row for part in parts for batch in part for row in batch])
+        print(f"Predictions: {path}")
+
+    def _report(self, scores: list[Any]) -> None:
+        if self.trainer.is_global_zero:
+            print_scores({name: value for part in scores for name, value in part.items()})
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run a command; when an input turns out to be wrong before the first step, leave no folder behind."""
+        existed = self.existed
+        try:
+            super()._run_subcommand(subcommand)
+        except InputError:
+            wandb.finish()
+            if not existed and self.trainer.global_step == 0 and self.trainer.is_global_zero:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     def _evaluate(self) -> dict[str, float]:
         if not self.datamodule.val_dataloader():

@@ -6,7 +6,7 @@ import json
 import netrc
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -90,6 +90,23 @@ def write_summary(folder: Path, before: Scores, after: Scores, seconds: float) -
     scratch = folder / ".summary.json"
     scratch.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     scratch.replace(folder / "summary.json")
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write rows as JSON lines, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}")
+    scratch.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    scratch.replace(path)
+
+
+def print_scores(scores: Scores) -> None:
+    """Print each metric."""
+    table = Table("metric")
+    table.add_column("value", justify="right")
+    for name, value in scores.items():
+        table.add_row(name, f"{value:.3f}")
+    Console(soft_wrap=True).print(table)
 
 
 def print_summary(folder: Path, before: Scores, after: Scores, seconds: float) -> None:
