@@ -38,3 +38,9 @@ def checkpoint(request):
 def samples():
     """Pictures of different sizes, prompts of different lengths; one picture, two and none."""
     return list(MIXED)
+
+
+@pytest.fixture
+def no_argv(monkeypatch):
+    """LightningCLI reads pytest's own arguments otherwise."""
+    monkeypatch.setattr("sys.argv", ["vrft_pl"])

@@ -13,8 +13,9 @@ from typing import Any, NoReturn
 
 import transformers
 import wandb
-from lightning.pytorch import LightningDataModule, LightningModule
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vrft_pl.callbacks import CompletionRecorder, HFExport, RewardProgressBar
@@ -85,6 +86,13 @@ class VRFTCLI(LightningCLI):
             kwargs["logger"] = False
         return super().instantiate_trainer(**{"default_root_dir": str(self.folder), **kwargs})
 
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
+        """Add the progress bar, unless the config has one of its own or wants none."""
+        given = config.get("callbacks") or []
+        if config.get("enable_progress_bar") is not False and not any(isinstance(c, ProgressBar) for c in given):
+            callbacks = [*callbacks, RewardProgressBar()]
+        return super()._instantiate_trainer(config, callbacks)
+
     def before_fit(self) -> None:
         """Check the data, then evaluate the policy as it is."""
         self.start = time.perf_counter()
@@ -153,8 +161,6 @@ def run(args: list[str]) -> None:
             seed_everything_default=0,
             parser_class=OneLineParser,
             parser_kwargs={"allow_abbrev": False},
-            trainer_defaults={"callbacks": [RewardProgressBar(leave=False)]},
-            save_config_callback=SaveConfigCallback,
             save_config_kwargs={"overwrite": True},
             args=args,
         )
@@ -164,7 +170,15 @@ def run(args: list[str]) -> None:
 
 def quieten() -> None:
     """Silence advice about things done here on purpose, and progress bars of things done in a second."""
-    expected = ("does not have many workers", "treespec, LeafSpec", "args parameter is intended", "logs directory")
+    expected = (
+        "does not have many workers",
+        "treespec, LeafSpec",
+        "args parameter is intended",
+        "logs directory",
+        "was deprecated in v4.49",
+        "skip_none parameter",
+        "JsonargparseDeprecationWarning",
+    )
     for message in expected:
         warnings.filterwarnings("ignore", f".*{message}.*")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)

@@ -1,0 +1,212 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from vrft_pl.__main__ import main
+from vrft_pl.cli import one_line
+from vrft_pl.rewards import Reward
+
+ROOT = Path(__file__).parents[1]
+QUICKSTART = ["fit", "--config", str(ROOT / "configs/quickstart.yaml"), "--run.wandb", "off"]
+GROUNDING = ["fit", "--config", str(ROOT / "configs/grounding/grpo.yaml"), "--run.wandb", "off"]
+SHORT = ["--trainer.max_steps", "1", "--trainer.limit_val_batches", "1", "--data.init_args.eval_batch_size", "4"]
+SHORT += ["--data.init_args.batch_size", "2", "--trainer.enable_progress_bar", "false"]
+
+
+class NaNReward(Reward):
+    def grade_one(self, text, sample, frame):
+        return float("nan")
+
+
+def refused(args, capsys):
+    """Run a command that must fail; return its exit code and the one line it says."""
+    with pytest.raises(SystemExit) as stop:
+        main(args)
+    lines = capsys.readouterr().err.splitlines()
+    said = [line for line in lines if line.startswith("vrft_pl: ")]
+    assert len(said) == 1
+    assert not any("Traceback" in line for line in lines)
+    return stop.value.code, said[0]
+
+
+def rows(tmp_path, *entries):
+    """A JSON file of rows and the options that train and validate on it."""
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(list(entries)))
+    return source("ReasonJSON", path=str(path))
+
+
+def source(name, **init_args):
+    value = json.dumps({"class_path": f"vrft_pl.data.{name}", "init_args": init_args})
+    return ["--data.init_args.train", value, "--data.init_args.val", json.dumps({"id": json.loads(value)})]
+
+
+def picture(tmp_path, name="a.png", size=(64, 64)):
+    Image.new("RGB", size, "grey").save(tmp_path / name)
+    return name
+
+
+def test_help_answers_without_importing_torch():
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "vrft_pl", "--help"], capture_output=True, text=True, check=True
+    )
+    assert time.perf_counter() - start < 1
+    assert "vrft_pl fit --config configs/quickstart.yaml" in done.stdout
+    assert "torch" not in done.stderr
+
+
+def test_unknown_command_is_refused(capsys):
+    assert refused(["fitt"], capsys) == (
+        2,
+        "vrft_pl: expected a command out of fit, validate, test, predict, but got 'fitt'.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        pytest.param(["fit", "--config", "nowhere.yaml"], "nowhere.yaml", id="missing-config"),
+        pytest.param([*QUICKSTART, "--trainer.max_step", "3"], "trainer.max_step", id="abbreviated-key"),
+        pytest.param([*QUICKSTART, "--model.init_args.grup_size", "3"], "grup_size", id="misspelt-key"),
+        pytest.param([*QUICKSTART, "--model.policy.checkpont", "x"], "checkpont", id="misspelt-nested-key"),
+        pytest.param([*QUICKSTART, "--model.init_args.group_size", "many"], "group_size", id="wrong-type"),
+        pytest.param([*QUICKSTART, "--model.init_args.group_size", "1"], "`group_size` is 1", id="group-of-one"),
+        pytest.param([*QUICKSTART, "--data.init_args.batch_size", "0"], "`batch_size`", id="empty-batch"),
+        pytest.param([*QUICKSTART, "--model.class_path", "vrft_pl.modules.GPRO"], "GPRO", id="unknown-class"),
+        pytest.param([*QUICKSTART, "--model.policy.coordinates", "miles"], "coordinates", id="unknown-choice"),
+        pytest.param([*QUICKSTART, "--model.policy.checkpoint", "/no/such"], "/no/such", id="missing-checkpoint"),
+        pytest.param([*QUICKSTART, "--model.policy.freeze_pattern", "xyz"], "`freeze_pattern`", id="freezes-nothing"),
+    ],
+)
+def test_mistake_in_the_arguments_is_one_line_that_names_the_key(args, named, capsys, no_argv, tmp_path):
+    folder = tmp_path / "run"
+    code, said = refused([*args, "--run.folder", str(folder)], capsys)
+    assert code == 2
+    assert named in said
+    assert not folder.exists()
+
+
+def bad_checkpoint(tmp_path):
+    (tmp_path / "weightless").mkdir()
+    (tmp_path / "weightless/config.json").write_text("{}")
+    return [*QUICKSTART, "--model.policy.checkpoint", str(tmp_path / "weightless")]
+
+
+def missing_image(tmp_path):
+    return [*QUICKSTART, *rows(tmp_path, {"image": "gone.png", "problem": "How many?", "answer": 1})]
+
+
+def truncated_image(tmp_path):
+    Image.effect_noise((256, 256), 90).convert("RGB").save(tmp_path / "cut.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:4000])
+    return [*QUICKSTART, *rows(tmp_path, {"image": "cut.jpg", "problem": "How many?", "answer": 1})]
+
+
+def empty_json(tmp_path):
+    (tmp_path / "rows.json").write_text("")
+    return [*QUICKSTART, *source("ReasonJSON", path=str(tmp_path / "rows.json"))]
+
+
+def misshapen_json(tmp_path):
+    (tmp_path / "rows.json").write_text('{"rows": 3}')
+    return [*QUICKSTART, *source("ReasonJSON", path=str(tmp_path / "rows.json"))]
+
+
+def box_outside(tmp_path):
+    row = {"image": picture(tmp_path), "problem": "Locate it.", "answer": [10, 10, 90, 40]}
+    return [*GROUNDING, *rows(tmp_path, row)]
+
+
+def nan_reward(tmp_path):
+    return [*QUICKSTART, "--model.init_args.rewards", json.dumps([{"class_path": "test_cli.NaNReward"}])]
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        pytest.param(bad_checkpoint, "weightless", id="checkpoint-without-weights"),
+        pytest.param(missing_image, "there is no such file", id="missing-image"),
+        pytest.param(truncated_image, "is damaged", id="truncated-image"),
+        pytest.param(empty_json, "it is empty", id="empty-json"),
+        pytest.param(misshapen_json, "hold a list of rows, but got a JSON dict", id="json-of-wrong-shape"),
+        pytest.param(box_outside, "inside the image of 64 x 64 pixels", id="box-outside-the-image"),
+        pytest.param(nan_reward, "Expected reward `NaNReward` to return a finite number", id="nan-reward"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing_behind(build, said, tmp_path, capsys, no_argv):
+    folder = tmp_path / "run"
+    code, line = refused([*build(tmp_path), *SHORT, "--run.folder", str(folder)], capsys)
+    assert code in (1, 2)
+    assert said in line
+    assert not folder.exists()
+
+
+def test_fit_writes_summary_export_metrics_and_completions(tmp_path, capsys, no_argv):
+    folder = tmp_path / "run"
+    main([*QUICKSTART, *SHORT, "--run.folder", str(folder)])
+    summary = json.loads((folder / "summary.json").read_text())
+    names = {f"val/{split}/{name}" for split in ("ood_snow", "id", "ood_night") for name in ("NumberMatch", "Format")}
+    assert set(summary) == {"before", "after", "seconds"}
+    assert set(summary["before"]) == set(summary["after"]) == names
+    assert (folder / "export/model.safetensors").exists()
+    assert (folder / "config.yaml").exists()
+    assert (folder / "metrics.csv").read_text().count("train/reward/NumberMatch") == 1
+    assert len((folder / "completions.jsonl").read_text().splitlines()) == 8
+    assert capsys.readouterr().out.rstrip().endswith(f"Files of this run: {folder}")
+
+
+def test_second_stage_starts_from_the_folder_of_the_first(tmp_path, capsys, no_argv):
+    sft = ["fit", "--config", str(ROOT / "configs/counting/sft.yaml"), "--run.wandb", "off"]
+    main([*sft, *SHORT, "--run.folder", str(tmp_path / "sft")])
+    second = [*QUICKSTART, *SHORT, "--model.policy.checkpoint", str(tmp_path / "sft/export")]
+    main([*second, "--run.folder", str(tmp_path / "grpo")])
+    after = json.loads((tmp_path / "sft/summary.json").read_text())["after"]
+    before = json.loads((tmp_path / "grpo/summary.json").read_text())["before"]
+    assert before == after
+
+
+def test_finished_run_is_not_overwritten(tmp_path, capsys, no_argv):
+    (tmp_path / "summary.json").write_text("{}")
+    code, said = refused([*QUICKSTART, "--run.folder", str(tmp_path)], capsys)
+    assert code == 1
+    assert "holds a finished run" in said
+
+
+@pytest.mark.parametrize("command", ["validate", "test"])
+def test_evaluation_prints_the_scores(command, capsys, no_argv):
+    main([command, *QUICKSTART[1:], *SHORT[2:6], "--trainer.limit_test_batches", "1"])
+    split = "val" if command == "validate" else "test"
+    assert f"{split}/id/NumberMatch" in capsys.readouterr().out
+
+
+def test_predict_writes_a_completion_a_sample(tmp_path, capsys, no_argv):
+    folder = tmp_path / "run"
+    options = ["--data.init_args.eval_batch_size", "4", "--trainer.limit_predict_batches", "1"]
+    main(["predict", *QUICKSTART[1:], *options, "--run.folder", str(folder)])
+    predictions = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    assert len(predictions) == 3 * 4
+    assert set(predictions[0]) == {"id", "problem", "completion"}
+
+
+def test_wandb_is_offline_without_a_key(tmp_path, monkeypatch, no_argv, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    folder = tmp_path / "run"
+    args = [*QUICKSTART[:3], *SHORT, "--run.folder", str(folder), "--run.evaluate_before", "false"]
+    main([*args, "--run.evaluate_after", "false"])
+    assert list(folder.glob("wandb/offline-run-*"))
+
+
+def test_one_line_keeps_the_reason_and_its_key():
+    nested = (
+        "Parser key \"model\": Does not validate against any of the Union subtypes\nSubtypes: [A, <class 'NoneType'>]\n"
+        "Errors:\n  - Problem with given class_path 'x.Y':\n    no attribute Y\n  - Expected a <class 'NoneType'>\n"
+        "Given value type: z"
+    )
+    assert one_line(nested) == "Parser key \"model\": Problem with given class_path 'x.Y': no attribute Y"
