@@ -1,0 +1,58 @@
+import json
+
+import pytest
+from lightning.pytorch.loggers import CSVLogger
+from training import counting, fit, grpo
+
+from vrft_pl.callbacks import CompletionRecorder, RolloutCallback
+
+
+class Kept(RolloutCallback):
+    def __init__(self):
+        self.windows = []
+
+    def on_rollout_end(self, trainer, module, experience):
+        self.windows.append((trainer.global_step, experience))
+
+
+def record(checkpoint, folder, size=6, **kwargs):
+    kept, logger = Kept(), CSVLogger(folder, "run", "0")
+    fit(grpo(checkpoint), counting(size=size), callbacks=[CompletionRecorder(**kwargs), kept], logger=logger)
+    path = folder / "run" / "0" / "completions.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else None, kept.windows
+
+
+def test_the_groups_of_the_first_prompts_are_written_as_they_are(qwen3_vl, tmp_path):
+    records, windows = record(qwen3_vl, tmp_path, every_n_rollouts=2, num_prompts=1)
+    expected = [
+        {
+            "step": step,
+            "sample": window.samples[0].id,
+            "problem": window.samples[0].problem,
+            "solution": str(window.samples[0].solution),
+            "completion": window.completions.texts[i],
+            "finish_reason": window.completions.finish_reasons[i],
+            "scores": {"Share": round(window.scores["Share"][i].item(), 6)},
+            "advantage": round(window.advantages[i].item(), 6),
+        }
+        for step, window in windows[::2]
+        for i in range(4)
+    ]
+    assert records == expected
+    assert [r["step"] for r in records] == [0] * 4 + [2] * 4
+
+
+@pytest.mark.parametrize("kwargs", [{"every_n_rollouts": 0}, {"every_n_rollouts": 1, "num_prompts": 0}], ids=str)
+def test_nothing_is_written_where_nothing_is_asked_for(qwen3_vl, tmp_path, kwargs):
+    assert not record(qwen3_vl, tmp_path, size=2, **kwargs)[0]
+
+
+def test_no_more_prompts_are_written_than_there_are(qwen3_vl, tmp_path):
+    records, _ = record(qwen3_vl, tmp_path, size=2, every_n_rollouts=1, num_prompts=9)
+    assert len(records) == 2 * 4
+
+
+@pytest.mark.parametrize("kwargs", [{"every_n_rollouts": -1}, {"num_prompts": -1}], ids=str)
+def test_numbers_must_not_be_negative(kwargs):
+    with pytest.raises(ValueError, match="`every_n_rollouts` and `num_prompts` to be 0 or more, but got .*-1"):
+        CompletionRecorder(**kwargs)

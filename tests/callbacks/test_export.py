@@ -1,0 +1,68 @@
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from safetensors.torch import load_file
+from training import Share, counting, fit, sgd, weights
+
+from vrft_pl.callbacks import HFExport
+from vrft_pl.data import CountingScenes
+from vrft_pl.modules import SFTModule
+from vrft_pl.policy import VLM
+from vrft_pl.rewards import Reward
+from vrft_pl.rollout import SamplingParams
+
+
+class Rehearsed(Reward):
+    """Scores that were written down before."""
+
+    scores = (0.2, 0.9, 0.1)
+    calls = 0
+
+    def grade_one(self, text, sample, frame):
+        type(self).calls += 1
+        return self.scores[self.calls - 1]
+
+
+def run(checkpoint, folder, callbacks, metric=None, max_epochs=1, **kwargs):
+    module = SFTModule(
+        VLM(checkpoint, max_pixels=1024),
+        metrics=[metric or Share()],
+        optimizer=sgd,
+        eval_params=SamplingParams(2, temperature=0.0),
+    )
+    task = counting(val={"id": CountingScenes(size=1, image_size=32)})
+    settings = {"logger": CSVLogger(folder, "run", "0"), "max_epochs": max_epochs, "num_sanity_val_steps": 0}
+    fit(module, task, callbacks=callbacks, enable_checkpointing=len(callbacks) > 1, **settings, **kwargs)
+    return module, folder / "run" / "0"
+
+
+def assert_holds(folder, expected):
+    written = load_file(folder / "model.safetensors")
+    assert written
+    assert all(torch.equal(value, expected[f"model.{name}"]) for name, value in written.items())
+
+
+def test_the_policy_at_the_end_is_exported(qwen3_vl, tmp_path):
+    module, folder = run(qwen3_vl, tmp_path, [HFExport()])
+    assert_holds(folder / "export", weights(module))
+    assert not (folder / "export-best").exists()
+    assert VLM(str(folder / "export")).end_token_ids == module.policy.end_token_ids
+
+
+def test_the_best_policy_is_exported_beside_the_last(qwen3_vl, tmp_path):
+    best = ModelCheckpoint(tmp_path / "best", monitor="val/id/Rehearsed", mode="max")
+    Rehearsed.calls = 0
+    module, folder = run(qwen3_vl, tmp_path, [HFExport(), best], Rehearsed(), max_epochs=3)
+    assert Rehearsed.calls == 3
+    saved = torch.load(best.best_model_path, weights_only=False)
+    assert (best.best_model_score, saved["epoch"]) == (pytest.approx(0.9), 1)
+    policy = {name.removeprefix("policy."): value for name, value in saved["state_dict"].items()}
+    assert_holds(folder / "export-best", policy)
+    assert_holds(folder / "export", weights(module))
+    assert any(not torch.equal(policy[name], value) for name, value in weights(module).items())
+
+
+def test_a_disabled_export_writes_nothing(qwen3_vl, tmp_path):
+    _, folder = run(qwen3_vl, tmp_path, [HFExport(enabled=False)])
+    assert not list(folder.glob("export*"))

@@ -1,0 +1,139 @@
+import pytest
+import torch
+from lightning import Trainer
+from torch.optim import SGD
+from training import Share, counting, fit, grpo, sgd
+
+from vrft_pl.data import Counting, CountingScenes, Grounding, GroundingScenes, Mixture
+from vrft_pl.modules import PolicyModule, SFTModule, WarmupDecay
+from vrft_pl.policy import VLM
+from vrft_pl.rewards import BoxIoU, NumberMatch
+from vrft_pl.rollout import SamplingParams
+
+SHORT = SamplingParams(6, temperature=0.0)
+
+
+def scenes(size=3, domain="base"):
+    return CountingScenes(domain, size=size, image_size=32)
+
+
+def evaluator():
+    return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+
+
+def evaluate(module, task, stage="validate"):
+    return {
+        k: v for part in getattr(evaluator(), stage)(module, datamodule=task, verbose=False) for k, v in part.items()
+    }
+
+
+def by_hand(module, samples, params=SHORT):
+    completions = module.generate(samples, 1, params, 0)
+    return Share().score(completions, samples).mean().item()
+
+
+@pytest.mark.parametrize("stage", ["validate", "test"])
+def test_each_split_is_logged_under_its_own_name(qwen3_vl, stage):
+    module = PolicyModule(VLM(qwen3_vl), metrics=[Share(), NumberMatch()], eval_params=SHORT)
+    task = Counting(val={"id": scenes(), "ood.snow": scenes(5, "snow")}, style="answer", eval_batch_size=2)
+    got = evaluate(module, task, stage)
+    key = {"validate": "val", "test": "test"}[stage]
+    assert set(got) == {f"{key}/{part}/{name}" for part in ("id", "ood.snow") for name in ("Share", "NumberMatch")}
+    for part, dataset in task.datasets(key).items():
+        expected = by_hand(module, [dataset[i] for i in range(len(dataset))])
+        assert got[f"{key}/{part}/Share"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_two_evaluations_are_independent(qwen3_vl):
+    module = PolicyModule(VLM(qwen3_vl), metrics=[Share()], eval_params=SHORT)
+    task = counting(val={"id": scenes()})
+    first = evaluate(module, task)
+    assert evaluate(module, task) == first
+    with torch.no_grad():
+        for parameter in module.policy.parameters():
+            parameter.add_(0.1)
+    samples = [task.datasets("val")["id"][i] for i in range(3)]
+    assert evaluate(module, task)["val/id/Share"] == pytest.approx(by_hand(module, samples), abs=1e-6)
+
+
+def test_a_metric_judges_only_the_solutions_it_can(qwen3_vl):
+    tasks = {"count": Counting(val={"id": scenes()}), "ground": Grounding(val={"id": GroundingScenes(size=2)})}
+    module = PolicyModule(VLM(qwen3_vl), metrics=[NumberMatch(), BoxIoU()], eval_params=SHORT)
+    assert set(evaluate(module, Mixture(tasks))) == {"val/count_id/NumberMatch", "val/ground_id/BoxIoU"}
+
+
+def test_sampled_completions_are_scored_beside_the_greedy_one(qwen3_vl):
+    module = PolicyModule(VLM(qwen3_vl), metrics=[Share()], eval_params=SHORT, eval_samples=3)
+    got = evaluate(module, counting(val={"id": scenes()}))
+    assert set(got) == {"val/id/Share", "val/id/sampled/Share"}
+    assert got == evaluate(module, counting(val={"id": scenes()}))
+
+
+def test_evaluating_before_training_and_while_it_runs(qwen3_vl):
+    module = grpo(qwen3_vl, eval_params=SHORT)
+    task = counting(val={"id": scenes()})
+    evaluate(module, task)
+    trainer = fit(module, task, num_sanity_val_steps=1)
+    samples = [task.datasets("val")["id"][i] for i in range(3)]
+    assert float(trainer.callback_metrics["val/id/Share"]) == pytest.approx(by_hand(module, samples), abs=1e-6)
+    assert all(m.training for m in module.policy.modules())
+
+
+def test_evaluation_changes_nothing_of_training(qwen3_vl):
+    ends = []
+    for val in (None, {"id": scenes()}):
+        module = grpo(qwen3_vl, eval_params=SHORT)
+        fit(module, counting(size=6, val=val), val_check_interval=1, max_epochs=2)
+        ends.append([p.detach().clone() for p in module.policy.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
+
+
+def test_predictions_name_their_samples(qwen3_vl):
+    module = PolicyModule(VLM(qwen3_vl), eval_params=SHORT)
+    task = counting(val={"id": scenes()})
+    (rows,) = evaluator().predict(module, datamodule=task)
+    samples = [task.datasets("test")["id"][i] for i in range(3)]
+    texts = module.generate(samples, 1, SHORT, 0).texts
+    assert rows == [{"id": s.id, "problem": s.problem, "completion": t} for s, t in zip(samples, texts, strict=True)]
+
+
+def test_the_optimizer_gets_trainable_parameters_only(qwen3_vl):
+    module = SFTModule(VLM(qwen3_vl, freeze=("vision",)), optimizer=sgd)
+    (group,) = module.configure_optimizers().param_groups
+    assert len(group["params"]) == sum(p.requires_grad for p in module.policy.parameters())
+    assert all(p.requires_grad for p in group["params"])
+
+
+def test_the_schedule_gets_the_length_of_the_run_in_optimizer_steps(qwen3_vl):
+    module = SFTModule(VLM(qwen3_vl), optimizer=sgd, scheduler=lambda o: WarmupDecay(o, warmup_steps=1))
+    trainer = fit(module, counting(size=8, batch_size=2), accumulate_grad_batches=2, max_epochs=3)
+    schedule = trainer.lr_scheduler_configs[0].scheduler
+    assert (schedule.total_steps, schedule.last_epoch) == (6, 6)
+    assert schedule.get_last_lr() == [pytest.approx(0)]
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "factors"),
+    [
+        pytest.param({"decay": "linear"}, [1, 0.75, 0.5, 0.25, 0, 0], id="linear"),
+        pytest.param({"decay": "cosine"}, [1, 0.853553, 0.5, 0.146447, 0, 0], id="cosine"),
+        pytest.param({"decay": "constant"}, [1] * 6, id="constant"),
+        pytest.param({"decay": "linear", "final": 0.2}, [1, 0.8, 0.6, 0.4, 0.2, 0.2], id="floor"),
+        pytest.param({"decay": "linear", "warmup_steps": 2}, [1 / 3, 2 / 3, 1, 0.5, 0, 0], id="warm-up"),
+    ],
+)
+def test_the_schedule_by_hand(kwargs, factors):
+    schedule = WarmupDecay(SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0), total_steps=4, **kwargs)
+    assert [schedule.factor(step) for step in range(6)] == pytest.approx(factors, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        pytest.param({"warmup_steps": -1}, "`warmup_steps` to be 0 or more, but got -1", id="warmup"),
+        pytest.param({"final": 1.5}, r"`final` to be a share in \[0, 1\], but got 1.5", id="final"),
+    ],
+)
+def test_the_schedule_has_ranges(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        WarmupDecay(SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0), **kwargs)

@@ -1,0 +1,253 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.optim import Adam
+from training import FixedSampler, Share, counting, fit, grpo, weights
+
+from vrft_pl.algorithms import GRPOLoss
+from vrft_pl.callbacks import RolloutCallback
+from vrft_pl.data import CountingScenes
+from vrft_pl.policy import VLM, LoRA
+from vrft_pl.rollout import SamplingParams
+from vrft_pl.types import InputError
+
+
+class Log(Callback):
+    """Keeps the batches, and what was logged with each."""
+
+    def __init__(self):
+        self.batches, self.logged = [], []
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        self.batches.append(batch)
+        self.logged.append({name: float(value) for name, value in trainer.callback_metrics.items()})
+
+
+@pytest.mark.parametrize(
+    ("lora", "reference"),
+    [
+        pytest.param(None, "copy", id="copy"),
+        pytest.param(None, "auto", id="auto-copy"),
+        pytest.param(LoRA(rank=2), "auto", id="auto-adapter"),
+        pytest.param(LoRA(rank=2), "adapter_off", id="adapter-off"),
+        pytest.param(LoRA(rank=2), "copy", id="copy-of-adapter"),
+    ],
+)
+def test_the_first_pass_has_ratio_one_and_no_divergence_and_the_second_has_both(qwen3_vl, lora, reference):
+    log, policy = Log(), VLM(qwen3_vl, max_pixels=1024, lora=lora)
+    loss = GRPOLoss(kl_coefficient=0.1, clip_low=1e-7, clip_high=1e-7)
+    module = grpo(None, policy, loss=loss, num_iterations=2, reference=reference)
+    fit(module, counting(size=2), callbacks=[log])
+    first, second = log.batches
+    assert first.old_logprobs is None
+    assert second.old_logprobs is not None
+    assert log.logged[0]["train/kl"] == log.logged[0]["train/clip_fraction"] == 0
+    assert log.logged[1]["train/kl"] > 0
+    assert log.logged[1]["train/clip_fraction"] > 0
+
+
+def test_old_logprobs_are_those_of_the_policy_that_sampled(qwen3_vl):
+    log = Log()
+    fit(grpo(qwen3_vl, num_iterations=3), counting(size=2), callbacks=[log])
+    for batch in log.batches[1:]:
+        assert torch.equal(batch.old_logprobs, log.batches[1].old_logprobs)
+        torch.testing.assert_close(batch.old_logprobs, batch.completions.logprobs, rtol=1e-4, atol=1e-4)
+
+
+def test_the_reference_stays_as_it_was(qwen3_vl):
+    module = grpo(qwen3_vl, loss=GRPOLoss(kl_coefficient=0.1))
+    before = weights(module)
+    fit(module)
+    with module.reference.model(module.policy) as frozen:
+        assert all(torch.equal(p, before[name]) for name, p in frozen.named_parameters())
+        assert not any(p.requires_grad for p in frozen.parameters())
+    assert any(not torch.equal(p, before[name]) for name, p in module.policy.named_parameters())
+    assert not any("reference" in name for name in module.state_dict())
+
+
+def test_without_divergence_there_is_no_reference(qwen3_vl):
+    assert grpo(qwen3_vl).reference is None
+
+
+@pytest.mark.parametrize("sampler", [None, FixedSampler()], ids=["sampled", "fixed"])
+@pytest.mark.parametrize("aggregation", ["sequence", "token", "constant"])
+def test_accumulated_micro_batches_equal_one_large_batch(qwen3_vl, aggregation, sampler):
+    runs = []
+    for batch_size, accumulate in ((4, 1), (2, 2), (1, 4)):
+        module = grpo(qwen3_vl, loss=GRPOLoss(aggregation), sampler=sampler)
+        before = weights(module)
+        trainer = fit(module, counting(batch_size=batch_size), accumulate_grad_batches=accumulate)
+        assert trainer.global_step == 1
+        runs.append({name: value - before[name] for name, value in weights(module).items()})
+    assert max(float(step.norm()) for step in runs[0].values()) > 1e-3
+    for got in runs[1:]:
+        assert_step_close(got, runs[0])
+
+
+def assert_step_close(got, expected):
+    whole = torch.cat([step.flatten() for step in expected.values()]).norm()
+    for name in expected:
+        assert (got[name] - expected[name]).norm() <= 1e-4 * whole, name
+
+
+def test_skipping_dead_groups_changes_no_step(qwen3_vl, monkeypatch):
+    steps, sizes = [], []
+    for skip in (True, False):
+        module, log = grpo(qwen3_vl, sampler=FixedSampler(), rewards=[Share(below=40)]), Log()
+        before = weights(module)
+        if not skip:
+            wrap = module.wrap_train_loader
+
+            def wrap_all(loader, wrap=wrap):
+                rollouts = wrap(loader)
+                rollouts.skip_dead_groups = False
+                return rollouts
+
+            monkeypatch.setattr(module, "wrap_train_loader", wrap_all)
+        fit(module, counting(size=8, batch_size=8), callbacks=[log])
+        sizes.append(len(log.batches[0]))
+        steps.append({name: value - before[name] for name, value in weights(module).items()})
+    assert 0 < sizes[0] < sizes[1] == 8
+    assert_step_close(*steps)
+
+
+def adam(parameters):
+    return Adam(parameters, lr=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("lora", "stops"),
+    [
+        pytest.param(None, range(8), id="full"),
+        pytest.param(LoRA(rank=2, dropout=0.2), (0, 4), id="lora-with-dropout"),
+    ],
+)
+def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(qwen3_vl, tmp_path, lora, stops):
+    def run(ckpt_path=None, callbacks=(), **kwargs):
+        torch.manual_seed(0)
+        policy = VLM(qwen3_vl, max_pixels=1024, lora=lora)
+        module = grpo(None, policy, num_iterations=2, loss=GRPOLoss(kl_coefficient=0.05), optimizer=adam, group_size=2)
+        log, task = Log(), counting(size=6, val={"id": CountingScenes(size=2, image_size=32)})
+        fit(module, task, ckpt_path, max_epochs=3, accumulate_grad_batches=2, callbacks=[log, *callbacks], **kwargs)
+        return weights(module), [entry["train/loss"] for entry in log.logged]
+
+    keep = ModelCheckpoint(tmp_path, "{step}", save_top_k=-1, every_n_train_steps=1)
+    expected, losses = run(callbacks=[keep], enable_checkpointing=True)
+    files = sorted(tmp_path.glob("*.ckpt"), key=lambda path: int(path.stem.split("=")[1]))
+    assert len(files) == 9  # 3 epochs of 3 micro-batches, each used twice, in windows of 2 and of 1
+    for stop in stops:
+        got, tail = run(ckpt_path=str(files[stop]))
+        assert tail == losses[-len(tail) :], stop
+        assert all(torch.equal(got[name], expected[name]) for name in expected), stop
+
+
+def test_the_policy_learns_what_is_rewarded(qwen3_vl):
+    rewards = []
+
+    class Curve(RolloutCallback):
+        def on_rollout_end(self, trainer, module, experience):
+            rewards.append(float(experience.rewards.mean()))
+
+    module = grpo(qwen3_vl, rewards=[Share(below=64)], optimizer=adam, group_size=8)
+    fit(module, counting(size=60), callbacks=[Curve()], max_steps=30, gradient_clip_val=1.0)
+    assert sum(rewards[:3]) / 3 < 0.35
+    assert sum(rewards[-3:]) / 3 > 0.65
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        pytest.param({"group_size": 1}, "at least 2 completions to have a baseline, but `group_size` is 1", id="group"),
+        pytest.param({"params": SamplingParams(temperature=0.0)}, "`params.temperature` to be above 0", id="greedy"),
+        pytest.param({"params": SamplingParams(top_k=5)}, "`loss.importance_cap` to be set with `top_k`", id="top-k"),
+        pytest.param({"params": SamplingParams(top_p=0.9)}, "`loss.importance_cap` to be set with", id="top-p"),
+        pytest.param({"rewards": []}, "at least one reward with a `weight` above 0", id="no-reward"),
+        pytest.param({"rewards": [Share(weight=0.0)]}, "at least one reward with a `weight` above 0", id="no-weight"),
+        pytest.param({"rewards": [Share(), Share()]}, r"must be unique, but got \['Share', 'Share'\]", id="names"),
+        pytest.param({"metrics": [Share(), Share()]}, "must be unique", id="names-of-metrics"),
+        pytest.param({"eval_samples": -1}, "`eval_samples` to be 0 or more, but got -1", id="eval-samples"),
+        pytest.param(
+            {"reference": "adapter_off", "loss": GRPOLoss(kl_coefficient=0.1)}, "a policy with `lora`", id="adapter-off"
+        ),
+    ],
+)
+def test_arguments_that_contradict_each_other_are_refused(qwen3_vl, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        grpo(qwen3_vl, **kwargs)
+
+
+@pytest.mark.parametrize("kwargs", [{"window": 3}, {"window": 1}, {"num_iterations": 0}], ids=str)
+def test_the_window_must_fit_the_trainer(qwen3_vl, kwargs):
+    with pytest.raises(ValueError, match="`window` to be a multiple|`num_iterations` to be at least 1"):
+        fit(grpo(qwen3_vl, **kwargs), accumulate_grad_batches=2)
+
+
+def test_truncated_sampling_trains_with_a_cap(qwen3_vl):
+    log = Log()
+    module = grpo(qwen3_vl, params=SamplingParams(6, top_k=5), loss=GRPOLoss(importance_cap=2.0))
+    fit(module, callbacks=[log])
+    assert log.logged[0]["train/sampler_gap"] > 0.1
+
+
+def test_the_sampler_has_the_numbers_of_the_policy(qwen3_vl):
+    log = Log()
+    fit(grpo(qwen3_vl, params=SamplingParams(6, temperature=0.8)), callbacks=[log])
+    assert 0 <= log.logged[0]["train/sampler_gap"] < 1e-5
+
+
+def test_what_is_logged(qwen3_vl):
+    log = Log()
+    module = grpo(
+        qwen3_vl, rewards=[Share(), Share(name="Other", weight=0.5)], loss=GRPOLoss(kl_coefficient=0.1), group_size=3
+    )
+    fit(module, counting(size=2), callbacks=[log])
+    batch, logged = log.batches[0], log.logged[0]
+    names = "loss reward reward/Share reward/Other reward_std dead_groups parse_failures/Share parse_failures/Other kl "
+    names += "entropy clip_fraction completion_tokens truncated sampler_gap"
+    assert {f"train/{name}" for name in names.split()} <= set(logged)
+    assert {f"time/{name}" for name in ("rollout", "reward", "reference")} <= set(logged)
+    scores = batch.scores
+    torch.testing.assert_close(batch.rewards, scores["Share"] + 0.5 * scores["Other"])
+    assert logged["train/reward"] == pytest.approx(batch.rewards.mean().item())
+    assert logged["train/reward_std"] == pytest.approx(batch.rewards.view(2, 3).std(1).mean().item())
+    assert logged["train/completion_tokens"] == pytest.approx(batch.completions.mask.sum().item() / 6)
+    assert logged["train/truncated"] == pytest.approx(batch.completions.truncated.float().mean().item())
+    assert logged["train/loss"] == pytest.approx(0, abs=1e-5)
+
+
+def test_a_reward_that_is_not_a_number_is_an_error_of_the_input(qwen3_vl):
+    class Broken(Share):
+        def grade_one(self, text, sample, frame):
+            return float("nan")
+
+    with pytest.raises(InputError, match="Expected reward `Broken` to return a finite number, but got nan for sample"):
+        fit(grpo(qwen3_vl, rewards=[Broken()]))
+
+
+def test_sampling_follows_the_seed_of_the_module(qwen3_vl):
+    texts = []
+    for seed in (0, 0, 1):
+        log = Log()
+        fit(grpo(qwen3_vl, seed=seed), counting(size=2), callbacks=[log])
+        texts.append(log.batches[0].completions.texts)
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_two_processes_train_as_one_does(qwen3_vl, tmp_path):
+    """Two ranks that accumulate two micro-batches each, compared with one process and one batch."""
+    script = Path(__file__).parent.with_name("ddp_step.py")
+    subprocess.run(
+        [sys.executable, str(script), qwen3_vl, str(tmp_path)], check=True, timeout=120, capture_output=True, text=True
+    )
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2))
+    module = grpo(qwen3_vl, sampler=FixedSampler(), loss=GRPOLoss("token"))
+    before = weights(module)
+    fit(module, counting(batch_size=4))
+    expected = {name: value - before[name] for name, value in weights(module).items()}
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert_step_close({name: value - before[name] for name, value in first.items()}, expected)

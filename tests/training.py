@@ -1,0 +1,65 @@
+"""Short training runs on tiny random checkpoints."""
+
+import torch
+from lightning import Trainer
+from torch.optim import SGD
+
+from vrft_pl.data import Counting, CountingScenes
+from vrft_pl.modules import GRPOModule
+from vrft_pl.policy import VLM
+from vrft_pl.rewards import Reward
+from vrft_pl.rollout import SamplingParams
+from vrft_pl.types import Completions
+
+
+class Share(Reward):
+    """Share of characters below a code point: dense, so that groups of random completions differ."""
+
+    def __init__(self, below=96, **kwargs):
+        super().__init__(**kwargs)
+        self.below = below
+
+    def grade_one(self, text, sample, frame):
+        return sum(ord(c) < self.below for c in text) / 8
+
+
+class FixedSampler:
+    """Completions that depend on the prompt alone, so that they are the same in every layout of a run."""
+
+    def generate(self, policy, prompts, group_size, params, generator):
+        ids = torch.full((len(prompts) * group_size, params.max_tokens), policy.pad_token_id)
+        lengths = []
+        for i, prompt in enumerate(prompts.repeat_interleave(group_size)):
+            picture = int(prompt.inputs["pixel_values"].abs().sum() * 1000) if "pixel_values" in prompt.inputs else 0
+            g = torch.Generator().manual_seed(int(prompt.inputs["input_ids"].sum()) + picture + i % group_size)
+            lengths.append(int(torch.randint(1, params.max_tokens + 1, (), generator=g)))
+            ids[i, : lengths[-1]] = torch.randint(9, 200, (lengths[-1],), generator=g)
+        width = max(lengths)
+        ids, mask = ids[:, :width], torch.arange(width) < torch.tensor(lengths)[:, None]
+        frames = tuple(prompt.frame for prompt in prompts.repeat_interleave(group_size))
+        return Completions(ids, mask, None, policy.decode(ids, mask), ("length",) * len(ids), frames)
+
+
+def sgd(parameters):
+    return SGD(parameters, lr=0.1)
+
+
+def grpo(checkpoint, policy=None, rewards=None, **kwargs):
+    kwargs = {"group_size": 4, "params": SamplingParams(6), "optimizer": sgd, **kwargs}
+    rewards = [Share()] if rewards is None else rewards
+    return GRPOModule(rewards, policy=policy or VLM(checkpoint, max_pixels=1024), **kwargs)
+
+
+def counting(size=4, batch_size=2, **kwargs):
+    return Counting(CountingScenes(size=size, image_size=32), batch_size=batch_size, style="answer", **kwargs)
+
+
+def fit(module, task=None, ckpt_path=None, **kwargs):
+    quiet = dict.fromkeys(("enable_progress_bar", "enable_model_summary", "logger", "enable_checkpointing"), False)
+    trainer = Trainer(accelerator="cpu", **{**quiet, "max_epochs": 1, **kwargs})
+    trainer.fit(module, datamodule=task or counting(), ckpt_path=ckpt_path)
+    return trainer
+
+
+def weights(module):
+    return {name: parameter.detach().clone() for name, parameter in module.policy.named_parameters()}
