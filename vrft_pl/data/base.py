@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from lightning import LightningDataModule
+from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler
 
 from vrft_pl.data.images import FileImage
@@ -145,14 +146,13 @@ class VisionTask(LightningDataModule):
         return self.test_dataloader()
 
     def loader(self, samples: Dataset[Sample], train: bool = False) -> DataLoader:
-        """Load lists of Samples; each rank of a distributed run reads its own rows of the training set."""
+        """Load lists of Samples. Ranks of a distributed run share the rows; no held-out row is read twice."""
         generator = torch.Generator().manual_seed(self.seed)
-        ranks = self.trainer.world_size if self.trainer is not None else 1
-        sampler: DistributedSampler[Sample] | None = (
-            DistributedSampler(samples, ranks, self.trainer.global_rank, seed=self.seed)
-            if train and self.trainer is not None and ranks > 1
-            else None
-        )
+        sampler: DistributedSampler[Sample] | None = None
+        if self.trainer is not None and self.trainer.world_size > 1:
+            kind = DistributedSampler if train else UnrepeatedDistributedSampler
+            ranks, rank = self.trainer.world_size, self.trainer.global_rank
+            sampler = kind(samples, ranks, rank, shuffle=train, seed=self.seed)
         return DataLoader(
             samples,
             batch_size=self.batch_size if train else self.eval_batch_size,

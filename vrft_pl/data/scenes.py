@@ -62,6 +62,8 @@ class SceneImage:
     """Seed of the background's noise and of the jitter of colours."""
     colour_jitter: int = 0
     """Largest change of a colour channel, per shape."""
+    fade: float = 0.0
+    """Share of the background in the colour of each shape."""
 
     def open(self) -> Image.Image:
         """Draw the scene."""
@@ -72,7 +74,8 @@ class SceneImage:
         draw = ImageDraw.Draw(image)
         for shape in self.shapes:
             jitter = rng.integers(-self.colour_jitter, self.colour_jitter + 1, 3)
-            draw_shape(draw, shape, tuple(int(c) for c in np.clip(np.array(COLOURS[shape.colour]) + jitter, 0, 255)))
+            colour = (1 - self.fade) * (np.array(COLOURS[shape.colour]) + jitter) + self.fade * (low + high) / 2
+            draw_shape(draw, shape, tuple(int(c) for c in np.clip(colour, 0, 255)))
         return image
 
 
@@ -105,6 +108,8 @@ class Domain:
     """``seen`` keeps `HELD_OUT_PAIRS` out, ``held_out`` uses no other, ``any`` allows all."""
     colour_jitter: int = 12
     """Largest change of a colour channel."""
+    fade: float = 0.0
+    """Share of the background in the colour of each shape."""
 
 
 HELD_OUT_PAIRS = frozenset({("triangle", "red"), ("circle", "blue"), ("square", "yellow")})
@@ -116,8 +121,8 @@ DOMAINS = {
     "crowded": Domain(counts=(5, 9), distractors=(2, 6)),
     "noise": Domain(backgrounds=((170, 255),), pairs="any"),
     "shapes": Domain(kinds=("diamond", "cross"), pairs="any"),
-    "night": Domain(kinds=("star", "cross"), backgrounds=((0, 60),), pairs="any", colour_jitter=40),
-    "snow": Domain(kinds=("diamond", "cross"), backgrounds=((170, 255),), pairs="any", colour_jitter=40),
+    "night": Domain(kinds=("star", "cross"), backgrounds=((0, 60),), pairs="any", colour_jitter=40, fade=0.4),
+    "snow": Domain(kinds=("diamond", "cross"), backgrounds=((170, 255),), pairs="any", colour_jitter=40, fade=0.5),
 }
 """``base`` is what the embedded policy was trained on; every other one is a shift away from it."""
 
@@ -185,7 +190,7 @@ class Scenes(Source):
         """Put shapes on a background of the domain."""
         background = self.domain.backgrounds[rng.integers(len(self.domain.backgrounds))]
         seed = int(rng.integers(2**32))
-        return SceneImage(tuple(shapes), self.image_size, background, seed, self.domain.colour_jitter)
+        return SceneImage(tuple(shapes), self.image_size, background, seed, self.domain.colour_jitter, self.domain.fade)
 
 
 class CountingScenes(Scenes):

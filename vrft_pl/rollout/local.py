@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from transformers import DynamicCache
 
 from vrft_pl.policy import VLM
 from vrft_pl.rollout.sampler import SamplingParams
-from vrft_pl.types import Completions, FinishReason, Prompts
+from vrft_pl.types import Completions, FinishReason, InputError, Prompts
 
 
 class LocalSampler:
@@ -32,6 +33,7 @@ class LocalSampler:
         self, policy: VLM, prompts: Prompts, group_size: int, params: SamplingParams, generator: torch.Generator
     ) -> Completions:
         """Write ``group_size`` completions to each prompt; see `Sampler.generate`."""
+        refuse_sharded(policy)
         step = max(1, self.max_rows // group_size)
         with policy.evaluating():
             parts = [
@@ -91,6 +93,15 @@ class LocalSampler:
             logits = policy.model(**step, past_key_values=cache, use_cache=True).logits[:, -1]
         width = int(lengths.max())
         return ids[:, :width], logprobs[:, :width], lengths, stopped
+
+
+def refuse_sharded(policy: VLM) -> None:
+    """Raise `InputError` when weights are spread over ranks: ranks that stop decoding at different steps would hang."""
+    if any(isinstance(p, DTensor) or hasattr(p, "ds_tensor") for p in policy.parameters()):
+        raise InputError(
+            "LocalSampler needs whole weights on each device, but the strategy shards them. Use `ddp` or "
+            "`deepspeed_stage_2`."
+        )
 
 
 def draw(logits: Tensor, params: SamplingParams, generator: torch.Generator) -> tuple[Tensor, Tensor]:
