@@ -99,9 +99,8 @@ def corpus() -> list[str]:
     frame = answer_frame("resized_pixels", (IMAGE_SIZE, IMAGE_SIZE), (IMAGE_SIZE, IMAGE_SIZE))
     task = build_task(seed=0, batch_size=1, size=2000)
     samples = task.datasets("train").values()
-    texts = [
-        "\nassistant\nsystem\nuser user assistant assistant You are a helpful assistant. diamond cross star white blood cell objects"
-    ] * 50
+    words = "You are a helpful assistant. diamond cross star white blood cell red platelet objects"
+    texts = [f"\nassistant\nsystem\nuser\n{words}"] * 50
     for part in samples:
         for i in range(len(part)):  # type: ignore[arg-type]  # sized
             sample = part[i]
@@ -238,19 +237,19 @@ def card(args: argparse.Namespace, scores: dict[str, float], seconds: float, par
 
 CARD = """# The embedded default policy
 
-A Qwen3-VL of {parameters:.2f} M parameters with its own tokeniser, processor and chat template, cold-started from random
-weights on procedural scenes. `checkpoint: tiny` names it. It exists so that every part of vrft_pl runs in minutes on a CPU
-with nothing downloaded; it knows nothing of the real world. It writes coordinates in pixels of the resized picture
-(`coordinates: resized_pixels`).
+A Qwen3-VL of {parameters:.2f} M parameters with its own tokeniser, processor and chat template, cold-started from
+random weights on procedural scenes. `checkpoint: tiny` names it. It exists so that every part of vrft_pl runs in
+minutes on a CPU with nothing downloaded; it knows nothing of the real world. It writes coordinates in pixels of the
+resized picture (`coordinates: resized_pixels`).
 
 Rebuilt from nothing by
 
-    python tools/build_tiny_policy.py --steps {steps} --batch_size {batch_size} --lr {lr} --seed {seed} --threads {threads}
+    python tools/build_tiny_policy.py --steps {steps} --batch_size {batch_size} --lr {lr} --seed {seed}
 
-- Data: counting and grounding scenes of the `base` domain (`vrft_pl/data/scenes.py`), half and half, {steps} x
-  {batch_size} samples that never repeat, in the `think` style, 64 x 64 pixels (16 visual tokens).
+- Data: counting and grounding scenes of the `base` domain (`vrft_pl/data/scenes.py`), half and half,
+  {steps} x {batch_size} samples that never repeat, in the `think` style, 64 x 64 pixels (16 visual tokens).
 - Training: SFTModule, AdamW, learning rate {lr} with warm-up and cosine decay, float32, seed {seed}.
-- Time: {minutes:.1f} minutes with {threads} threads on a CPU, scoring included (torch {torch}, transformers {transformers}).
+- Time: {minutes:.1f} minutes with {threads} CPU threads, scoring included (torch {torch}, transformers {transformers}).
 
 Greedy scores on {eval_size} held-out scenes of each domain; all but `base` are shifts it was not trained on:
 
