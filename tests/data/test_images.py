@@ -28,7 +28,10 @@ def exif(orientation):
         pytest.param(1, (30, 20), (2, 2), id="upright"),
         pytest.param(2, (30, 20), (27, 2), id="mirrored"),
         pytest.param(3, (30, 20), (27, 2), id="upside-down"),
+        pytest.param(4, (30, 20), (2, 2), id="flipped"),
+        pytest.param(5, (20, 30), (2, 2), id="transposed"),
         pytest.param(6, (20, 30), (2, 2), id="turned-right"),
+        pytest.param(7, (20, 30), (2, 27), id="transversed"),
         pytest.param(8, (20, 30), (2, 27), id="turned-left"),
     ],
 )
@@ -108,6 +111,14 @@ def test_a_file_that_ends_too_early_is_damaged(tmp_path, name, kept):
     image.path.write_bytes(content[: int(len(content) * kept)])
     with pytest.raises(InputError, match=f"rows.json, row 7: expected a whole picture, but .*{name} is damaged"):
         image.open()
+
+
+@pytest.mark.parametrize("read", ["open", "size"])
+def test_a_damaged_header_is_named_with_its_row(tmp_path, read):
+    image = saved(Image.fromarray(WIDE), tmp_path / "a.webp", exif=exif(6))
+    image.path.write_bytes(image.path.read_bytes().replace(b"MM\0*", b"xM\0*"))
+    with pytest.raises(InputError, match="rows.json, row 7: expected a whole picture, but .*a.webp is damaged"):
+        getattr(image, read)()
 
 
 def test_a_folder_is_no_picture(tmp_path):

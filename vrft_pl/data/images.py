@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vrft_pl.types import InputError
+
+DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error)
+"""What Pillow raises while it decodes a damaged picture."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,15 @@ class FileImage:
         """Width and height in pixels after EXIF rotation, read from the header alone.
 
         Raises:
-            InputError: If the file is missing or is not a picture.
+            InputError: If the file is missing or is not a picture, or its header is damaged.
         """
         with self._header() as image:
             width, height = image.size
-            return (height, width) if image.getexif().get(0x0112) in (5, 6, 7, 8) else (width, height)
+            try:
+                turned = image.getexif().get(0x0112) in (5, 6, 7, 8)
+            except DAMAGE as error:
+                raise self._damaged(error) from error
+            return (height, width) if turned else (width, height)
 
     def open(self) -> Image.Image:
         """Decode the whole picture: EXIF rotation applied, transparency on white, 16 bits scaled to 8, RGB.
@@ -39,16 +47,12 @@ class FileImage:
         Raises:
             InputError: If the file is missing, is not a picture, or ends too early.
         """
-        try:
-            with self._header() as image:
+        with self._header() as image:
+            try:
                 image.load()
                 return to_rgb(ImageOps.exif_transpose(image))
-        except (OSError, SyntaxError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"{self.owner}: expected a whole picture, but {self.path} is damaged ({error})."
-            ) from error
+            except DAMAGE as error:
+                raise self._damaged(error) from error
 
     def _header(self) -> Image.Image:
         try:
@@ -57,6 +61,9 @@ class FileImage:
             raise InputError(f"{self.owner}: expected a picture at {self.path}, but there is no such file.") from error
         except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
             raise InputError(f"{self.owner}: expected a picture, but {self.path} can't be read as one.") from error
+
+    def _damaged(self, error: Exception) -> InputError:
+        return InputError(f"{self.owner}: expected a whole picture, but {self.path} is damaged ({error}).")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
