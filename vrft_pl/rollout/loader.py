@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
-from vrft_pl.rollout.state import experience_state, restore_experience
+from vrft_pl.rollout.state import experience_state, gather_ranks, pick_rank, restore_experience
 from vrft_pl.types import Experience, Prompts, Sample
 
 
@@ -100,19 +100,20 @@ class RolloutLoader:
             offset = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the epoch stands; tensors and plain values only."""
+        """Where the epoch stands on every rank; tensors and plain values only."""
         in_window = self.position % (self.window * self.num_iterations) and self.position < len(self)
-        return {
+        state = {
             "epoch": self.epoch,
             "position": self.position,
             "generator": self.generator.get_state(),
             "global_generator": torch.get_rng_state(),
             "experience": experience_state(self._experience) if in_window and self._experience is not None else None,
         }
+        return gather_ranks(state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state at the next call of ``iter``."""
-        self._loaded = state
+        self._loaded = pick_rank(state)
 
     def _start(self) -> None:
         """Set epoch and position, and the order of samples, which depends on the seed and the epoch alone."""
@@ -120,7 +121,7 @@ class RolloutLoader:
             self.epoch, self.position = self._loaded["epoch"], self._loaded["position"]
             self.generator.set_state(self._loaded["generator"].cpu())
             torch.set_rng_state(self._loaded["global_generator"].cpu())
-        if self._loaded is None or self.position >= len(self):
+        if self._loaded is None or self.epoch < 0 or self.position >= len(self):
             self._loaded, self.position, self.epoch = None, 0, self.epoch + 1
         if self.samples.generator is not None:
             self.samples.generator.manual_seed(self._order_seed + self.epoch)
