@@ -42,13 +42,11 @@ def test_the_first_pass_has_ratio_one_and_no_divergence_and_the_second_has_both(
     log, policy = Log(), VLM(qwen3_vl, max_pixels=1024, lora=lora)
     loss = GRPOLoss(kl_coefficient=0.1, clip_low=1e-7, clip_high=1e-7)
     module = grpo(None, policy, loss=loss, num_iterations=2, reference=reference)
-    fit(module, counting(size=2), callbacks=[log])
-    first, second = log.batches
-    assert first.old_logprobs is None
-    assert second.old_logprobs is not None
-    assert log.logged[0]["train/kl"] == log.logged[0]["train/clip_fraction"] == 0
-    assert log.logged[1]["train/kl"] > 0
-    assert log.logged[1]["train/clip_fraction"] > 0
+    fit(module, counting(size=4), callbacks=[log])
+    assert [batch.old_logprobs is None for batch in log.batches] == [True, False, True, False]
+    divergences, clipped = ([entry[f"train/{name}"] for entry in log.logged] for name in ("kl", "clip_fraction"))
+    assert [kl > 0 for kl in divergences] == [False, True, True, True]
+    assert [share > 0 for share in clipped] == [False, True, False, True]
 
 
 def test_old_logprobs_are_those_of_the_policy_that_sampled(qwen3_vl):
@@ -238,16 +236,29 @@ def test_sampling_follows_the_seed_of_the_module(qwen3_vl):
     assert texts[0] == texts[1] != texts[2]
 
 
+def run_on_two_ranks(*args):
+    script = Path(__file__).parent.with_name("ddp_step.py")
+    command = [sys.executable, str(script), *map(str, args)]
+    done = subprocess.run(command, timeout=120, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_two_processes_train_as_one_does(qwen3_vl, tmp_path):
     """Two ranks that accumulate two micro-batches each, compared with one process and one batch."""
-    script = Path(__file__).parent.with_name("ddp_step.py")
-    subprocess.run(
-        [sys.executable, str(script), qwen3_vl, str(tmp_path)], check=True, timeout=120, capture_output=True, text=True
-    )
-    first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2))
+    run_on_two_ranks("step", qwen3_vl, tmp_path)
+    first, second = (torch.load(tmp_path / f"step{rank}.pt") for rank in range(2))
     module = grpo(qwen3_vl, sampler=FixedSampler(), loss=GRPOLoss("token"))
     before = weights(module)
     fit(module, counting(batch_size=4))
     expected = {name: value - before[name] for name, value in weights(module).items()}
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert_step_close({name: value - before[name] for name, value in first.items()}, expected)
+
+
+def test_two_processes_resume_in_the_middle_of_a_window(qwen3_vl, tmp_path):
+    """Each rank has completions of its own in the checkpoint, and a generator of its own."""
+    run_on_two_ranks("whole", qwen3_vl, tmp_path)
+    run_on_two_ranks("resumed", qwen3_vl, tmp_path)
+    for rank in range(2):
+        whole, resumed = (torch.load(tmp_path / f"{name}{rank}.pt") for name in ("whole", "resumed"))
+        assert all(torch.equal(whole[name], resumed[name]) for name in whole)

@@ -5,7 +5,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from vrft_pl.rollout import RolloutLoader
-from vrft_pl.types import Completions, Experience, Number, Prompt, Prompts, Sample
+from vrft_pl.types import Completions, Experience, InputError, Number, Prompt, Prompts, Sample
 
 G = 2
 
@@ -202,7 +202,7 @@ def test_epochs_have_different_orders():
 
 def test_the_order_depends_on_seed_and_epoch_alone():
     first, again, other = loader(size=32), loader(size=32, collect=Collector(seed=1)), loader(size=32, seed=4)
-    next(iter(again)), again.load_state_dict({**again.state_dict(), "epoch": 0, "position": 0, "experience": None})
+    next(iter(again)), again.load_state_dict(loader().state_dict())
     torch.rand(3)
     for _ in range(2):
         a, b, c = ([i for batch in rollouts for i in ids(batch)] for rollouts in (first, again, other))
@@ -231,5 +231,11 @@ def test_a_loaded_state_goes_on_at_every_position(tmp_path, size, window, step_b
 
 
 def test_a_state_holds_a_window_only_in_the_middle_of_it():
-    held = [state["experience"] is not None for _, state in states(loader(window=2, num_iterations=2), 1)]
+    held = [state["ranks"][0]["experience"] is not None for _, state in states(loader(window=2, num_iterations=2), 1)]
     assert held == [True, True, True, False] * 2
+
+
+def test_a_state_of_another_number_of_ranks_is_refused():
+    state = loader().state_dict()
+    with pytest.raises(InputError, match="a run on 1 devices, but it is of a run on 2"):
+        loader().load_state_dict({"ranks": state["ranks"] * 2})
