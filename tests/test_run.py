@@ -111,3 +111,10 @@ def test_runs_are_logged_online_where_there_is_a_key(tmp_path, monkeypatch, mode
     monkeypatch.setattr("vrft_pl.run.WandbLogger", lambda **kwargs: made.append(kwargs))
     run_loggers(RunOptions(wandb=mode, project="mine"), tmp_path / "quickstart" / "now")
     assert [(m["offline"], m["project"], m["name"]) for m in made] == [(offline, "mine", "quickstart-now")]
+
+
+def test_score_that_is_no_number_becomes_null(tmp_path):
+    write_summary(tmp_path, {"val/id/BoxIoU": float("nan")}, {"val/id/BoxIoU": 0.5}, 1.0)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["before"] == {"val/id/BoxIoU": None}
+    assert summary["after"] == {"val/id/BoxIoU": 0.5}

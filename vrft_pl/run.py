@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import netrc
 import os
 import time
@@ -84,9 +85,14 @@ def has_wandb_key() -> bool:
 
 
 def write_summary(folder: Path, before: Scores, after: Scores, seconds: float) -> None:
-    """Write ``summary.json``, whole or not at all."""
+    """Write ``summary.json``, whole or not at all; a score that is no number becomes null."""
     folder.mkdir(parents=True, exist_ok=True)
-    summary = {"before": dict(before), "after": dict(after), "seconds": round(seconds, 1)}
+    parts = {"before": before, "after": after}
+    summary: dict[str, object] = {
+        part: {name: value if math.isfinite(value) else None for name, value in scores.items()}
+        for part, scores in parts.items()
+    }
+    summary["seconds"] = round(seconds, 1)
     scratch = folder / ".summary.json"
     scratch.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     scratch.replace(folder / "summary.json")

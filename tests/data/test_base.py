@@ -169,3 +169,5 @@ def test_a_mixture_skips_bad_rows_as_its_tasks_say(rows):
 def test_a_mixture_needs_a_task():
     with pytest.raises(ValueError, match="Expected `tasks` to hold at least one task, but got none"):
         Mixture({})
+    with pytest.raises(ValueError, match="without underscore, but got"):
+        Mixture({"a_b": Counting()})

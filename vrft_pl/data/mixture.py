@@ -23,7 +23,7 @@ class Mixture(VisionTask):
         seed: Seed of the order of rows, and of procedural rows.
 
     Raises:
-        ValueError: If there is no task.
+        ValueError: If there is no task, or a name holds an underscore, which would make names of splits ambiguous.
     """
 
     def __init__(
@@ -37,6 +37,8 @@ class Mixture(VisionTask):
         super().__init__(batch_size=batch_size, eval_batch_size=eval_batch_size, num_workers=num_workers, seed=seed)
         if not tasks:
             raise ValueError("Expected `tasks` to hold at least one task, but got none.")
+        if unclear := [name for name in tasks if "_" in name]:
+            raise ValueError(f"Expected names of `tasks` without underscore, but got {unclear}.")
         self.tasks = tasks
         for task in tasks.values():
             task.seed = seed

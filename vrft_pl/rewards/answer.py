@@ -12,7 +12,7 @@ from vrft_pl.types import AnswerFrame, Number, Sample
 class NumberMatch(Reward):
     """1 when the answer is a number equal to the ground truth, else 0; text around the number is never ignored.
 
-    Numbers are equal when they differ by less than one part in 10^9, so ``3``, ``3.0`` and ``3.`` are one answer.
+    Numbers are equal when they differ by at most 1e-9, or one part in 10^9: ``3``, ``3.0`` and ``3.`` are one answer.
 
     Args:
         words: Also read ``zero`` to ``twenty``.
