@@ -207,6 +207,24 @@ class Completions(ToDevice):
 
 
 @dataclass(frozen=True)
+class Demonstrations(ToDevice):
+    """Prompts with the answers that supervised training imitates: one micro-batch."""
+
+    samples: tuple[Sample, ...]
+    """Length ``P``."""
+    prompts: Prompts
+    """Length ``P``."""
+    targets: Completions
+    """One target a prompt: ``N = P``."""
+    num_tokens: float = 0.0
+    """Target tokens in the whole optimizer step, per micro-batch and rank."""
+
+    def __len__(self) -> int:
+        """``P``."""
+        return len(self.samples)
+
+
+@dataclass(frozen=True)
 class Experience(ToDevice):
     """Scored completions: a whole rollout window, or a micro-batch of whole groups from one."""
 

@@ -12,7 +12,7 @@ import torch
 from lightning import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_info
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW
 
 from vrft_pl.data import VisionTask
@@ -134,6 +134,10 @@ class PolicyModule(LightningModule):
         completions = self.generate(samples, 1, self.eval_params, batch_idx)
         pairs = zip(samples, completions.texts, strict=True)
         return [{"id": sample.id, "problem": sample.problem, "completion": text} for sample, text in pairs]
+
+    def mean_over_ranks(self, value: Tensor) -> Tensor:
+        """Average a tensor over the ranks of a distributed run."""
+        return self.trainer.strategy.reduce(value.to(self.device), reduce_op="mean")
 
     def export(self, folder: Path) -> None:
         """Write the policy as an ordinary Hugging Face folder."""

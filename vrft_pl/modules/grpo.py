@@ -96,7 +96,7 @@ class GRPOModule(PolicyModule):
             step_batches=step_batches,
             num_iterations=self.num_iterations,
             skip_dead_groups=self.reference is None,
-            mean_over_ranks=lambda value: self.trainer.strategy.reduce(value.to(self.device), reduce_op="mean"),
+            mean_over_ranks=self.mean_over_ranks,
         )
 
     def collect(self, batches: list[list[Sample]], reused: bool) -> Experience:

@@ -2,10 +2,52 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
 
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.modules.base import PolicyModule
-from vrft_pl.types import Sample
+from vrft_pl.types import Demonstrations, Sample
+
+
+class DemonstrationLoader(ResumableLoader):
+    """Encodes the micro-batches of one optimizer step together, so that each knows the tokens of the whole step.
+
+    Args:
+        samples: Yields micro-batches of Samples.
+        encode: Encodes questions and targets.
+        step_batches: Micro-batches of one optimizer step (``accumulate_grad_batches``).
+        mean_over_ranks: Averages a tensor over the ranks of a distributed run.
+    """
+
+    def __init__(
+        self,
+        samples: DataLoader,
+        encode: Callable[[list[Sample]], Demonstrations],
+        step_batches: int = 1,
+        mean_over_ranks: Callable[[Tensor], Tensor] = lambda value: value,
+    ) -> None:
+        super().__init__(samples)
+        self.encode, self.step_batches, self.mean_over_ranks = encode, step_batches, mean_over_ranks
+
+    def __iter__(self) -> Iterator[Demonstrations]:
+        """Start an epoch, or go on where a loaded state stopped."""
+        self._start()
+        self._loaded = None
+        offset = self.position % self.step_batches
+        batches = islice(self.samples, self.position - offset, None)
+        while step := [self.encode(batch) for batch in islice(batches, self.step_batches)]:
+            tokens = torch.tensor(sum(int(batch.targets.mask.sum()) for batch in step) / self.step_batches)
+            num_tokens = self.mean_over_ranks(tokens).item()
+            for batch in step[offset:]:
+                self.position += 1
+                yield replace(batch, num_tokens=num_tokens)
+            offset = 0
 
 
 class SFTModule(PolicyModule):
@@ -14,14 +56,27 @@ class SFTModule(PolicyModule):
     Arguments are those of `PolicyModule`.
     """
 
-    def training_step(self, samples: list[Sample], batch_idx: int) -> Tensor:
-        """Mean negative log-likelihood of the target tokens, the end of the turn included."""
+    def wrap_train_loader(self, loader: DataLoader) -> Iterable[Demonstrations]:
+        """Turn the loader of Samples into a loader of Demonstrations."""
+        return DemonstrationLoader(
+            loader, self.demonstrate, self.trainer.accumulate_grad_batches, mean_over_ranks=self.mean_over_ranks
+        )
+
+    def demonstrate(self, samples: list[Sample]) -> Demonstrations:
+        """Encode questions and the targets that belong to them."""
         prompts = self.policy.encode(samples)
-        targets = self.policy.encode_targets(samples, prompts)
-        logprobs, entropy = self.policy.logprobs(prompts, targets)
-        tokens = targets.mask.sum()
-        loss = -logprobs.sum() / tokens
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(samples))
-        self.log("train/entropy", entropy.sum() / tokens, batch_size=len(samples))
-        self.log("train/completion_tokens", tokens / len(samples), batch_size=len(samples))
+        return Demonstrations(tuple(samples), prompts, self.policy.encode_targets(samples, prompts))
+
+    def training_step(self, batch: Demonstrations, batch_idx: int) -> Tensor:
+        """Negative log-likelihood of the target tokens, the end of the turn included.
+
+        It is divided by the tokens of the whole optimizer step, so that its mean over micro-batches and ranks is the
+        mean over all of them.
+        """
+        logprobs, entropy = self.policy.logprobs(batch.prompts, batch.targets)
+        loss = -logprobs.sum() / batch.num_tokens
+        tokens = batch.targets.mask.sum()
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
+        self.log("train/entropy", entropy.sum() / tokens, batch_size=len(batch))
+        self.log("train/completion_tokens", tokens / len(batch), batch_size=len(batch))
         return loss

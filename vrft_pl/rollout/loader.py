@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader
 
-from vrft_pl.rollout.state import experience_state, gather_ranks, pick_rank, restore_experience
+from vrft_pl.data.resumable import ResumableLoader
+from vrft_pl.rollout.state import experience_state, restore_experience
 from vrft_pl.types import Experience, Prompts, Sample
 
 
@@ -27,7 +28,7 @@ class Collect(Protocol):
         """
 
 
-class RolloutLoader:
+class RolloutLoader(ResumableLoader):
     """Collects a window of experience with the policy as it is, then yields it in micro-batches of whole groups.
 
     It has a length, so that Lightning fetches no batch ahead and the policy that samples is the policy that is trained;
@@ -67,13 +68,11 @@ class RolloutLoader:
             )
         if num_iterations < 1:
             raise ValueError(f"Expected `num_iterations` to be at least 1, but got {num_iterations}.")
-        self.samples, self.collect, self.encode, self.generator = samples, collect, encode, generator
+        super().__init__(samples)
+        self.collect, self.encode, self.generator = collect, encode, generator
         self.window, self.step_batches, self.num_iterations = window, step_batches, num_iterations
         self.skip_dead_groups, self.mean_over_ranks = skip_dead_groups, mean_over_ranks
-        self.epoch, self.position = -1, 0
-        self._order_seed = 0 if samples.generator is None else samples.generator.initial_seed() * 100_003
         self._experience: Experience | None = None
-        self._loaded: dict[str, Any] | None = None
 
     def __len__(self) -> int:
         """Micro-batches an epoch."""
@@ -99,34 +98,18 @@ class RolloutLoader:
                 yield batch
             offset = 0
 
-    def state_dict(self) -> dict[str, Any]:
-        """Where the epoch stands on every rank; tensors and plain values only."""
+    def _state(self) -> dict[str, Any]:
         in_window = self.position % (self.window * self.num_iterations) and self.position < len(self)
-        state = {
-            "epoch": self.epoch,
-            "position": self.position,
+        return {
+            **super()._state(),
             "generator": self.generator.get_state(),
-            "global_generator": torch.get_rng_state(),
             "experience": experience_state(self._experience) if in_window and self._experience is not None else None,
         }
-        return gather_ranks(state)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state at the next call of ``iter``."""
-        self._loaded = pick_rank(state)
 
     def _start(self) -> None:
-        """Set epoch and position, and the order of samples, which depends on the seed and the epoch alone."""
         if self._loaded is not None:
-            self.epoch, self.position = self._loaded["epoch"], self._loaded["position"]
             self.generator.set_state(self._loaded["generator"].cpu())
-            torch.set_rng_state(self._loaded["global_generator"].cpu())
-        if self._loaded is None or self.epoch < 0 or self.position >= len(self):
-            self._loaded, self.position, self.epoch = None, 0, self.epoch + 1
-        if self.samples.generator is not None:
-            self.samples.generator.manual_seed(self._order_seed + self.epoch)
-        if isinstance(self.samples.sampler, DistributedSampler):
-            self.samples.sampler.set_epoch(self.epoch)
+        super()._start()
 
     def _micro_batches(self, experience: Experience, sizes: list[int], schedule: list[int]) -> list[Experience]:
         """Cut a window into micro-batches, each with the denominators of its optimizer step."""

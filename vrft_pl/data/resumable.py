@@ -1,0 +1,95 @@
+"""A loader that goes on where a checkpoint stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.utils.data import DataLoader, DistributedSampler
+
+from vrft_pl.types import InputError
+
+
+class ResumableLoader:
+    """Yields the batches of a DataLoader in an order that depends on its seed and the epoch alone, and has a state.
+
+    Args:
+        samples: The loader; its ``generator`` shuffles.
+    """
+
+    def __init__(self, samples: DataLoader) -> None:
+        self.samples = samples
+        self.epoch, self.position = -1, 0
+        self._order_seed = 0 if samples.generator is None else samples.generator.initial_seed() * 100_003
+        self._loaded: dict[str, Any] | None = None
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Start an epoch, or go on where a loaded state stopped."""
+        self._start()
+        self._loaded = None
+        for batch in islice(self.samples, self.position, None):
+            self.position += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the epoch stands on every rank; tensors and plain values only. Every rank calls it."""
+        return gather_ranks(self._state())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state at the next call of ``iter``."""
+        self._loaded = pick_rank(state)
+
+    def _state(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "position": self.position, "global_generator": torch.get_rng_state()}
+
+    def _start(self) -> None:
+        """Set epoch and position, and the order of samples."""
+        if self._loaded is not None:
+            self.epoch, self.position = self._loaded["epoch"], self._loaded["position"]
+            torch.set_rng_state(self._loaded["global_generator"].cpu())
+        if self._loaded is None or self.epoch < 0 or self.position >= len(self):
+            self._loaded, self.position, self.epoch = None, 0, self.epoch + 1
+        if self.samples.generator is not None:
+            self.samples.generator.manual_seed(self._order_seed + self.epoch)
+        if isinstance(self.samples.sampler, DistributedSampler):
+            self.samples.sampler.set_epoch(self.epoch)
+
+
+def gather_ranks(state: dict[str, Any]) -> dict[str, Any]:
+    """Put the states of all ranks into one, for Lightning writes that of the first rank alone. Every rank calls it."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return {"ranks": [state]}
+    states: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(states, _to_cpu(state))
+    return {"ranks": states}
+
+
+def pick_rank(state: dict[str, Any]) -> dict[str, Any]:
+    """Take this rank's own part of what `gather_ranks` put together.
+
+    Raises:
+        InputError: If the state is that of another number of ranks.
+    """
+    distributed = dist.is_available() and dist.is_initialized()
+    rank, world_size = (dist.get_rank(), dist.get_world_size()) if distributed else (0, 1)
+    if len(state["ranks"]) != world_size:
+        raise InputError(
+            f"Expected a checkpoint of a run on {world_size} devices, but it is of a run on {len(state['ranks'])}. "
+            "Resume on as many devices."
+        )
+    own: dict[str, Any] = state["ranks"][rank]
+    return own
+
+
+def _to_cpu(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _to_cpu(part) for key, part in value.items()}
+    return value.cpu() if isinstance(value, Tensor) else value
