@@ -18,6 +18,10 @@ _SHOWN = {
 class RewardProgressBar(RichProgressBar):
     """Lightning's rich bar with the reward and the seconds that each phase of the last step took."""
 
+    def _get_train_description(self, current_epoch: int) -> str:
+        """Lightning would write "Epoch 0/-2" where a run ends by its steps."""
+        return super()._get_train_description(current_epoch).replace("/-2", "  ")
+
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
