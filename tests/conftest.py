@@ -3,11 +3,6 @@ import torch
 from checkpoints import MIXED, build_qwen2_5_vl, build_qwen2_vl, build_qwen3_vl
 
 
-def pytest_configure(config):
-    # peft reads a name that transformers has renamed
-    config.addinivalue_line("filterwarnings", "ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     torch.set_num_threads(1)

@@ -76,6 +76,12 @@ def freeze(model: PreTrainedModel, parts: Collection[Part], pattern: str | None 
             parameter.requires_grad_(False)
 
 
+def enable_checkpointing(model: PreTrainedModel) -> None:
+    """Recompute activations in the backward pass; transformers has renamed the method."""
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+
+
 def add_lora(model: PreTrainedModel, lora: LoRA) -> PeftModel:
     """Wrap a model with adapters; everything else is frozen.
 

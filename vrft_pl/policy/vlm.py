@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +17,9 @@ from vrft_pl.data.prompts import chat, target_text
 from vrft_pl.policy import checkpoint as folders
 from vrft_pl.policy.batching import append_completions, collate
 from vrft_pl.policy.coordinates import DESCRIPTIONS, CoordinateSpace, answer_frame
-from vrft_pl.policy.parts import LoRA, Part, add_lora, freeze, parameter_table, vision_prefix
-from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
-
-MEDIA_TOKEN = re.compile(
-    r"(image|video|audio|vision|media|boi|eoi|img)\w*_token_(id|index)$|^(boi|eoi)_token_(id|index)$"
-)
-"""Names under which configs and processors keep the tokens that stand for pictures, sound and film."""
+from vrft_pl.policy.parts import LoRA, Part, add_lora, enable_checkpointing, freeze, parameter_table, vision_prefix
+from vrft_pl.policy.tokens import end_of_turn, media_token_ids
+from vrft_pl.types import Completions, Prompt, Prompts, Sample
 
 
 class TokenLogprobs(NamedTuple):
@@ -75,11 +70,12 @@ class VLM(nn.Module):
         model = folders.load_model(checkpoint, dtype, attention)
         self._adapt(model, lora, freeze, freeze_pattern)
         if gradient_checkpointing:
-            self.hf_model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            enable_checkpointing(self.hf_model)
         self.train()  # `from_pretrained` leaves eval mode, and Lightning keeps the mode it finds
-        self._end_of_turn = self._read_end_of_turn()
+        self._end_of_turn = end_of_turn(self.processor, checkpoint)
+        banned = media_token_ids(self.hf_model.config, self.processor, self.end_token_ids)
         self._banned: Tensor
-        self.register_buffer("_banned", torch.tensor(self._media_token_ids(), dtype=torch.long), persistent=False)
+        self.register_buffer("_banned", torch.tensor(banned, dtype=torch.long), persistent=False)
 
     def _adapt(
         self, model: PreTrainedModel, lora: LoRA | None, parts: tuple[Part, ...], freeze_pattern: str | None
@@ -248,33 +244,3 @@ class VLM(nn.Module):
         if isinstance(self.model, PeftModel):
             model = copy.deepcopy(self.model).merge_and_unload()
         folders.export(model, self.processor, folder)
-
-    def _media_token_ids(self) -> list[int]:
-        config = self.hf_model.config
-        holders = [config, self.processor, *(getattr(config, n, None) for n in ("text_config", "vision_config"))]
-        ids = {
-            value
-            for holder in holders
-            if holder is not None
-            for name, value in vars(holder).items()
-            if MEDIA_TOKEN.search(name) and isinstance(value, int) and not isinstance(value, bool)
-        }
-        vocabulary = config.get_text_config().vocab_size
-        return sorted(i for i in ids if 0 <= i < vocabulary and i not in self.end_token_ids)
-
-    def _read_end_of_turn(self) -> list[int]:
-        """The tokens that the chat template writes after the policy's answer, up to the first end token."""
-        mark = "ANSWER"
-        turns: list[Any] = [
-            {"role": role, "content": [{"type": "text", "text": text}]}
-            for role, text in (("user", "?"), ("assistant", mark))
-        ]
-        text = self.processor.apply_chat_template(turns, tokenize=False)
-        tail = self.tokenizer(text.rpartition(mark)[2].lstrip(), add_special_tokens=False)["input_ids"]
-        special = set(self.tokenizer.all_special_ids)
-        end = next((i for i, token in enumerate(tail) if token in special), None)
-        if end is not None:
-            return tail[: end + 1]
-        if self.tokenizer.eos_token_id is None:
-            raise InputError(f"Expected `{self.checkpoint}` to have a token that ends a turn, but found none.")
-        return [self.tokenizer.eos_token_id]
