@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 import torch
 from PIL import Image
 from torch import Tensor
+
+T = TypeVar("T")
 
 AnswerStyle = Literal["answer", "think", "caption"]
 """How the policy is asked to write: the bare answer, thoughts then answer, or summary, caption, thoughts and answer."""
@@ -41,6 +43,16 @@ class ToDevice:
             elif isinstance(value, dict):
                 moved[spec.name] = {k: v.to(device, **kwargs) if isinstance(v, Tensor) else v for k, v in value.items()}
         return replace(self, **moved)  # type: ignore[type-var]
+
+
+class Opaque(Generic[T]):
+    """Carries a batch past the precision plugins of Lightning; the DataModule takes it out again.
+
+    They refuse frozen dataclasses, and would round advantages and log-probs to the precision of the weights.
+    """
+
+    def __init__(self, value: T) -> None:
+        self.value = value
 
 
 class ImageSource(Protocol):

@@ -126,7 +126,7 @@ def test_training_rows_are_shuffled_by_the_seed_in_batches_of_samples():
 def test_held_out_rows_keep_their_order():
     task = Counting(val={"id": CountingScenes(size=5)}, eval_batch_size=3)
     (loader,) = task.val_dataloader()
-    assert [[int(s.id.split()[-1]) for s in batch] for batch in loader] == [[0, 1, 2], [3, 4]]
+    assert [[int(s.id.split()[-1]) for s in batch.value] for batch in loader] == [[0, 1, 2], [3, 4]]
 
 
 def test_style_and_system_prompt_reach_every_sample():

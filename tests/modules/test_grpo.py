@@ -262,3 +262,22 @@ def test_two_processes_resume_in_the_middle_of_a_window(qwen3_vl, tmp_path):
     for rank in range(2):
         whole, resumed = (torch.load(tmp_path / f"{name}{rank}.pt") for name in ("whole", "resumed"))
         assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "bf16-mixed"])
+def test_a_run_in_half_precision_keeps_advantages_and_logprobs_in_single(qwen3_vl, precision):
+    log = Log()
+    policy = VLM(qwen3_vl, dtype="bfloat16" if precision == "bf16-true" else "float32", max_pixels=1024)
+    module = grpo(None, policy, loss=GRPOLoss(kl_coefficient=0.05), num_iterations=2)
+    fit(module, counting(val={"id": CountingScenes(size=2, image_size=32)}), precision=precision, callbacks=[log])
+    for batch in log.batches:
+        assert (
+            batch.advantages.dtype
+            == batch.reference_logprobs.dtype
+            == batch.completions.logprobs.dtype
+            == torch.float32
+        )
+    assert log.logged[0]["train/kl"] == 0
+    assert log.logged[0]["train/sampler_gap"] < 0.05
+    assert all(b.dtype == torch.float32 for b in policy.buffers() if b.is_floating_point())
+    assert all(p.dtype == policy.hf_model.dtype for p in policy.parameters())

@@ -43,12 +43,17 @@ class Collector:
         )
 
 
+class Plain(RolloutLoader):
+    def __iter__(self):
+        return (held.value for held in super().__iter__())
+
+
 def loader(size=8, batch_size=2, seed=3, collect=None, **kwargs):
     samples = [Sample(str(i), (), "?", Number(i)) for i in range(size)]
     order = torch.Generator().manual_seed(seed)
     inner = DataLoader(samples, batch_size, shuffle=True, collate_fn=list, generator=order)
     collect = collect or Collector()
-    return RolloutLoader(inner, collect, encode, collect.generator, **kwargs)
+    return Plain(inner, collect, encode, collect.generator, **kwargs)
 
 
 def ids(batch):

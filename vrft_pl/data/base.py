@@ -15,7 +15,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSamp
 
 from vrft_pl.data.images import FileImage
 from vrft_pl.data.sources import Record, Source
-from vrft_pl.types import AnswerStyle, InputError, Sample, Solution
+from vrft_pl.types import AnswerStyle, InputError, Opaque, Sample, Solution
 
 Split = Literal["train", "val", "test"]
 
@@ -145,6 +145,10 @@ class VisionTask(LightningDataModule):
         """The loaders of the test split."""
         return self.test_dataloader()
 
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Take a batch out of what carried it past the precision plugin."""
+        return batch.value if isinstance(batch, Opaque) else batch
+
     def loader(self, samples: Dataset[Sample], train: bool = False) -> DataLoader:
         """Load lists of Samples. Ranks of a distributed run share the rows; no held-out row is read twice."""
         generator = torch.Generator().manual_seed(self.seed)
@@ -159,7 +163,7 @@ class VisionTask(LightningDataModule):
             shuffle=train and sampler is None,
             sampler=sampler,
             num_workers=self.num_workers,
-            collate_fn=list,
+            collate_fn=list if train else Opaque,
             generator=generator,
             persistent_workers=self.num_workers > 0,
         )

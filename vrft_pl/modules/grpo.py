@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -82,7 +82,7 @@ class GRPOModule(PolicyModule):
         self.rollout_stats: dict[str, float] = {}
         self._seconds: dict[str, float] = {}
 
-    def wrap_train_loader(self, loader: DataLoader) -> Iterable[Experience]:
+    def wrap_train_loader(self, loader: DataLoader) -> RolloutLoader:
         """Turn the loader of Samples into a loader of Experience."""
         step_batches = self.trainer.accumulate_grad_batches
         seed = self.seed * 1009 + self.trainer.global_rank

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.modules.base import PolicyModule
-from vrft_pl.types import Demonstrations, Sample
+from vrft_pl.types import Demonstrations, Opaque, Sample
 
 
 class DemonstrationLoader(ResumableLoader):
@@ -35,7 +35,7 @@ class DemonstrationLoader(ResumableLoader):
         super().__init__(samples)
         self.encode, self.step_batches, self.mean_over_ranks = encode, step_batches, mean_over_ranks
 
-    def __iter__(self) -> Iterator[Demonstrations]:
+    def __iter__(self) -> Iterator[Opaque[Demonstrations]]:
         """Start an epoch, or go on where a loaded state stopped."""
         self._start()
         self._loaded = None
@@ -46,7 +46,7 @@ class DemonstrationLoader(ResumableLoader):
             num_tokens = self.mean_over_ranks(tokens).item()
             for batch in step[offset:]:
                 self.position += 1
-                yield replace(batch, num_tokens=num_tokens)
+                yield Opaque(replace(batch, num_tokens=num_tokens))
             offset = 0
 
 
@@ -56,7 +56,7 @@ class SFTModule(PolicyModule):
     Arguments are those of `PolicyModule`.
     """
 
-    def wrap_train_loader(self, loader: DataLoader) -> Iterable[Demonstrations]:
+    def wrap_train_loader(self, loader: DataLoader) -> DemonstrationLoader:
         """Turn the loader of Samples into a loader of Demonstrations."""
         return DemonstrationLoader(
             loader, self.demonstrate, self.trainer.accumulate_grad_batches, mean_over_ranks=self.mean_over_ranks

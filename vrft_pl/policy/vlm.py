@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -201,6 +201,29 @@ class VLM(nn.Module):
         model: Any = self.hf_model
         return inputs, model._prepare_position_ids_for_generation(inputs["input_ids"], dict(inputs))
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> VLM:
+        """Move or cast weights, but never cast a buffer: rotary frequencies in half precision would blur positions."""
+        buffers = {(m, name): b for m in self.modules() for name, b in m._buffers.items() if b is not None}
+        super()._apply(fn, recurse)
+        for (module, name), original in buffers.items():
+            moved = module._buffers[name]
+            if moved is not None and moved.dtype != original.dtype:
+                module._buffers[name] = original.to(moved.device)
+        return self
+
+    def forward(self, **inputs: Any) -> Any:
+        """Call the transformers model.
+
+        Half-precision plugins of Lightning change the default dtype, in which models would compute positions of
+        patches: it is float32 here, as in transformers' own use of the model.
+        """
+        default = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)
+        try:
+            return self.model(**inputs)
+        finally:
+            torch.set_default_dtype(default)
+
     def scale(self, logits: Tensor, temperature: float) -> Tensor:
         """Logits of the distribution that is sampled from and trained: media tokens out, divided by the temperature."""
         logits = logits.float()
@@ -224,7 +247,7 @@ class VLM(nn.Module):
         steps = torch.arange(1, ids.shape[1] + 1, device=ids.device)
         positions = torch.cat([positions, positions[..., -1:] + steps], dim=-1)
         inputs = append_completions(inputs, ids, mask, inputs["input_ids"].shape[1])
-        output = self.model(**inputs, position_ids=positions, use_cache=False, logits_to_keep=ids.shape[1] + 1)
+        output = self(**inputs, position_ids=positions, use_cache=False, logits_to_keep=ids.shape[1] + 1)
         logits = self.scale(output.logits[:, :-1], temperature)
         log_all = logits.log_softmax(dim=-1)
         picked = log_all.gather(-1, ids[..., None]).squeeze(-1).masked_fill(~mask, 0.0)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.rollout.state import experience_state, restore_experience
-from vrft_pl.types import Experience, Prompts, Sample
+from vrft_pl.types import Experience, Opaque, Prompts, Sample
 
 
 class Collect(Protocol):
@@ -78,7 +78,7 @@ class RolloutLoader(ResumableLoader):
         """Micro-batches an epoch."""
         return len(self.samples) * self.num_iterations
 
-    def __iter__(self) -> Iterator[Experience]:
+    def __iter__(self) -> Iterator[Opaque[Experience]]:
         """Start an epoch, or go on where a loaded state stopped."""
         self._start()
         batches = iter(self.samples)
@@ -95,7 +95,7 @@ class RolloutLoader(ResumableLoader):
             self._loaded = None
             for batch in self._micro_batches(self._experience, [len(batch) for batch in window], schedule)[offset:]:
                 self.position += 1
-                yield batch
+                yield Opaque(batch)
             offset = 0
 
     def _state(self) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class LocalSampler:
         """Returns tokens and their log-probs ``(N, T)``, lengths ``(N,)`` and whether an end token came ``(N,)``."""
         inputs, positions = policy.batch(prompts)
         cache = DynamicCache(config=policy.hf_model.config.get_text_config())
-        output = policy.model(**inputs, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        output = policy(**inputs, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
         cache = output.past_key_values
         cache.batch_repeat_interleave(group_size)
         logits = output.logits[:, -1].repeat_interleave(group_size, dim=0)
@@ -71,7 +71,7 @@ class LocalSampler:
         num_rows, device = logits.shape[0], logits.device
         ends = torch.tensor(policy.end_token_ids, device=device)
         ids = torch.full((num_rows, params.max_tokens), policy.pad_token_id, device=device)
-        logprobs = torch.zeros((num_rows, params.max_tokens), device=device)
+        logprobs = torch.zeros((num_rows, params.max_tokens), device=device, dtype=torch.float32)
         lengths = torch.full((num_rows,), params.max_tokens, device=device)
         stopped = torch.zeros(num_rows, dtype=torch.bool, device=device)
         rows = torch.arange(num_rows, device=device)
@@ -90,7 +90,7 @@ class LocalSampler:
             attention = torch.cat([attention, attention.new_ones(len(rows), 1)], dim=1)
             position = position + 1
             step: dict[str, Any] = {"input_ids": tokens[:, None], "attention_mask": attention, "position_ids": position}
-            logits = policy.model(**step, past_key_values=cache, use_cache=True).logits[:, -1]
+            logits = policy(**step, past_key_values=cache, use_cache=True).logits[:, -1]
         width = int(lengths.max())
         return ids[:, :width], logprobs[:, :width], lengths, stopped
 
