@@ -1,19 +1,41 @@
-"""Short runs on two processes: ``python ddp_step.py step|whole|resumed CHECKPOINT FOLDER``."""
+"""Short runs on two processes: ``python ddp_step.py step|zero2|whole|resumed CHECKPOINT FOLDER``."""
 
+import os
 import sys
 from pathlib import Path
 
+os.environ["DS_ACCELERATOR"] = "cpu"
+
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy
 from training import FixedSampler, counting, fit, grpo, weights
 
 from vrft_pl.algorithms import GRPOLoss
+
+
+class CPUDeepSpeed(DeepSpeedStrategy):
+    """Lightning's strategy without its check for a GPU."""
+
+    def setup_environment(self):
+        DDPStrategy.setup_environment(self)
+
+    def setup_distributed(self):
+        self.set_world_ranks()
+        self._init_deepspeed_distributed()
+
+    @property
+    def root_device(self):
+        return torch.device("cpu", 0)
+
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     task, checkpoint, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     ranks = {"devices": 2, "strategy": "ddp"}
-    if task == "step":
+    if task == "zero2":
+        ranks["strategy"] = CPUDeepSpeed(stage=2, process_group_backend="gloo", logging_batch_size_per_gpu=1)
+    if task in ("step", "zero2"):
         module = grpo(checkpoint, sampler=FixedSampler(), loss=GRPOLoss("token"))
         trainer = fit(module, counting(batch_size=1), accumulate_grad_batches=2, **ranks)
         assert trainer.global_step == 1

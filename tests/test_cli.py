@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
 
 from vrft_pl.__main__ import main
 from vrft_pl.cli import one_line
@@ -191,7 +192,7 @@ def test_predict_writes_a_completion_a_sample(tmp_path, capsys, no_argv):
     main(["predict", *QUICKSTART[1:], *options, "--run.folder", str(folder)])
     predictions = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     assert len(predictions) == 3 * 4
-    assert set(predictions[0]) == {"id", "problem", "completion"}
+    assert set(predictions[0]) == {"split", "id", "problem", "completion"}
 
 
 def test_wandb_is_offline_without_a_key(tmp_path, monkeypatch, no_argv, capsys):
@@ -210,3 +211,40 @@ def test_one_line_keeps_the_reason_and_its_key():
         "Given value type: z"
     )
     assert one_line(nested) == "Parser key \"model\": Problem with given class_path 'x.Y': no attribute Y"
+
+
+def test_two_processes_fit_and_leave_one_summary(tmp_path):
+    folder = tmp_path / "run"
+    args = [*QUICKSTART, *SHORT, "--config", str(ROOT / "configs/hardware/cpu_ddp2.yaml"), "--run.folder", str(folder)]
+    done = subprocess.run(
+        [sys.executable, "-m", "vrft_pl", *args], timeout=120, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert {"summary.json", "export", "completions.jsonl", "metrics.csv"} <= {path.name for path in folder.iterdir()}
+
+
+def test_a_run_is_resumed_from_its_checkpoint(tmp_path, capsys, no_argv):
+    args = [*QUICKSTART, *SHORT[2:], "--run.evaluate_before", "false", "--checkpoint.every_n_train_steps", "2"]
+    main([*args, "--trainer.max_steps", "3", "--run.folder", str(tmp_path / "first")])
+    (checkpoint,) = (tmp_path / "first/checkpoints").glob("*.ckpt")
+    main([*args, "--trainer.max_steps", "3", "--run.folder", str(tmp_path / "second"), "--ckpt_path", str(checkpoint)])
+    ends = [load_file(tmp_path / name / "export/model.safetensors") for name in ("first", "second")]
+    assert all((ends[0][name] == ends[1][name]).all() for name in ends[0])
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        pytest.param(
+            ["--model.init_args.window", "3", "--trainer.accumulate_grad_batches", "2"], "window", id="window"
+        ),
+        pytest.param(["--model.init_args.num_iterations", "0"], "num_iterations", id="no-iteration"),
+        pytest.param(["--data.init_args.num_workers", "-1"], "num_workers", id="negative-workers"),
+        pytest.param(["--model.policy.freeze_pattern", "["], "freeze_pattern", id="broken-pattern"),
+    ],
+)
+def test_impossible_value_is_one_line_and_leaves_nothing_behind(args, said, tmp_path, capsys, no_argv):
+    folder = tmp_path / "run"
+    _, line = refused([*QUICKSTART, *SHORT, *args, "--run.folder", str(folder)], capsys)
+    assert said in line
+    assert not folder.exists()

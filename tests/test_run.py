@@ -24,10 +24,10 @@ def write_netrc(path, host):
     path.chmod(0o600)
 
 
-def test_a_run_is_named_after_its_config_and_the_time(tmp_path, monkeypatch):
+def test_a_run_is_named_after_its_config_the_time_and_the_seed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folder = run_folder(RunOptions(), "quickstart")
-    assert re.fullmatch(r"runs/quickstart/\d{8}-\d{6}", folder.as_posix())
+    folder = run_folder(RunOptions(), "quickstart", seed=7)
+    assert re.fullmatch(r"runs/quickstart/\d{8}-\d{6}-seed7", folder.as_posix())
     assert list(tmp_path.iterdir()) == []
 
 

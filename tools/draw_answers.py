@@ -24,7 +24,6 @@ def main() -> None:
     """Write one picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", nargs="+", default=["tiny"], help="folders or hub ids, one row each")
-    parser.add_argument("--coordinates", default="resized_pixels")
     parser.add_argument("--domain", default="snow", help="domain of the scenes")
     parser.add_argument("--columns", type=int, default=6, help="questions, the first of the held-out split")
     parser.add_argument("--output", type=Path, default=Path("before_after.png"))
@@ -41,7 +40,7 @@ def main() -> None:
     for column, sample in enumerate(samples):
         draw.text((GAP + column * (side + GAP), 1), sample.problem, fill="black")
     for row, checkpoint in enumerate(args.checkpoint):
-        policy = VLM(checkpoint, coordinates=args.coordinates)
+        policy = VLM(checkpoint)
         greedy = SamplingParams(max_tokens=48, temperature=0.0)
         completions = LocalSampler().generate(policy, policy.encode(samples), 1, greedy, torch.Generator())
         for column, (sample, text) in enumerate(zip(samples, completions.texts, strict=True)):

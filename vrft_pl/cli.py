@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import transformers
 import wandb
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -59,6 +59,8 @@ class VRFTCLI(LightningCLI):
         parser.add_class_arguments(RunOptions, "run")
         parser.add_lightning_class_args(CompletionRecorder, "completions")
         parser.add_lightning_class_args(HFExport, "export")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults({"checkpoint.every_n_train_steps": 50, "checkpoint.filename": "{step}"})
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
         parser.link_arguments("seed_everything", "model.init_args.seed", compute_fn=int)
 
@@ -67,7 +69,7 @@ class VRFTCLI(LightningCLI):
         config = self.config[self.subcommand]
         names = [Path(str(path)).stem for path in config.get("config") or []]
         self.options = RunOptions(**config.run.as_dict())
-        self.folder = run_folder(self.options, names[0] if names else "run")
+        self.folder = run_folder(self.options, names[0] if names else "run", config.seed_everything)
         self.existed = self.folder.exists()
 
     def instantiate_classes(self) -> None:
@@ -87,8 +89,10 @@ class VRFTCLI(LightningCLI):
         return super().instantiate_trainer(**{"default_root_dir": str(self.folder), **kwargs})
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
-        """Add the progress bar, unless the config has one of its own or wants none."""
+        """Add the progress bar, unless the config has one of its own or wants none; likewise checkpoints."""
         given = config.get("callbacks") or []
+        if config.get("enable_checkpointing") is False:
+            callbacks = [callback for callback in callbacks if not isinstance(callback, ModelCheckpoint)]
         if config.get("enable_progress_bar") is not False and not any(isinstance(c, ProgressBar) for c in given):
             callbacks = [*callbacks, RewardProgressBar()]
         return super()._instantiate_trainer(config, callbacks)
@@ -103,9 +107,9 @@ class VRFTCLI(LightningCLI):
         """Evaluate the trained policy, write ``summary.json`` and print the table."""
         after = self._evaluate() if self.options.evaluate_after else {}
         seconds = time.perf_counter() - self.start
+        folder = Path(self.trainer.log_dir or self.folder)  # on every rank: it is a broadcast
         if self.trainer.is_global_zero:
             wandb.finish()
-            folder = Path(self.trainer.log_dir or self.folder)
             write_summary(folder, self.before, after, seconds)
             print_summary(folder, self.before, after, seconds)
 
@@ -122,7 +126,7 @@ class VRFTCLI(LightningCLI):
         batches = self.trainer.predict(**{**kwargs, "return_predictions": True}) or []
         parts = batches if batches and isinstance(batches[0][0], list) else [batches]
         rank = f"-{self.trainer.global_rank}" if self.trainer.world_size > 1 else ""
-        path = self.folder / f"predictions{rank}.jsonl"
+        path = Path(self.trainer.strategy.broadcast(str(self.folder))) / f"predictions{rank}.jsonl"
         write_rows(path, [row for part in parts for batch in part for row in batch])
         print(f"Predictions: {path}")
 

@@ -42,14 +42,14 @@ class RunOptions:
     evaluate_after: bool = True
 
 
-def run_folder(options: RunOptions, config_name: str) -> Path:
+def run_folder(options: RunOptions, config_name: str, seed: int = 0) -> Path:
     """Choose the folder of a run; nothing is written yet.
 
     Raises:
         InputError: If the named folder holds a finished run.
     """
     if options.folder is None:
-        return Path("runs") / config_name / time.strftime("%Y%m%d-%H%M%S")
+        return Path("runs") / config_name / f"{time.strftime('%Y%m%d-%H%M%S')}-seed{seed}"
     folder = Path(options.folder)
     if (folder / "summary.json").exists():
         raise InputError(f"Expected `run.folder` to be new, but {folder} holds a finished run. Name another one.")

@@ -94,7 +94,8 @@ def test_predictions_name_their_samples(qwen3_vl):
     (rows,) = evaluator().predict(module, datamodule=task)
     samples = [task.datasets("test")["id"][i] for i in range(3)]
     texts = module.generate(samples, 1, SHORT, 0).texts
-    assert rows == [{"id": s.id, "problem": s.problem, "completion": t} for s, t in zip(samples, texts, strict=True)]
+    pairs = zip(samples, texts, strict=True)
+    assert rows == [{"split": "id", "id": s.id, "problem": s.problem, "completion": t} for s, t in pairs]
 
 
 def test_the_optimizer_gets_trainable_parameters_only(qwen3_vl):

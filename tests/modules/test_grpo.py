@@ -243,10 +243,11 @@ def run_on_two_ranks(*args):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_two_processes_train_as_one_does(qwen3_vl, tmp_path):
+@pytest.mark.parametrize("strategy", ["step", "zero2"])
+def test_two_processes_train_as_one_does(qwen3_vl, tmp_path, strategy):
     """Two ranks that accumulate two micro-batches each, compared with one process and one batch."""
-    run_on_two_ranks("step", qwen3_vl, tmp_path)
-    first, second = (torch.load(tmp_path / f"step{rank}.pt") for rank in range(2))
+    run_on_two_ranks(strategy, qwen3_vl, tmp_path)
+    first, second = (torch.load(tmp_path / f"{strategy}{rank}.pt") for rank in range(2))
     module = grpo(qwen3_vl, sampler=FixedSampler(), loss=GRPOLoss("token"))
     before = weights(module)
     fit(module, counting(batch_size=4))
@@ -281,3 +282,18 @@ def test_a_run_in_half_precision_keeps_advantages_and_logprobs_in_single(qwen3_v
     assert log.logged[0]["train/sampler_gap"] < 0.05
     assert all(b.dtype == torch.float32 for b in policy.buffers() if b.is_floating_point())
     assert all(p.dtype == policy.hf_model.dtype for p in policy.parameters())
+
+
+def test_adapters_stay_in_single_precision_over_weights_in_half(qwen3_vl):
+    policy = VLM(qwen3_vl, dtype="bfloat16", max_pixels=1024, lora=LoRA(rank=2))
+    module = grpo(None, policy, loss=GRPOLoss(kl_coefficient=0.05))
+    fit(module, counting(), precision="bf16-mixed")
+    kinds = {(parameter.requires_grad, parameter.dtype) for parameter in policy.parameters()}
+    assert kinds == {(True, torch.float32), (False, torch.bfloat16)}
+
+
+def test_a_reference_copy_follows_the_precision_of_the_policy(qwen3_vl):
+    log = Log()
+    module = grpo(None, VLM(qwen3_vl, dtype="float32", max_pixels=1024), loss=GRPOLoss(kl_coefficient=0.05))
+    fit(module, counting(), precision="bf16-true", callbacks=[log])
+    assert log.logged[0]["train/kl"] == 0

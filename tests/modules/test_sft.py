@@ -32,7 +32,7 @@ def test_the_loss_is_the_mean_over_target_tokens(checkpoint):
         for i, one in enumerate(samples)
     ]
     assert [row.shape[1] for row in apart] == [2, 7]
-    module.log = lambda *args, **kwargs: None
+    module.log, module.undivided = lambda *args, **kwargs: None, lambda loss: loss
     expected = -sum(row.sum() for row in apart) / 9
     batch = next(iter(DemonstrationLoader(DataLoader(samples, 2, collate_fn=list), module.demonstrate))).value
     torch.testing.assert_close(module.training_step(batch, 0), expected, rtol=1e-5, atol=1e-6)

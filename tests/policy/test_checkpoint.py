@@ -134,7 +134,7 @@ def test_an_export_that_fails_leaves_the_older_one(qwen3_vl, tmp_path, monkeypat
 
     monkeypatch.setattr(policy.processor, "save_pretrained", fail)
     with pytest.raises(OSError, match="disk full"):
-        export(policy.hf_model, policy.processor, tmp_path / "export")
+        export(policy.hf_model, policy.processor, "permille", tmp_path / "export")
     assert (tmp_path / "export" / "model.safetensors").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["export"]
 

@@ -5,7 +5,7 @@ from transformers import AutoConfig, GenerationConfig
 
 from vrft_pl.policy import VLM, LoRA
 from vrft_pl.rollout import LocalSampler, SamplingParams
-from vrft_pl.types import Box, Completions, Prompts, Sample
+from vrft_pl.types import Box, Completions, InputError, Prompts, Sample
 
 TEXT_ONLY = [sample("One and two?"), sample("A longer question, with many more words in it, about nothing at all.")]
 
@@ -339,3 +339,21 @@ def shake(policy):
         for parameter in policy.parameters():
             if parameter.requires_grad:
                 parameter.add_(0.1 * torch.randn(parameter.shape, generator=g))
+
+
+@pytest.mark.parametrize("text", ["How many <|image_pad|>?", "<|im_end|>"])
+def test_control_tokens_in_data_are_refused(qwen3_vl, text):
+    policy = VLM(qwen3_vl)
+    assert set(policy.tokenizer.all_special_tokens) >= {"<|image_pad|>", "<|im_end|>"}
+    with pytest.raises(InputError, match="expected text without control tokens"):
+        policy.encode([sample(text)])
+
+
+def test_an_exported_folder_says_how_its_policy_writes_coordinates(qwen3_vl, tmp_path):
+    assert VLM(qwen3_vl).coordinates == "permille"
+    VLM(qwen3_vl, coordinates="unit").export(tmp_path / "out")
+    assert VLM(str(tmp_path / "out")).coordinates == "unit"
+    assert VLM(str(tmp_path / "out"), coordinates="pixels").coordinates == "pixels"
+    (tmp_path / "out/vrft_pl.json").write_text('{"coordinates": "miles"}')
+    with pytest.raises(InputError, match="Expected `coordinates` in .* to be one of"):
+        VLM(str(tmp_path / "out"))

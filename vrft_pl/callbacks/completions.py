@@ -42,10 +42,11 @@ class CompletionRecorder(RolloutCallback):
         """Record the first groups of the window."""
         self._rollouts += 1
         due = self.every_n_rollouts and (self._rollouts - 1) % self.every_n_rollouts == 0
-        if not due or not trainer.is_global_zero or trainer.log_dir is None:
+        folder = trainer.log_dir  # on every rank: it is a broadcast
+        if not due or not trainer.is_global_zero or folder is None:
             return
         records = self.records(trainer.global_step, experience)
-        path = Path(trainer.log_dir) / "completions.jsonl"
+        path = Path(folder) / "completions.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)

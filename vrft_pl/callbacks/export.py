@@ -23,21 +23,31 @@ class HFExport(Callback):
 
     def __init__(self, enabled: bool = True) -> None:
         self.enabled = enabled
-        self._best: dict[ModelCheckpoint, str] = {}
+        self._best: dict[str, float] = {}
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Export when a checkpoint is being saved because it is the best one."""
         for callback in trainer.checkpoint_callbacks:
-            if not isinstance(callback, ModelCheckpoint) or callback.monitor is None:
+            if not isinstance(callback, ModelCheckpoint) or callback.best_model_score is None:
                 continue
-            if callback.best_model_path and self._best.get(callback) != callback.best_model_path:
-                self._best[callback] = callback.best_model_path
+            score = float(callback.best_model_score)
+            if callback.monitor is not None and self._best.get(callback.state_key) != score:
+                self._best[callback.state_key] = score
                 self._export(trainer, pl_module, "export-best")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Best score exported so far, by the checkpoint callback that watches it."""
+        return {"best": dict(self._best)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the best score of the run that is resumed."""
+        self._best = dict(state_dict["best"])
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Export the policy as it is at the end."""
         self._export(trainer, pl_module, "export")
 
     def _export(self, trainer: Trainer, module: PolicyModule | LightningModule, name: str) -> None:
-        if self.enabled and trainer.is_global_zero and trainer.log_dir is not None:
-            module.export(Path(trainer.log_dir) / name)  # type: ignore[operator]  # a PolicyModule
+        folder = trainer.log_dir  # on every rank: it is a broadcast
+        if self.enabled and trainer.is_global_zero and folder is not None:
+            module.export(Path(folder) / name)  # type: ignore[operator]  # a PolicyModule

@@ -57,8 +57,10 @@ class VisionTask(LightningDataModule):
         num_workers: Worker processes of each loader.
         seed: Seed of the order of rows, and of the rows themselves where they are procedural. The command line sets it
             to ``seed_everything``. Held-out procedural rows depend on the name of their split alone.
-        on_bad_row: ``error`` stops at the first row that is wrong; ``skip`` decodes every picture at the start, leaves
-            out what is wrong and says how many rows it left out.
+        on_bad_row: ``error`` stops at the first row that is wrong; ``skip`` leaves out what is wrong and says how many
+            rows it left out.
+        verify_images: Decode every picture of a file source at the start, some milliseconds each, so that a damaged one
+            is found before training. Otherwise only headers are read.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -76,17 +78,20 @@ class VisionTask(LightningDataModule):
         num_workers: int = 0,
         seed: int = 0,
         on_bad_row: Literal["error", "skip"] = "error",
+        verify_images: bool = True,
     ) -> None:
         super().__init__()
         for name, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
             if value < 1:
                 raise ValueError(f"Expected `{name}` to be at least 1 prompt, but got {value}.")
+        if num_workers < 0:
+            raise ValueError(f"Expected `num_workers` to be 0 or more, but got {num_workers}.")
         self.train_source = train
         self.val_sources: Mapping[str, Source] = val or {}
         self.test_sources: Mapping[str, Source] = self.val_sources if test is None else test
         self.style, self.system = style, system
         self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
-        self.seed, self.on_bad_row = seed, on_bad_row
+        self.seed, self.on_bad_row, self.verify_images = seed, on_bad_row, verify_images
         self.skipped: dict[str, list[str]] = {}
         self._datasets: dict[str, dict[str, Dataset[Sample]]] = {}
 
@@ -179,7 +184,7 @@ class VisionTask(LightningDataModule):
                 self.solution(record)
                 for image in record.images:
                     if isinstance(image, FileImage):
-                        image.open() if self.on_bad_row == "skip" else image.size()
+                        image.open() if self.verify_images else image.size()
                 rows.append(i)
             except InputError as error:
                 if self.on_bad_row == "error":

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from string import Formatter
 from typing import Any, Self
 
 from vrft_pl.data.images import FileImage
@@ -168,6 +169,8 @@ class COCOSingles(Source):
         limit: int | None = None,
     ) -> None:
         check_limit(limit)
+        if not {name for _, name, _, _ in Formatter().parse(question) if name} <= {"category"}:
+            raise ValueError(f"Expected `question` to have no field but {{category}}, but got {question!r}.")
         self.path, self.image_root, self.question = Path(annotations), Path(image_root), question
         coco = read_coco(self.path)
         self.names = {category["id"]: category["name"] for category in coco["categories"]}
@@ -197,7 +200,7 @@ class COCOSingles(Source):
         """Read question ``index``; its answer is an xyxy box in pixels of the image."""
         annotation = self.rows[index]
         owner = f"{self.path}, annotation {annotation['id']}"
-        image = FileImage(self.image_root / self.images[annotation["image_id"]]["file_name"], owner)
+        image = FileImage(self.image_root / str(self.images[annotation["image_id"]]["file_name"]), owner)
         problem = self.question.format(category=self.names[annotation["category_id"]])
         box = annotation["bbox"]
         if not (isinstance(box, list) and len(box) == 4 and all(isinstance(v, int | float) for v in box)):
@@ -224,6 +227,8 @@ def read_coco(path: Path) -> dict[str, list[dict[str, Any]]]:
         for i, row in enumerate(rows):
             if missing := [key for key in keys if not isinstance(row, dict) or key not in row]:
                 raise InputError(f"{path}: expected `{missing[0]}` in `{part}[{i}]`, but it is missing.")
+            if wrong := [key for key in keys if key != "bbox" and not isinstance(row[key], int | str)]:
+                raise InputError(f"{path}: expected `{wrong[0]}` in `{part}[{i}]` to be a number or text.")
     known_images = {image["id"] for image in coco["images"]}
     known_categories = {category["id"] for category in coco["categories"]}
     for annotation in coco["annotations"]:

@@ -132,8 +132,16 @@ class PolicyModule(LightningModule):
     def predict_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> list[dict[str, str]]:
         """Write one greedy completion to each sample."""
         completions = self.generate(samples, 1, self.eval_params, batch_idx)
-        pairs = zip(samples, completions.texts, strict=True)
-        return [{"id": sample.id, "problem": sample.problem, "completion": text} for sample, text in pairs]
+        part = self._part("test", dataloader_idx)
+        return [
+            {"split": part, "id": sample.id, "problem": sample.problem, "completion": text}
+            for sample, text in zip(samples, completions.texts, strict=True)
+        ]
+
+    def undivided(self, loss: Tensor) -> Tensor:
+        """Undo Lightning's division by ``accumulate_grad_batches`` where the strategy divides again (DeepSpeed)."""
+        twice = self.trainer.strategy.handles_gradient_accumulation
+        return loss * self.trainer.accumulate_grad_batches if twice else loss
 
     def mean_over_ranks(self, value: Tensor) -> Tensor:
         """Average a tensor over the ranks of a distributed run."""

@@ -63,6 +63,10 @@ class GRPOModule(PolicyModule):
         loss = loss or GRPOLoss()
         check_group_size(group_size)
         check_names(rewards)
+        if num_iterations < 1:
+            raise ValueError(f"Expected `num_iterations` to be at least 1, but got {num_iterations}.")
+        if window is not None and window < 1:
+            raise ValueError(f"Expected `window` to be at least 1 micro-batch, but got {window}.")
         if not any(reward.weight for reward in rewards):
             raise ValueError("Expected `rewards` to hold at least one reward with a `weight` above 0.")
         if params.temperature == 0:
@@ -146,7 +150,7 @@ class GRPOModule(PolicyModule):
         self.log_dict({f"train/{name}": value for name, value in stats.items()}, batch_size=len(experience))
         self.log_dict(self.rollout_stats, batch_size=len(experience))
         self._update_start = start
-        return loss
+        return self.undivided(loss)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Log the seconds of forward, backward and optimizer."""

@@ -39,5 +39,8 @@ class Reference:
             with policy.evaluating(), policy.adapter_disabled():
                 yield policy
         else:
-            with self._copy.to(policy.device).evaluating() as frozen:
+            self._copy.to(policy.device)
+            for own, trained in zip(self._copy.parameters(), policy.parameters(), strict=True):
+                own.data = own.data.to(trained.dtype)  # precision plugins cast the policy, and the copy is no submodule
+            with self._copy.evaluating() as frozen:
                 yield frozen

@@ -79,4 +79,4 @@ class SFTModule(PolicyModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         self.log("train/entropy", entropy.sum() / tokens, batch_size=len(batch))
         self.log("train/completion_tokens", tokens / len(batch), batch_size=len(batch))
-        return loss
+        return self.undivided(loss)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from safetensors import SafetensorError
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 
+from vrft_pl.policy.coordinates import CoordinateSpace
 from vrft_pl.types import InputError
 
+NOTE = "vrft_pl.json"
+"""File of an exported folder that only vrft_pl reads."""
 TINY = Path(__file__).parent / "tiny"
 """The embedded default: a Qwen3-VL of under 2 M parameters, cold-started on scenes."""
 
@@ -99,16 +103,38 @@ def load_processor(checkpoint: str, min_pixels: int | None, max_pixels: int | No
     return processor
 
 
-def export(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) -> None:
+def read_coordinates(checkpoint: str) -> CoordinateSpace:
+    """Read how a policy writes coordinates from a folder that `export` made; elsewhere it is ``permille``.
+
+    Raises:
+        InputError: If the file names no space.
+    """
+    path = Path(resolve(checkpoint)) / NOTE
+    if not path.is_file():
+        return "permille"
+    try:
+        space = json.loads(path.read_text(encoding="utf-8"))["coordinates"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"Expected {path} to be JSON with `coordinates`, but it is not.") from error
+    if space not in get_args(CoordinateSpace):
+        raise InputError(
+            f"Expected `coordinates` in {path} to be one of {get_args(CoordinateSpace)}, but got {space!r}."
+        )
+    return cast(CoordinateSpace, space)
+
+
+def export(model: PreTrainedModel, processor: ProcessorMixin, coordinates: CoordinateSpace, folder: Path) -> None:
     """Write weights, processor and generation config so that ``from_pretrained`` loads them.
 
-    The folder appears whole or not at all; an older one of that name is replaced.
+    A note beside them says how the policy writes coordinates, for the next stage. The folder appears whole or not at
+    all; an older one of that name is replaced.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         new = Path(scratch) / "new"
         model.save_pretrained(new)
         processor.save_pretrained(new)
+        (new / NOTE).write_text(json.dumps({"coordinates": coordinates}) + "\n", encoding="utf-8")
         new.chmod(0o755)
         if folder.exists():
             shutil.move(folder, Path(scratch) / "old")

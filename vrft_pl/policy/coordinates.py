@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from vrft_pl.types import AnswerFrame
+from vrft_pl.types import AnswerFrame, InputError
 
 CoordinateSpace = Literal["permille", "resized_pixels", "pixels", "unit"]
 """``permille``: 0-1000 of the image (Qwen2-VL, Qwen3-VL); ``resized_pixels``: after the processor's resize
@@ -28,7 +28,7 @@ def answer_frame(space: CoordinateSpace, original: tuple[int, int], resized: tup
         resized: Width and height after the processor's resize in pixels; needed for ``resized_pixels``.
 
     Raises:
-        ValueError: If ``resized_pixels`` is asked for and the resized size is not known.
+        InputError: If ``resized_pixels`` is asked for and the resized size is not known.
 
     Example:
         >>> answer_frame("permille", (640, 480), None).to_pixels((0, 0, 500, 1000))
@@ -40,7 +40,7 @@ def answer_frame(space: CoordinateSpace, original: tuple[int, int], resized: tup
             units = (1000.0, 1000.0)
         case "resized_pixels":
             if resized is None:
-                raise ValueError(
+                raise InputError(
                     "`coordinates: resized_pixels` needs a processor that reports the size of its patches."
                 )
             units = (float(resized[0]), float(resized[1]))

@@ -67,6 +67,8 @@ def freeze(model: PreTrainedModel, parts: Collection[Part], pattern: str | None 
     for part in parts:
         if not any(part_of(name, prefix) == part for name in names):
             raise ValueError(f"Expected {type(model).__name__} to have a part `{part}` to freeze, but it has none.")
+    if pattern is not None:
+        check_pattern("freeze_pattern", pattern)
     if pattern is not None and not any(re.search(pattern, name) for name in names):
         raise ValueError(
             f"Expected `freeze_pattern` to match a parameter, but {pattern!r} matches none, such as {names[0]}."
@@ -74,6 +76,14 @@ def freeze(model: PreTrainedModel, parts: Collection[Part], pattern: str | None 
     for name, parameter in model.named_parameters():
         if part_of(name, prefix) in parts or (pattern is not None and re.search(pattern, name)):
             parameter.requires_grad_(False)
+
+
+def check_pattern(argument: str, pattern: str) -> None:
+    """Raise `ValueError` when an argument is no regular expression."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"Expected `{argument}` to be a regular expression, but got {pattern!r}: {error}.") from error
 
 
 def enable_checkpointing(model: PreTrainedModel) -> None:
@@ -88,6 +98,8 @@ def add_lora(model: PreTrainedModel, lora: LoRA) -> PeftModel:
     Raises:
         ValueError: If no linear layer is chosen.
     """
+    if lora.targets is not None:
+        check_pattern("targets", lora.targets)
     prefix, head = vision_prefix(model), model.get_output_embeddings()
     chosen = [
         name

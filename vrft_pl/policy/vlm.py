@@ -19,7 +19,7 @@ from vrft_pl.policy.batching import append_completions, collate
 from vrft_pl.policy.coordinates import DESCRIPTIONS, CoordinateSpace, answer_frame
 from vrft_pl.policy.parts import LoRA, Part, add_lora, enable_checkpointing, freeze, parameter_table, vision_prefix
 from vrft_pl.policy.tokens import end_of_turn, media_token_ids
-from vrft_pl.types import Completions, Prompt, Prompts, Sample
+from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
 
 
 class TokenLogprobs(NamedTuple):
@@ -38,7 +38,7 @@ class VLM(nn.Module):
         checkpoint: Folder or hub id of an image-text-to-text model; ``tiny`` is the one embedded in the package.
         dtype: Type of the weights; ``auto`` is that of the checkpoint.
         attention: Attention implementation, such as ``sdpa`` or ``flash_attention_2``. Defaults to the model's choice.
-        coordinates: How the policy writes coordinates.
+        coordinates: How the policy writes coordinates. Defaults to what an exported folder says, else ``permille``.
         min_pixels: Fewest pixels of a picture after the processor's resize. Defaults to the processor's own limit.
         max_pixels: Most pixels of a picture after the processor's resize, likewise.
         lora: Train low-rank adapters instead of the weights.
@@ -56,7 +56,7 @@ class VLM(nn.Module):
         checkpoint: str = "tiny",
         dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
         attention: str | None = None,
-        coordinates: CoordinateSpace = "permille",
+        coordinates: CoordinateSpace | None = None,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
         lora: LoRA | None = None,
@@ -65,8 +65,9 @@ class VLM(nn.Module):
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
-        self.checkpoint, self.coordinates = checkpoint, coordinates
+        self.checkpoint = checkpoint
         self.processor = folders.load_processor(checkpoint, min_pixels, max_pixels)
+        self.coordinates: CoordinateSpace = coordinates or folders.read_coordinates(checkpoint)
         model = folders.load_model(checkpoint, dtype, attention)
         self._adapt(model, lora, freeze, freeze_pattern)
         if gradient_checkpointing:
@@ -159,6 +160,7 @@ class VLM(nn.Module):
 
     def _encode(self, sample: Sample) -> Prompt:
         images = [image.open() for image in sample.images]
+        self._refuse_special_tokens(sample, sample.problem, sample.system or "")
         messages = chat(sample, DESCRIPTIONS[self.coordinates])
         slots = (part for message in messages for part in message["content"] if part["type"] == "image")
         for slot, image in zip(slots, images, strict=True):
@@ -172,6 +174,12 @@ class VLM(nn.Module):
             frame = answer_frame(self.coordinates, images[0].size, self._resized(tensors))
         return Prompt(tensors, frame).to(self.device)
 
+    def _refuse_special_tokens(self, sample: Sample, *texts: str) -> None:
+        """Data that writes control tokens would break the chat or count as a picture."""
+        for token in self.tokenizer.all_special_tokens:
+            if any(token in text for text in texts):
+                raise InputError(f"{sample.id}: expected text without control tokens, but it holds {token!r}.")
+
     def _resized(self, inputs: dict[str, Tensor]) -> tuple[int, int] | None:
         """Width and height of the first picture after the processor's resize, in pixels."""
         grid, patch = inputs.get("image_grid_thw"), getattr(self.processor.image_processor, "patch_size", None)
@@ -183,6 +191,8 @@ class VLM(nn.Module):
         """Tokenise the answers that supervised training imitates, each closed by the template's own end of turn."""
         frames = [prompt.frame for prompt in prompts]
         texts = [target_text(sample, frame) for sample, frame in zip(samples, frames, strict=True)]
+        for sample, text in zip(samples, texts, strict=True):
+            self._refuse_special_tokens(sample, text)
         rows = [self.tokenizer(text, add_special_tokens=False)["input_ids"] + self._end_of_turn for text in texts]
         width = max(len(row) for row in rows)
         ids = torch.tensor([row + [self.pad_token_id] * (width - len(row)) for row in rows], device=self.device)
@@ -266,4 +276,4 @@ class VLM(nn.Module):
         model = self.hf_model
         if isinstance(self.model, PeftModel):
             model = copy.deepcopy(self.model).merge_and_unload()
-        folders.export(model, self.processor, folder)
+        folders.export(model, self.processor, self.coordinates, folder)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.rollout.state import experience_state, restore_experience
-from vrft_pl.types import Experience, Opaque, Prompts, Sample
+from vrft_pl.types import Experience, InputError, Opaque, Prompts, Sample
 
 
 class Collect(Protocol):
@@ -63,7 +63,7 @@ class RolloutLoader(ResumableLoader):
         mean_over_ranks: Callable[[Tensor], Tensor] = lambda value: value,
     ) -> None:
         if window < 1 or window % step_batches:
-            raise ValueError(
+            raise InputError(
                 f"Expected `window` to be a multiple of `accumulate_grad_batches` ({step_batches}), but got {window}."
             )
         if num_iterations < 1:

@@ -18,7 +18,7 @@ class LocalSampler:
     """Decodes on the model's own cache. Finished rows leave the batch.
 
     Args:
-        max_rows: Most completions decoded at once; bounds the memory of the cache.
+        max_rows: Most completions decoded at once, but at least one group; bounds the memory of the cache.
 
     Raises:
         ValueError: If ``max_rows`` is not positive.
