@@ -75,7 +75,7 @@ def test_unknown_command_is_refused(capsys):
         pytest.param(["fit", "--config", "nowhere.yaml"], "nowhere.yaml", id="missing-config"),
         pytest.param([*QUICKSTART, "--trainer.max_step", "3"], "trainer.max_step", id="abbreviated-key"),
         pytest.param([*QUICKSTART, "--model.init_args.grup_size", "3"], "grup_size", id="misspelt-key"),
-        pytest.param([*QUICKSTART, "--model.policy.checkpont", "x"], "checkpont", id="misspelt-nested-key"),
+        pytest.param([*QUICKSTART, "--model.policy.check_point", "x"], "check_point", id="misspelt-nested-key"),
         pytest.param([*QUICKSTART, "--model.init_args.group_size", "many"], "group_size", id="wrong-type"),
         pytest.param([*QUICKSTART, "--model.init_args.group_size", "1"], "`group_size` is 1", id="group-of-one"),
         pytest.param([*QUICKSTART, "--data.init_args.batch_size", "0"], "`batch_size`", id="empty-batch"),
