@@ -136,12 +136,11 @@ class VRFTCLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run a command; when an input turns out to be wrong before the first step, leave no folder behind."""
-        existed = self.existed
         try:
             super()._run_subcommand(subcommand)
         except InputError:
             wandb.finish()
-            if not existed and self.trainer.global_step == 0 and self.trainer.is_global_zero:
+            if not self.existed and self.trainer.global_step == 0 and self.trainer.is_global_zero:
                 shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
