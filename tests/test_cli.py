@@ -248,3 +248,12 @@ def test_impossible_value_is_one_line_and_leaves_nothing_behind(args, said, tmp_
     _, line = refused([*QUICKSTART, *SHORT, *args, "--run.folder", str(folder)], capsys)
     assert said in line
     assert not folder.exists()
+
+
+def test_one_batch_is_one_batch_and_a_share_is_a_share(capsys, no_argv):
+    options = ["--trainer.limit_predict_batches", "1", "--trainer.limit_val_batches", "0.5"]
+    with pytest.raises(SystemExit):
+        main([*QUICKSTART, *options, "--print_config"])
+    shown = capsys.readouterr().out
+    assert "limit_predict_batches: 1\n" in shown
+    assert "limit_val_batches: 0.5\n" in shown

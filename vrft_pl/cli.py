@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Optional, Union
 
 import transformers
 import wandb
@@ -21,6 +21,17 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from vrft_pl.callbacks import CompletionRecorder, HFExport, RewardProgressBar
 from vrft_pl.run import RunOptions, print_scores, print_summary, run_folder, run_loggers, write_rows, write_summary
 from vrft_pl.types import InputError
+
+
+def whole_numbers_first(parser: LightningArgumentParser) -> None:
+    """Make ``limit_*: 1`` one batch, and not 1.0, which is all of them.
+
+    ``typing`` takes ``Union[int, float]`` and ``Union[float, int]`` for equal and may hand Lightning's signature the
+    order that another package wrote first; the parser then tries float before int.
+    """
+    for action in parser._actions:
+        if getattr(action, "_typehint", None) == Optional[Union[int, float]]:  # noqa: UP007, UP045
+            action._typehint = int | float | None  # type: ignore[attr-defined]  # the parser's own action
 
 
 class OneLineParser(LightningArgumentParser):
@@ -56,6 +67,7 @@ class VRFTCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's folder and the callbacks that every run has; link what two parts need."""
+        whole_numbers_first(parser)
         parser.add_class_arguments(RunOptions, "run")
         parser.add_lightning_class_args(CompletionRecorder, "completions")
         parser.add_lightning_class_args(HFExport, "export")
