@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vrft_pl.policy.batching import append_completions, cat_padded, collate
+from vrft_pl.policy.batching import append_tokens, cat_padded, collate
 from vrft_pl.types import Prompt, Prompts
 
 
@@ -53,7 +53,7 @@ def test_completions_are_appended_to_entries_per_token_only():
     batch = collate(Prompts((prompt([5, 6], mm_token_type_ids=torch.ones(1, 2).long()), prompt([8]))), 9)
     batch["image_grid_thw"] = torch.tensor([[1, 2, 3]])
     ids, mask = torch.tensor([[1, 2, 0], [3, 0, 0]]), torch.tensor([[True, True, False], [True, False, False]])
-    got = append_completions(batch, ids, mask, 2)
+    got = append_tokens(batch, ids, mask, 2)
     assert got["input_ids"].tolist() == [[5, 6, 1, 2, 0], [9, 8, 3, 0, 0]]
     assert got["attention_mask"].tolist() == [[1, 1, 1, 1, 0], [0, 1, 1, 0, 0]]
     assert got["attention_mask"].dtype == torch.long

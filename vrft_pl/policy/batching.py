@@ -45,22 +45,22 @@ def cat_padded(tensors: Sequence[Tensor]) -> Tensor:
     return torch.cat(padded)
 
 
-def append_completions(
-    batch: dict[str, Tensor], ids: Tensor, mask: Tensor, num_prompt_tokens: int
+def append_tokens(
+    batch: dict[str, Tensor], ids: Tensor, mask: Tensor | None, num_prompt_tokens: int
 ) -> dict[str, Tensor]:
-    """Append completion tokens to every entry of a batch that has one value per token.
+    """Append tokens to every entry of a batch that has one value per token.
 
     Args:
-        batch: A batch of `collate`, one row a completion.
-        ids: Completion tokens. Shape ``(N, T)``.
-        mask: True at completion tokens that are not padding. Shape ``(N, T)``.
+        batch: A batch of `collate`.
+        ids: Tokens to append to each row. Shape ``(rows, T)``.
+        mask: True at those that are not padding; ``None`` where the caller makes a mask of its own. Shape
+            ``(rows, T)``.
         num_prompt_tokens: ``S``, which tells entries per token from all others.
     """
-    extra = {"input_ids": ids, "attention_mask": mask.to(batch["attention_mask"].dtype)}
+    zeros = torch.zeros_like(ids)
+    extra = {"input_ids": ids, "attention_mask": zeros if mask is None else mask}
     shape = (ids.shape[0], num_prompt_tokens)
     return {
-        key: torch.cat([value, extra.get(key, torch.zeros_like(ids)).to(value.dtype)], dim=1)
-        if value.shape == shape
-        else value
+        key: torch.cat([value, extra.get(key, zeros).to(value.dtype)], dim=1) if value.shape == shape else value
         for key, value in batch.items()
     }

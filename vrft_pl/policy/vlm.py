@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from peft import PeftModel
@@ -15,20 +15,15 @@ from transformers import PreTrainedModel
 
 from vrft_pl.data.prompts import chat, target_text
 from vrft_pl.policy import checkpoint as folders
-from vrft_pl.policy.batching import append_completions, collate
+from vrft_pl.policy.attention import install_layouts
+from vrft_pl.policy.batching import append_tokens, collate
 from vrft_pl.policy.coordinates import DESCRIPTIONS, CoordinateSpace, answer_frame
+from vrft_pl.policy.logprobs import TokenLogprobs, is_plain_head, logprobs_of_hidden, logprobs_of_logits
 from vrft_pl.policy.parts import LoRA, Part, add_lora, enable_checkpointing, freeze, parameter_table, vision_prefix
+from vrft_pl.policy.shared_prefix import GroupRows
+from vrft_pl.policy.sharing import PrefixSharing, SharedPrefix
 from vrft_pl.policy.tokens import end_of_turn, media_token_ids
 from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
-
-
-class TokenLogprobs(NamedTuple):
-    """What the policy thinks of given completion tokens."""
-
-    logprobs: Tensor
-    """Shape ``(N, T)``, float32; 0 at padding."""
-    entropy: Tensor
-    """Entropy of the next-token distribution in nats, without gradient. Shape ``(N, T)``, float32; 0 at padding."""
 
 
 class VLM(nn.Module):
@@ -45,9 +40,11 @@ class VLM(nn.Module):
         freeze: Parts that are not trained.
         freeze_pattern: Regular expression; parameters whose name matches it are not trained.
         gradient_checkpointing: Trade time for memory in the backward pass.
+        shared_prefix: Compute each prompt once for all of its completions; ``auto`` does so where a comparison with
+            the plain forward at the first batch finds no difference, and warns where it can't.
 
     Raises:
-        InputError: If the checkpoint can't be loaded.
+        InputError: If the checkpoint can't be loaded, or can't share prompts and ``shared_prefix`` is ``True``.
         ValueError: If something to freeze or adapt does not exist.
     """
 
@@ -63,18 +60,21 @@ class VLM(nn.Module):
         freeze: tuple[Part, ...] = (),
         freeze_pattern: str | None = None,
         gradient_checkpointing: bool = False,
+        shared_prefix: SharedPrefix = "auto",
     ) -> None:
         super().__init__()
         self.checkpoint = checkpoint
         self.processor = folders.load_processor(checkpoint, min_pixels, max_pixels)
         self.coordinates: CoordinateSpace = coordinates or folders.read_coordinates(checkpoint)
         model = folders.load_model(checkpoint, dtype, attention)
+        self.sharing = PrefixSharing(shared_prefix, type(model).__name__, install_layouts(model))
         self._adapt(model, lora, freeze, freeze_pattern)
         if gradient_checkpointing:
             enable_checkpointing(self.hf_model)
         self.train()  # `from_pretrained` leaves eval mode, and Lightning keeps the mode it finds
         self._end_of_turn = end_of_turn(self.processor, checkpoint)
         banned = media_token_ids(self.hf_model.config, self.processor, self.end_token_ids)
+        self._head_is_last: bool | None = None
         self._banned: Tensor
         self.register_buffer("_banned", torch.tensor(banned, dtype=torch.long), persistent=False)
 
@@ -244,26 +244,90 @@ class VLM(nn.Module):
     def logprobs(self, prompts: Prompts, completions: Completions, temperature: float = 1.0) -> TokenLogprobs:
         """Log-probability of each completion token.
 
-        Logits are computed at completion tokens only, never of shape ``(N, S + T, V)``.
+        The prompt of a group is computed once where `sharing` allows it. Logits exist at completion tokens only, and
+        but a chunk of them at a time.
 
         Args:
             prompts: ``P`` prompts.
             completions: ``N = P * G`` completions, those of one prompt beside each other.
             temperature: Of the sampling distribution.
         """
-        group_size = len(completions) // len(prompts)
-        inputs, positions = self.batch(prompts.repeat_interleave(group_size))
+        if len(completions) > len(prompts) and self.sharing.allowed(self, prompts):
+            return self.shared_logprobs(prompts, completions, temperature)
+        return self.plain_logprobs(prompts, completions, temperature)
+
+    def shared_logprobs(self, prompts: Prompts, completions: Completions, temperature: float = 1.0) -> TokenLogprobs:
+        """The same as `logprobs`, one row a group."""
+        inputs, positions = self.batch(prompts)
+        rows = GroupRows.of(inputs["attention_mask"], completions.mask)
+        inputs = append_tokens(inputs, rows.pack(completions.ids), None, rows.num_prompt_tokens)
+        inputs |= {"attention_mask": self.group_mask(rows), "position_ids": rows.positions(positions)}
+        return self._score(inputs, rows.num_columns + 1, *rows.predictors(completions.mask), completions, temperature)
+
+    def plain_logprobs(self, prompts: Prompts, completions: Completions, temperature: float = 1.0) -> TokenLogprobs:
+        """The same as `logprobs`, one row a completion, the prompt repeated."""
+        inputs, positions = self.batch(prompts.repeat_interleave(len(completions) // len(prompts)))
         ids, mask = completions.ids, completions.mask
         steps = torch.arange(1, ids.shape[1] + 1, device=ids.device)
         positions = torch.cat([positions, positions[..., -1:] + steps], dim=-1)
-        inputs = append_completions(inputs, ids, mask, inputs["input_ids"].shape[1])
-        output = self(**inputs, position_ids=positions, use_cache=False, logits_to_keep=ids.shape[1] + 1)
-        logits = self.scale(output.logits[:, :-1], temperature)
-        log_all = logits.log_softmax(dim=-1)
-        picked = log_all.gather(-1, ids[..., None]).squeeze(-1).masked_fill(~mask, 0.0)
-        with torch.no_grad():
-            entropy = torch.special.entr(log_all.exp()).sum(dim=-1).masked_fill(~mask, 0.0)
-        return TokenLogprobs(picked, entropy)
+        inputs = append_tokens(inputs, ids, mask, inputs["input_ids"].shape[1]) | {"position_ids": positions}
+        row, column = mask.nonzero(as_tuple=True)
+        return self._score(inputs, ids.shape[1] + 1, row, column, completions, temperature)
+
+    def group_mask(self, rows: GroupRows) -> Any:
+        """The mask of rows of groups, for the attention that this model has."""
+        flex = self.hf_model.config.get_text_config()._attn_implementation == "flex_attention"
+        return rows.block_mask() if flex else rows.layout_mask()
+
+    def _score(
+        self,
+        inputs: dict[str, Any],
+        keep: int,
+        row: Tensor,
+        column: Tensor,
+        completions: Completions,
+        temperature: float,
+    ) -> TokenLogprobs:
+        """Run the model and read the log-probs of completion tokens.
+
+        Args:
+            inputs: Of the model.
+            keep: Columns at the end of each row that are wanted.
+            row: Where each completion token is predicted. Shape ``(M,)``.
+            column: Likewise, counted from the first column kept. Shape ``(M,)``.
+            completions: Length ``N``.
+            temperature: Of the softmax.
+        """
+        mask, head = completions.mask, self.hf_model.get_output_embeddings()
+        ids = completions.ids[mask]
+        hidden = self._hidden_states(head, **inputs, use_cache=False, logits_to_keep=keep)
+        if hidden is not None:
+            picked = logprobs_of_hidden(head, hidden[row, column], ids, self._banned, temperature)
+        else:
+            logits = self(**inputs, use_cache=False, logits_to_keep=keep).logits[row, column]
+            picked = logprobs_of_logits(self.scale(logits, temperature), ids)
+        whole = torch.zeros_like(mask, dtype=torch.float32)
+        return TokenLogprobs(*(whole.masked_scatter(mask, value) for value in picked))
+
+    def _hidden_states(self, head: nn.Module, **inputs: Any) -> Tensor | None:
+        """What the output layer is given; it is called for one token only. Shape ``(rows, keep, H)``.
+
+        ``None`` where logits are more than the output layer's product, as with a soft cap.
+        """
+        if self._head_is_last is False or not is_plain_head(head):
+            return None
+        caught: list[Tensor] = []
+
+        def catch(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            caught.append(args[0])
+            return (args[0][:1, :1],)
+
+        with head.register_forward_pre_hook(catch):
+            logits = self(**inputs).logits
+        if self._head_is_last is None:
+            with torch.no_grad():
+                self._head_is_last = torch.allclose(head(caught[0][:1, :1]).to(logits.dtype), logits)
+        return caught[0] if self._head_is_last else None
 
     def decode(self, ids: Tensor, mask: Tensor) -> tuple[str, ...]:
         """Turn completion tokens into text without the end token; other special tokens stay visible."""

@@ -1,0 +1,1 @@
+"""The parts of `tools/bench_grpo.py`: what is measured, by whom, and against which floor."""

@@ -1,0 +1,93 @@
+"""Attention by layout: the model's own forward, with rows that know better than a mask who sees whom.
+
+transformers hands a 4-D mask to the attention function as it is. Ours may carry a `Layout`, which then computes the
+attention itself; every other mask goes to the usual SDPA. The layout travels with the mask, so that gradient
+checkpointing finds it again in the backward pass.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+SDPA_LAYOUT = "vrft_pl_sdpa_layout"
+"""Name of `layout_attention` in transformers' registry; no config that is saved holds it."""
+
+
+class Layout(Protocol):
+    """Computes the attention of rows that share their prompts."""
+
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None, dropout: float
+    ) -> Tensor:
+        """Attend.
+
+        Args:
+            layer: Index of the layer.
+            query: Shape ``(rows, heads, tokens, D)``.
+            key: Of the same tokens. Shape ``(rows, key heads, tokens, D)``.
+            value: Of the same tokens. Shape ``(rows, key heads, tokens, D)``.
+            scale: Factor of the scores; ``None`` is one over the root of ``D``.
+            dropout: Of the probabilities.
+
+        Returns:
+            Shape ``(rows, heads, tokens, D)``.
+        """
+
+
+def layout_mask(layout: Layout, num_rows: int, num_tokens: int, device: torch.device) -> Tensor:
+    """Make a mask that carries a layout. It takes no memory, and nothing but `layout_attention` may read it.
+
+    Returns:
+        Shape ``(num_rows, 1, num_tokens, num_tokens)``, bool.
+    """
+    mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device).expand(num_rows, 1, num_tokens, num_tokens)
+    mask.attention_layout = layout  # type: ignore[attr-defined]
+    return mask
+
+
+def layout_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """Attend as the mask's layout says, or by SDPA where the mask carries none; see transformers' interface."""
+    layout: Layout | None = getattr(attention_mask, "attention_layout", None)
+    if layout is None:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+        )
+    layer: Any = module.layer_idx
+    return layout.attend(layer, query, key, value, scaling, dropout).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(SDPA_LAYOUT, layout_attention)
+AttentionMaskInterface.register(SDPA_LAYOUT, sdpa_mask)
+
+
+def install_layouts(model: PreTrainedModel) -> str | None:
+    """Make the language model's SDPA understand layouts.
+
+    Returns:
+        Why the model can't share prompts, or ``None`` if nothing is known to be against it.
+    """
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    if kinds != {"full_attention"}:
+        return f"it has layers of {' and '.join(sorted(kinds - {'full_attention'}))}"
+    if config._attn_implementation == "flex_attention":
+        return None
+    if config._attn_implementation != "sdpa":
+        return f"its attention is `{config._attn_implementation}`, not `sdpa` or `flex_attention`"
+    config._attn_implementation = SDPA_LAYOUT
+    return None
