@@ -48,8 +48,8 @@ class GroupRows:
             completion_mask: True at the tokens of each completion. Shape ``(N, T)``.
         """
         prompt_mask = prompt_mask.bool()
-        num_tokens = completion_mask.shape[1] - 1
-        fed = completion_mask[:, 1:].reshape(len(prompt_mask), -1, num_tokens)
+        num_prompts, num_tokens = len(prompt_mask), completion_mask.shape[1] - 1
+        fed = completion_mask[:, 1:].reshape(num_prompts, len(completion_mask) // num_prompts, num_tokens)
         flat = fed.flatten(1)
         index = (flat.cumsum(dim=1) - 1).view_as(fed).masked_fill(~fed, 0)
         columns = int(flat.sum(dim=1).max()) if num_tokens else 0

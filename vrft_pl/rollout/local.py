@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
-from transformers import DynamicCache
 
 from vrft_pl.policy import VLM
+from vrft_pl.rollout.decoding import Decoder, RepeatedPrompt, SharedPrompt, prefill
 from vrft_pl.rollout.sampler import SamplingParams
 from vrft_pl.types import Completions, FinishReason, InputError, Prompts
 
+LEAVE_AT = 1 / 8
+"""Share of finished rows above which they leave the batch; leaving copies the cache of those that stay."""
+
 
 class LocalSampler:
-    """Decodes on the model's own cache. Finished rows leave the batch.
+    """Decodes with the policy's own weights, on one cache a prompt where `VLM.sharing` allows it.
+
+    Finished rows leave the batch.
 
     Args:
         max_rows: Most completions decoded at once, but at least one group; bounds the memory of the cache.
@@ -59,39 +62,33 @@ class LocalSampler:
         self, policy: VLM, prompts: Prompts, group_size: int, params: SamplingParams, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Returns tokens and their log-probs ``(N, T)``, lengths ``(N,)`` and whether an end token came ``(N,)``."""
-        inputs, positions = policy.batch(prompts)
-        cache = DynamicCache(config=policy.hf_model.config.get_text_config())
-        output = policy(**inputs, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache = output.past_key_values
-        cache.batch_repeat_interleave(group_size)
-        logits = output.logits[:, -1].repeat_interleave(group_size, dim=0)
-        attention = inputs["attention_mask"].repeat_interleave(group_size, dim=0)
-        position = positions[..., -1:].repeat_interleave(group_size, dim=-2)
-
-        num_rows, device = logits.shape[0], logits.device
-        ends = torch.tensor(policy.end_token_ids, device=device)
+        share = policy.sharing.allowed(policy, prompts)
+        start = prefill(policy, prompts)
+        decoder: Decoder = (SharedPrompt if share else RepeatedPrompt)(policy, start, group_size)
+        logits = start.logits.repeat_interleave(group_size, dim=0)
+        num_rows, device = len(logits), logits.device
+        ends = torch.tensor(policy.end_token_ids, device=device, dtype=torch.long)
         ids = torch.full((num_rows, params.max_tokens), policy.pad_token_id, device=device)
         logprobs = torch.zeros((num_rows, params.max_tokens), device=device, dtype=torch.float32)
         lengths = torch.full((num_rows,), params.max_tokens, device=device)
-        stopped = torch.zeros(num_rows, dtype=torch.bool, device=device)
         rows = torch.arange(num_rows, device=device)
+        done = torch.zeros(num_rows, dtype=torch.bool, device=device)
         for t in range(params.max_tokens):
             tokens, chosen = draw(policy.scale(logits, params.temperature or 1.0), params, generator)
             ids[rows, t], logprobs[rows, t] = tokens, chosen
-            ended = torch.isin(tokens, ends)
-            lengths[rows[ended]], stopped[rows[ended]] = t + 1, True
-            if t + 1 == params.max_tokens or bool(ended.all()):
+            ended = torch.isin(tokens, ends) & ~done
+            lengths[rows] = torch.where(ended, t + 1, lengths[rows])
+            done = done | ended
+            num_done = int(done.sum())
+            if t + 1 == params.max_tokens or num_done == len(done):
                 break
-            if bool(ended.any()):
-                keep = (~ended).nonzero().squeeze(1)
-                cache.batch_select_indices(keep)
-                rows, tokens, attention = rows[keep], tokens[keep], attention[keep]
-                position = position.index_select(-2, keep)
-            attention = torch.cat([attention, attention.new_ones(len(rows), 1)], dim=1)
-            position = position + 1
-            step: dict[str, Any] = {"input_ids": tokens[:, None], "attention_mask": attention, "position_ids": position}
-            logits = policy(**step, past_key_values=cache, use_cache=True).logits[:, -1]
+            if num_done > len(done) * LEAVE_AT:
+                alive = (~done).nonzero().squeeze(1)
+                decoder.keep(alive)
+                rows, tokens, done = rows[alive], tokens[alive], done[alive]
+            logits = decoder.step(tokens)
         width = int(lengths.max())
+        stopped = torch.isin(ids.gather(1, lengths[:, None] - 1).squeeze(1), ends)
         return ids[:, :width], logprobs[:, :width], lengths, stopped
 
 
@@ -121,7 +118,10 @@ def draw(logits: Tensor, params: SamplingParams, generator: torch.Generator) -> 
     if params.temperature == 0:
         tokens = log_all.argmax(dim=-1)
     else:
-        tokens = torch.multinomial(log_all.exp(), 1, generator=generator).squeeze(1)
+        cumulated = log_all.exp().cumsum(dim=-1, dtype=torch.float64)
+        # below 1, so that the token found has a probability above 0
+        level = torch.rand(len(logits), 1, generator=generator, device=logits.device, dtype=torch.float64)
+        tokens = torch.searchsorted(cumulated, level * cumulated[:, -1:], right=True).squeeze(1)
     return tokens, log_all.gather(1, tokens[:, None]).squeeze(1)
 
 
