@@ -82,6 +82,8 @@ class RepeatedPrompt:
 class SharedPrompt:
     """Decodes on a cache that holds each prompt once, for policies that understand layouts.
 
+    Completions have a cache of their own, a grid of ``slots`` a prompt: its shape is ``(P, key heads, slots, T, D)``.
+
     Args:
         policy: The policy.
         start: The prompts.
@@ -89,20 +91,24 @@ class SharedPrompt:
     """
 
     def __init__(self, policy: VLM, start: Prefill, group_size: int) -> None:
-        self.policy, self.group_size = policy, group_size
-        self.prompt_keys, self.prompt_values = ([getattr(x, n) for x in start.cache.layers] for n in ("keys", "values"))
+        self.policy = policy
+        layers = start.cache.layers
+        self.prompts = [(layer.keys, layer.values) for layer in layers]
         self.unseen = None if bool(start.mask.all()) else ~start.mask[:, None, None, :]
-        num_prompts = len(start.mask)
-        self.owner = torch.arange(num_prompts, device=start.mask.device).repeat_interleave(group_size)
+        self.owner = torch.arange(len(start.mask), device=start.mask.device).repeat_interleave(group_size)
+        self.slot = torch.arange(group_size, device=start.mask.device).repeat(len(start.mask))
+        self.slots, self.full, self.length = group_size, True, 0
+        self.own = [(self._room(keys), self._room(values)) for keys, values in self.prompts]
         self.position = start.position.repeat_interleave(group_size, dim=-2)
-        self.keys: list[Tensor] = []
-        self.values: list[Tensor] = []
-        self.length = 0
-        self._place()
+
+    def _room(self, cache: Tensor) -> Tensor:
+        num_prompts, key_heads, _, width = cache.shape
+        return cache.new_empty(num_prompts, key_heads, self.slots, FIRST_CAPACITY, width)
 
     def step(self, tokens: Tensor) -> Tensor:
         """Append a token to each row; see `Decoder`."""
-        self._make_room()
+        if self.length == self.own[0][0].shape[3]:
+            self.own = [(torch.cat([k, k], dim=3), torch.cat([v, v], dim=3)) for k, v in self.own]
         self.position = self.position + 1
         mask = layout_mask(self, len(tokens), 1, tokens.device)
         inputs: dict[str, Any] = {"input_ids": tokens[:, None], "attention_mask": mask, "position_ids": self.position}
@@ -112,62 +118,50 @@ class SharedPrompt:
 
     def keep(self, rows: Tensor) -> None:
         """Drop rows, and prompts that no row is left of; see `Decoder`."""
-        self.keys, self.values = ([cache[rows] for cache in caches] for caches in (self.keys, self.values))
-        self.position = self.position.index_select(-2, rows)
-        prompts, self.owner = self.owner[rows].unique(return_inverse=True)
-        if len(prompts) < len(self.prompt_keys[0]):
-            self.prompt_keys = [cache[prompts] for cache in self.prompt_keys]
-            self.prompt_values = [cache[prompts] for cache in self.prompt_values]
+        prompts, owner = self.owner[rows].unique(return_inverse=True)
+        counts = owner.bincount()
+        slot = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[owner]
+        slots = int(counts.max())
+        old = torch.zeros(len(prompts), slots, dtype=torch.long, device=rows.device)
+        old[owner, slot] = self.slot[rows]
+        at = prompts[:, None], slice(None), old
+        # an index between others brings the indexed axes to the front
+        self.own = [(k[at].transpose(1, 2).contiguous(), v[at].transpose(1, 2).contiguous()) for k, v in self.own]
+        if len(prompts) < len(self.prompts[0][0]):
+            self.prompts = [(k[prompts], v[prompts]) for k, v in self.prompts]
             self.unseen = None if self.unseen is None else self.unseen[prompts]
-        self._place()
+        self.owner, self.slot, self.slots, self.full = owner, slot, slots, len(rows) == len(prompts) * slots
+        self.position = self.position.index_select(-2, rows)
 
     def attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None, dropout: float
     ) -> Tensor:
         """Attend from each new token to its prompt and to its own completion; see `Layout`."""
-        own_keys, own_values = self.keys[layer], self.values[layer]
-        own_keys[:, :, self.length], own_values[:, :, self.length] = key[:, :, 0], value[:, :, 0]
-        num_rows, num_heads, _, width = query.shape
-        per_key = num_heads // key.shape[1]
-        queries = query.view(num_rows, -1, per_key, width) * (width**-0.5 if scale is None else scale)
-        seen = slice(None, self.length + 1)
-        own = queries @ own_keys[:, :, seen].transpose(2, 3)
-        prompt = self._to_groups(queries) @ self.prompt_keys[layer].transpose(2, 3)
+        (prompt_keys, prompt_values), (own_keys, own_values) = self.prompts[layer], self.own[layer]
+        width, key_heads = query.shape[-1], key.shape[1]
+        own_keys[..., self.length, :], own_values[..., self.length, :] = self._to_grid(key), self._to_grid(value)
+        queries = self._to_grid(query * (width**-0.5 if scale is None else scale)).unflatten(1, (key_heads, -1))
+        queries = queries.transpose(2, 3).contiguous()
+        seen = slice(self.length + 1)
+        on_prompt = queries.flatten(2, 3) @ prompt_keys.transpose(2, 3)
         if self.unseen is not None:
-            prompt.masked_fill_(self.unseen, float("-inf"))
-        scores = torch.cat([self._to_rows(prompt, per_key), own], dim=-1)
+            on_prompt.masked_fill_(self.unseen, float("-inf"))
+        on_own = queries @ own_keys[..., seen, :].transpose(3, 4)
+        scores = torch.cat([on_prompt.unflatten(2, queries.shape[2:4]), on_own], dim=-1)
         weights = scores.softmax(dim=-1, dtype=torch.float32).to(value.dtype)
-        on_prompt, on_own = weights.split([prompt.shape[-1], own.shape[-1]], dim=-1)
-        out = self._to_rows(self._to_groups(on_prompt) @ self.prompt_values[layer], per_key)
-        return (out + on_own @ own_values[:, :, seen]).reshape(query.shape)
+        on_prompt, on_own = weights.split([on_prompt.shape[-1], on_own.shape[-1]], dim=-1)
+        out = on_own @ own_values[..., seen, :] + (on_prompt.flatten(2, 3) @ prompt_values).view(queries.shape)
+        return self._to_rows(out.transpose(2, 3).flatten(1, 2))[:, :, None]
 
-    def _to_groups(self, value: Tensor) -> Tensor:
-        """Bring the rows of each prompt together: ``(rows, key heads, Q, D)`` to ``(P, key heads, slots * Q, D)``."""
-        grid = value
-        if not self.regular:
-            grid = value.new_zeros(len(self.prompt_keys[0]) * self.slots, *value.shape[1:])
-            grid[self.place] = value
-        return grid.unflatten(0, (-1, self.slots)).transpose(1, 2).flatten(2, 3)
+    def _to_grid(self, value: Tensor) -> Tensor:
+        """Give each row its slot: ``(rows, heads, 1, D)`` to ``(P, heads, slots, D)``; empty slots hold zeros."""
+        shape = len(self.prompts[0][0]), self.slots
+        if self.full:
+            return value.view(*shape, *value.shape[1:2], value.shape[3]).transpose(1, 2)
+        grid = value.new_zeros(*shape, value.shape[1], value.shape[3])
+        grid[self.owner, self.slot] = value[:, :, 0]
+        return grid.transpose(1, 2)
 
-    def _to_rows(self, value: Tensor, per_key: int) -> Tensor:
-        """Invert `_to_groups`."""
-        grid = value.unflatten(2, (self.slots, per_key)).transpose(1, 2).flatten(0, 1)
-        return grid if self.regular else grid[self.place]
-
-    def _place(self) -> None:
-        """Give each row a slot of its prompt."""
-        counts = self.owner.bincount()
-        self.slots = int(counts.max())
-        self.regular = bool((counts == self.slots).all())
-        first = counts.cumsum(0) - counts
-        self.place = self.owner * self.slots + torch.arange(len(self.owner), device=counts.device) - first[self.owner]
-
-    def _make_room(self) -> None:
-        if not self.keys:
-            shapes = [(len(self.owner), k.shape[1], FIRST_CAPACITY, k.shape[3]) for k in self.prompt_keys]
-            self.keys = [k.new_empty(shape) for k, shape in zip(self.prompt_keys, shapes, strict=True)]
-            self.values = [v.new_empty(shape) for v, shape in zip(self.prompt_values, shapes, strict=True)]
-        elif self.length == self.keys[0].shape[2]:
-            self.keys, self.values = (
-                [torch.cat([c, torch.empty_like(c)], dim=2) for c in caches] for caches in (self.keys, self.values)
-            )
+    def _to_rows(self, value: Tensor) -> Tensor:
+        """Invert `_to_grid` but for the axis of one token."""
+        return value.transpose(1, 2)[self.owner, self.slot] if not self.full else value.transpose(1, 2).flatten(0, 1)

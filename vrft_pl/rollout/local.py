@@ -114,15 +114,15 @@ def draw(logits: Tensor, params: SamplingParams, generator: torch.Generator) -> 
     """
     if params.truncates:
         logits = truncate(logits, params.top_k, params.top_p)
-    log_all = logits.log_softmax(dim=-1)
+    probabilities = logits.softmax(dim=-1)
     if params.temperature == 0:
-        tokens = log_all.argmax(dim=-1)
+        tokens = probabilities.argmax(dim=-1, keepdim=True)
     else:
-        cumulated = log_all.exp().cumsum(dim=-1, dtype=torch.float64)
-        # below 1, so that the token found has a probability above 0
+        # an exponential for each token, as `torch.multinomial` draws it, takes several times as long on a CPU
+        cumulated = probabilities.cumsum(dim=-1, dtype=torch.float64)
         level = torch.rand(len(logits), 1, generator=generator, device=logits.device, dtype=torch.float64)
-        tokens = torch.searchsorted(cumulated, level * cumulated[:, -1:], right=True).squeeze(1)
-    return tokens, log_all.gather(1, tokens[:, None]).squeeze(1)
+        tokens = torch.searchsorted(cumulated, level * cumulated[:, -1:], right=True)
+    return tokens.squeeze(1), probabilities.gather(1, tokens).squeeze(1).log()
 
 
 def truncate(logits: Tensor, top_k: int, top_p: float) -> Tensor:
