@@ -8,6 +8,7 @@ from torch.distributed.tensor import DTensor
 
 from vrft_pl.policy import VLM
 from vrft_pl.rollout.decoding import Decoder, RepeatedPrompt, SharedPrompt, prefill
+from vrft_pl.rollout.packed import packed_linears
 from vrft_pl.rollout.sampler import SamplingParams
 from vrft_pl.types import Completions, FinishReason, InputError, Prompts
 
@@ -66,6 +67,14 @@ class LocalSampler:
         start = prefill(policy, prompts)
         decoder: Decoder = (SharedPrompt if share else RepeatedPrompt)(policy, start, group_size)
         logits = start.logits.repeat_interleave(group_size, dim=0)
+        with packed_linears(policy.hf_model, len(logits)):
+            return self._continue(policy, decoder, logits, params, generator)
+
+    @staticmethod
+    def _continue(
+        policy: VLM, decoder: Decoder, logits: Tensor, params: SamplingParams, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Draw token after token; see `_decode`."""
         num_rows, device = len(logits), logits.device
         ends = torch.tensor(policy.end_token_ids, device=device, dtype=torch.long)
         ids = torch.full((num_rows, params.max_tokens), policy.pad_token_id, device=device)
