@@ -69,6 +69,7 @@ class Case:
         completion: ``T``, tokens that each completion is forced to have.
         text: Prompt tokens beside the visual ones.
         prompts: ``P``, prompts of a step.
+        micro: Prompts of a micro-batch, whose gradients are accumulated; 0 takes all of a step at once.
         size: Key of `SIZES`.
         dtype: Type of the weights and of all arithmetic.
         device: ``cpu`` or ``cuda``.
@@ -80,6 +81,7 @@ class Case:
     completion: int = 64
     text: int = 55
     prompts: int = 4
+    micro: int = 0
     size: str = "25m"
     dtype: str = "float32"
     device: str = "cpu"
@@ -89,13 +91,20 @@ class Case:
         """Check what a picture of that many tokens can be."""
         if round(self.visual**0.5) ** 2 != self.visual or self.visual < 1:
             raise ValueError(f"Expected `visual` to be a square number of tokens, but got {self.visual}.")
+        if self.micro and self.prompts % self.micro:
+            raise ValueError(f"Expected {self.prompts} prompts to be a multiple of the micro-batch, but got {self.micro}.")
+
+    @property
+    def accumulate(self) -> int:
+        """Micro-batches of a step."""
+        return self.prompts // (self.micro or self.prompts)
 
     @property
     def name(self) -> str:
         """Short name, with what differs from the usual."""
         parts = [f"v{self.visual}_g{self.group}"]
         usual = Case(self.visual, self.group)
-        for field, letter in (("completion", "t"), ("prompts", "p")):
+        for field, letter in (("completion", "t"), ("prompts", "p"), ("micro", "m")):
             if getattr(self, field) != getattr(usual, field):
                 parts.append(f"{letter}{getattr(self, field)}")
         parts += [self.size] if self.size != usual.size else []

@@ -59,9 +59,10 @@ class Stopwatch(RolloutCallback):
         self.num_tokens = int(experience.completions.mask.sum())
         self.prompt_tokens = max(prompt.num_tokens for prompt in experience.prompts)
 
-    def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
-        """A batch is a step here."""
-        self.clock.step()
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """End a step with its last micro-batch."""
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            self.clock.step()
 
 
 def main(folder: Path, steps: int, warmup: int, output: Path) -> None:
@@ -78,7 +79,7 @@ def main(folder: Path, steps: int, warmup: int, output: Path) -> None:
         params=SamplingParams(case.completion),
         optimizer=partial(torch.optim.AdamW, **ADAMW),
     )
-    task = Counting(ReasonJSON(str(folder / "rows.json")), batch_size=case.prompts, style="answer")
+    task = Counting(ReasonJSON(str(folder / "rows.json")), batch_size=case.prompts // case.accumulate, style="answer")
     clock = Clock(case.device, warmup)
     watch = Stopwatch(clock)
     trainer = Trainer(
@@ -86,6 +87,7 @@ def main(folder: Path, steps: int, warmup: int, output: Path) -> None:
         devices=1,
         max_steps=steps + warmup,
         gradient_clip_val=CLIP_NORM,
+        accumulate_grad_batches=case.accumulate,
         callbacks=[watch],
         logger=False,
         enable_checkpointing=False,

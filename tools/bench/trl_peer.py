@@ -82,9 +82,9 @@ def main(folder: Path, steps: int, warmup: int, output: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         config = GRPOConfig(
             output_dir=scratch,
-            per_device_train_batch_size=case.prompts * case.group,
-            gradient_accumulation_steps=1,
-            steps_per_generation=1,
+            per_device_train_batch_size=case.prompts // case.accumulate * case.group,
+            gradient_accumulation_steps=case.accumulate,
+            steps_per_generation=case.accumulate,
             num_generations=case.group,
             max_completion_length=case.completion,
             # random weights write placeholders of pictures, at which TRL's next forward would stop
