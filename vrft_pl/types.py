@@ -133,6 +133,8 @@ class Prompt(ToDevice):
     """Every key of the processor for this prompt alone; ``input_ids`` has shape ``(1, S)``."""
     frame: AnswerFrame | None = None
     """How to read coordinates in the answer; ``None`` for a prompt without a picture."""
+    features: Any = None
+    """What a frozen vision tower sees in the pictures, in the model's own form; ``None`` where it is yet to look."""
 
     @property
     def num_tokens(self) -> int:

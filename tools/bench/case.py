@@ -92,7 +92,9 @@ class Case:
         if round(self.visual**0.5) ** 2 != self.visual or self.visual < 1:
             raise ValueError(f"Expected `visual` to be a square number of tokens, but got {self.visual}.")
         if self.micro and self.prompts % self.micro:
-            raise ValueError(f"Expected {self.prompts} prompts to be a multiple of the micro-batch, but got {self.micro}.")
+            raise ValueError(
+                f"Expected {self.prompts} prompts to be a multiple of the micro-batch, but got {self.micro}."
+            )
 
     @property
     def accumulate(self) -> int:
@@ -203,7 +205,7 @@ def build_checkpoint(case: Case, folder: Path) -> None:
     model: Any = Qwen2VLForConditionalGeneration(config).to(getattr(torch, case.dtype))
     model.generation_config = GenerationConfig(eos_token_id=1, pad_token_id=0)
     limits = {"shortest_edge": (PATCH * MERGE) ** 2, "longest_edge": case.visual * (PATCH * MERGE) ** 2}
-    patches = {"patch_size": PATCH, "merge_size": MERGE, "temporal_patch_size": 2, "size": limits}
+    patches: dict[str, Any] = {"patch_size": PATCH, "merge_size": MERGE, "temporal_patch_size": 2, "size": limits}
     processor = Qwen2VLProcessor(
         image_processor=Qwen2VLImageProcessor(**patches),
         tokenizer=fast,

@@ -6,6 +6,7 @@ import statistics
 import time
 
 import torch
+
 from bench.case import MERGE, PATCH, SIZES, Case
 
 WINDOW = 4096

@@ -9,13 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
 TEMPERATURE = 1.0
 LEARNING_RATE = 1e-6
 CLIP_NORM = 1.0
-ADAMW = {"lr": LEARNING_RATE, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0, "fused": True}
+ADAMW: dict[str, Any] = {"lr": LEARNING_RATE, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0, "fused": True}
 
 
 def score(text: str) -> float:

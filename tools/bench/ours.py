@@ -14,10 +14,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from bench.case import Case
-from bench.measure import ADAMW, CLIP_NORM, Clock, score
 from lightning import Trainer
 
+from bench.case import Case
+from bench.measure import ADAMW, CLIP_NORM, Clock, score
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.callbacks import RolloutCallback
 from vrft_pl.data import Counting, ReasonJSON

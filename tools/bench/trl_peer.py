@@ -15,11 +15,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from bench.case import SPECIAL, Case
-from bench.measure import ADAMW, CLIP_NORM, LEARNING_RATE, TEMPERATURE, Clock, score
 from datasets import Dataset, Image
 from transformers import AutoProcessor, Qwen2VLForConditionalGeneration, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
+
+from bench.case import SPECIAL, Case
+from bench.measure import ADAMW, CLIP_NORM, LEARNING_RATE, TEMPERATURE, Clock, score
 
 
 def reward(completions: list[list[dict[str, str]]], **kwargs: Any) -> list[float]:
@@ -106,11 +107,11 @@ def main(folder: Path, steps: int, warmup: int, output: Path) -> None:
         )
         trainer = Timed(
             model,
-            reward,
+            reward,  # type: ignore[arg-type]  # a function of completions
             args=config,
             train_dataset=data,
             processing_class=AutoProcessor.from_pretrained(checkpoint),
-            optimizers=(optimizer, constant),
+            optimizers=(optimizer, constant),  # type: ignore[arg-type]  # any scheduler will do
         )
         trainer.clock = Clock(case.device, warmup)
         trainer.add_callback(Stopwatch(trainer.clock))

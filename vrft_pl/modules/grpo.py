@@ -110,7 +110,7 @@ class GRPOModule(PolicyModule):
         repeated = [sample for sample in samples for _ in range(self.group_size)]
         with self.trainer.precision_plugin.forward_context():
             with self._timed("rollout"):
-                prompts = self.policy.encode(samples)
+                prompts = self.policy.look(self.policy.encode(samples))
                 completions = self.sampler.generate(self.policy, prompts, self.group_size, self.params, self.generator)
             with self._timed("reward"):
                 grades = {reward.name: reward.grade(completions, repeated) for reward in self.rewards}

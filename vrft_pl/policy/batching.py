@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,9 +46,7 @@ def cat_padded(tensors: Sequence[Tensor]) -> Tensor:
     return torch.cat(padded)
 
 
-def append_tokens(
-    batch: dict[str, Tensor], ids: Tensor, mask: Tensor | None, num_prompt_tokens: int
-) -> dict[str, Tensor]:
+def append_tokens(batch: dict[str, Any], ids: Tensor, mask: Tensor | None, num_prompt_tokens: int) -> dict[str, Any]:
     """Append tokens to every entry of a batch that has one value per token.
 
     Args:
@@ -61,6 +60,8 @@ def append_tokens(
     extra = {"input_ids": ids, "attention_mask": zeros if mask is None else mask}
     shape = (ids.shape[0], num_prompt_tokens)
     return {
-        key: torch.cat([value, extra.get(key, zeros).to(value.dtype)], dim=1) if value.shape == shape else value
+        key: torch.cat([value, extra.get(key, zeros).to(value.dtype)], dim=1)
+        if isinstance(value, Tensor) and value.shape == shape
+        else value
         for key, value in batch.items()
     }

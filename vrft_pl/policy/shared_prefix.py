@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -133,10 +134,10 @@ class GroupRows:
         The work is that of the scores that are needed; only keys and values of the prompt are copied ``G`` times.
         """
         width, group_size = self.num_prompt_tokens, self.shape[1]
-        prompts = (part[:, :, :width] for part in (query, key, value))
-        options = {"scale": scale, "dropout_p": dropout, "enable_gqa": True}
+        options: dict[str, Any] = {"scale": scale, "dropout_p": dropout, "enable_gqa": True}
+        q, k, v = (part[:, :, :width] for part in (query, key, value))
         seen = self._seen_by_prompts
-        out = F.scaled_dot_product_attention(*prompts, attn_mask=seen, is_causal=seen is None, **options)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=seen is None, **options)
         if not self.num_columns:
             return out
         queries, *own = (self._unpack(part[:, :, width:]) for part in (query, key, value))

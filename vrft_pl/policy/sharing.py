@@ -6,8 +6,9 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
+from torch import Tensor
 
-from vrft_pl.types import Completions, InputError, Prompts
+from vrft_pl.types import Completions, FinishReason, InputError, Prompts
 
 if TYPE_CHECKING:
     from vrft_pl.policy.vlm import VLM
@@ -16,7 +17,7 @@ SharedPrefix = Literal["auto"] | bool
 """``auto`` shares prompts where a comparison allows it; ``True`` insists, ``False`` never does."""
 
 PROBE_TOKENS = (3, 5)
-"""Tokens of the two completions of each group that the comparison is made on: different, so that they are told apart."""
+"""Tokens of the two completions of each prompt in a comparison."""
 
 
 class PrefixSharing:
@@ -38,7 +39,9 @@ class PrefixSharing:
         self.decided: bool | None = None if mode == "auto" else bool(mode)
         if obstacle is not None:
             if mode is True:
-                raise InputError(f"Expected {architecture} to share prompts, but {obstacle}. Use `shared_prefix: auto`.")
+                raise InputError(
+                    f"Expected {architecture} to share prompts, but {obstacle}. Use `shared_prefix: auto`."
+                )
             if mode == "auto":
                 self._give_up(obstacle)
 
@@ -53,39 +56,78 @@ class PrefixSharing:
             prompts: The batch at hand; the comparison uses its first two.
         """
         if self.decided is None:
-            gap, tolerance = self._gap(policy, prompts[:2])
+            completions = probe(policy, prompts[:2])
+            with policy.evaluating():
+                shared = policy.shared_logprobs(prompts[:2], completions).logprobs
+                plain = policy.plain_logprobs(prompts[:2], completions).logprobs
             self.decided = True
-            if not gap <= tolerance:
-                self._give_up(f"log-probs differ from those of the plain forward by {gap:.2g} (at most {tolerance:g})")
+            if difference := differ(policy, shared, plain):
+                self._give_up(difference)
         return self.decided
 
     def _give_up(self, reason: str) -> None:
         self.decided = False
         warnings.warn(
             f"{self.architecture} can't share a prompt among its completions: {reason}. Prompts are computed once a "
-            "completion instead, which is slower and takes more memory. `shared_prefix: false` says so without warning.",
+            "completion instead, which takes more time and memory. `shared_prefix: false` does so without warning.",
             stacklevel=3,
         )
 
-    @staticmethod
-    def _gap(policy: VLM, prompts: Prompts) -> tuple[float, float]:
-        """Mean difference of log-probs between shared and plain forward, and the most that rounding explains."""
-        completions = probe(policy, prompts)
-        with policy.evaluating():
-            shared = policy.shared_logprobs(prompts, completions).logprobs
-            plain = policy.plain_logprobs(prompts, completions).logprobs
-        device = policy.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else policy.hf_model.dtype
-        gap = (shared - plain).abs().sum() / completions.mask.sum()
-        return float(gap), 1e-4 if dtype == torch.float32 else 0.1
+
+class FeatureReuse:
+    """Remembers for one architecture whether a frozen vision tower's features can be handed back to the model.
+
+    Args:
+        architecture: Name of the model's class, for the warning.
+    """
+
+    def __init__(self, architecture: str) -> None:
+        self.architecture = architecture
+        self.decided: bool | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def allowed(self, policy: VLM, prompts: Prompts, looked: Prompts) -> bool:
+        """Whether features are reused; compares with the plain forward when it is asked first.
+
+        Args:
+            policy: A policy of this architecture.
+            prompts: The batch at hand.
+            looked: The same prompts with features.
+        """
+        if self.decided is None:
+            completions = probe(policy, prompts)
+            with policy.evaluating():
+                reused = policy.plain_logprobs(looked, completions).logprobs
+                plain = policy.plain_logprobs(prompts, completions).logprobs
+            difference = differ(policy, reused, plain)
+            self.decided = difference is None
+            if difference:
+                warnings.warn(
+                    f"{self.architecture} can't reuse the features of its frozen vision tower: {difference}. They are "
+                    "computed at every pass instead.",
+                    stacklevel=2,
+                )
+        return self.decided
+
+
+def differ(policy: VLM, one: Tensor, other: Tensor) -> str | None:
+    """Say how far log-probs of two ways to compute them are apart, if by more than rounding explains."""
+    device = policy.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else policy.hf_model.dtype
+    gap, most = float((one - other).abs().mean()), 1e-4 if dtype == torch.float32 else 0.1
+    return None if gap <= most else f"log-probs differ from those of the plain forward by {gap:.2g} (at most {most:g})"
 
 
 def probe(policy: VLM, prompts: Prompts) -> Completions:
     """Write two short completions to each prompt, of tokens that mean something to no one in particular."""
     lengths = torch.tensor(PROBE_TOKENS, device=policy.device).repeat(len(prompts))
     width = max(PROBE_TOKENS)
-    allowed = [i for i in range(policy.hf_model.config.get_text_config().vocab_size) if i not in policy.banned_token_ids]
+    vocabulary, banned = policy.hf_model.config.get_text_config().vocab_size, set(policy.banned_token_ids)
+    allowed = [i for i in range(vocabulary) if i not in banned]
     ids = torch.tensor(allowed[-2 * width :], device=policy.device).view(2, width).repeat(len(prompts), 1)
     mask = torch.arange(width, device=policy.device) < lengths[:, None]
-    count = len(lengths)
-    return Completions(ids.masked_fill(~mask, policy.pad_token_id), mask, None, ("",) * count, ("length",) * count, (None,) * count)
+    ids, count = ids.masked_fill(~mask, policy.pad_token_id), len(lengths)
+    reasons: tuple[FinishReason, ...] = ("length",) * count
+    return Completions(ids, mask, None, ("",) * count, reasons, (None,) * count)

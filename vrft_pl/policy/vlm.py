@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,16 +13,18 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
 
 from vrft_pl.data.prompts import chat, target_text
 from vrft_pl.policy import checkpoint as folders
 from vrft_pl.policy.attention import install_layouts
 from vrft_pl.policy.batching import append_tokens, collate
 from vrft_pl.policy.coordinates import DESCRIPTIONS, CoordinateSpace, answer_frame
+from vrft_pl.policy.features import given_features, image_features, join_features
 from vrft_pl.policy.logprobs import TokenLogprobs, is_plain_head, logprobs_of_hidden, logprobs_of_logits
 from vrft_pl.policy.parts import LoRA, Part, add_lora, enable_checkpointing, freeze, parameter_table, vision_prefix
 from vrft_pl.policy.shared_prefix import GroupRows
-from vrft_pl.policy.sharing import PrefixSharing, SharedPrefix
+from vrft_pl.policy.sharing import FeatureReuse, PrefixSharing, SharedPrefix
 from vrft_pl.policy.tokens import end_of_turn, media_token_ids
 from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
 
@@ -68,6 +71,7 @@ class VLM(nn.Module):
         self.coordinates: CoordinateSpace = coordinates or folders.read_coordinates(checkpoint)
         model = folders.load_model(checkpoint, dtype, attention)
         self.sharing = PrefixSharing(shared_prefix, type(model).__name__, install_layouts(model))
+        self.feature_reuse = FeatureReuse(type(model).__name__)
         self._adapt(model, lora, freeze, freeze_pattern)
         if gradient_checkpointing:
             enable_checkpointing(self.hf_model)
@@ -200,16 +204,39 @@ class VLM(nn.Module):
         mask = torch.arange(width, device=self.device) < lengths[:, None]
         return Completions(ids, mask, None, tuple(texts), tuple("stop" for _ in rows), tuple(frames))
 
-    def batch(self, prompts: Prompts) -> tuple[dict[str, Tensor], Tensor]:
+    @property
+    def sees_alike(self) -> bool:
+        """Whether training leaves alone what is seen in a picture: vision tower and projector are frozen."""
+        table = self.parameter_table()
+        return not table["vision"][0] and not table["projector"][0]
+
+    def look(self, prompts: Prompts) -> Prompts:
+        """Compute what the vision tower sees, once for every later use; the same prompts where it is still trained."""
+        if not self.sees_alike:
+            return prompts
+        with self.evaluating():
+            looked = Prompts(tuple(self._look(prompt) for prompt in prompts))
+        return looked if self.feature_reuse.allowed(self, prompts, looked) else prompts
+
+    def _look(self, prompt: Prompt) -> Prompt:
+        if prompt.frame is None:
+            return prompt
+        return replace(prompt, features=image_features(self.hf_model, prompt.inputs))
+
+    def batch(self, prompts: Prompts) -> tuple[dict[str, Any], Tensor]:
         """Batch prompts for the model, padded on the left.
 
         Returns:
-            Model inputs, and the position of each token on every axis the model has: the last dimension is ``S``, the
-            one before it ``P``.
+            Inputs of `forward`, and the position of each token on every axis the model has: the last dimension is
+            ``S``, the one before it ``P``.
         """
-        inputs = collate(prompts, self.pad_token_id)
+        inputs: dict[str, Any] = dict(collate(prompts, self.pad_token_id))
         model: Any = self.hf_model
-        return inputs, model._prepare_position_ids_for_generation(inputs["input_ids"], dict(inputs))
+        positions = model._prepare_position_ids_for_generation(inputs["input_ids"], dict(inputs))
+        seen = [prompt.features for prompt in prompts if prompt.frame is not None]
+        if seen and all(features is not None for features in seen):
+            inputs["image_features"] = join_features(seen)
+        return inputs, positions
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> VLM:
         """Move or cast weights, but never cast a buffer: rotary frequencies in half precision would blur positions."""
@@ -221,8 +248,8 @@ class VLM(nn.Module):
                 module._buffers[name] = original.to(moved.device)
         return self
 
-    def forward(self, **inputs: Any) -> Any:
-        """Call the transformers model.
+    def forward(self, image_features: ModelOutput | None = None, **inputs: Any) -> Any:
+        """Call the transformers model, with features of its pictures if there are any.
 
         Half-precision plugins of Lightning change the default dtype, in which models would compute positions of
         patches: it is float32 here, as in transformers' own use of the model.
@@ -230,7 +257,8 @@ class VLM(nn.Module):
         default = torch.get_default_dtype()
         torch.set_default_dtype(torch.float32)
         try:
-            return self.model(**inputs)
+            with given_features(self.hf_model, image_features):
+                return self.model(**inputs)
         finally:
             torch.set_default_dtype(default)
 

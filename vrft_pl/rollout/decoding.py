@@ -1,4 +1,4 @@
-"""Token by token behind a prefilled prompt: each group reads one copy of its prompt's cache, or a copy per completion."""
+"""Token by token behind a prefilled prompt, whose cache each group holds once or each completion holds again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIRST_CAPACITY = 64
 class Prefill:
     """Prompts after their one forward pass."""
 
-    cache: DynamicCache
+    cache: Any
     """Keys and values, one row a prompt."""
     mask: Tensor
     """True at tokens that are not padding. Shape ``(P, S)``."""
@@ -93,7 +93,7 @@ class SharedPrompt:
     def __init__(self, policy: VLM, start: Prefill, group_size: int) -> None:
         self.policy = policy
         layers = start.cache.layers
-        self.prompts = [(layer.keys, layer.values) for layer in layers]
+        self.prompts: list[tuple[Tensor, Tensor]] = [(layer.keys, layer.values) for layer in layers]
         self.unseen = None if bool(start.mask.all()) else ~start.mask[:, None, None, :]
         self.owner = torch.arange(len(start.mask), device=start.mask.device).repeat_interleave(group_size)
         self.slot = torch.arange(group_size, device=start.mask.device).repeat(len(start.mask))

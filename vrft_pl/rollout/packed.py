@@ -27,7 +27,7 @@ def packed_linears(model: nn.Module, num_rows: int) -> Iterator[None]:
     small = sum(m.weight.nbytes for m in linears) <= MOST_BYTES
     with ExitStack() as restore:
         for linear in linears if small and torch.backends.mkldnn.is_available() else ():
-            linear.forward = _Packed(linear, num_rows)  # type: ignore[method-assign]
+            linear.forward = _Packed(linear, num_rows)  # type: ignore[method-assign, assignment]
             restore.callback(delattr, linear, "forward")
         yield
 

@@ -1,0 +1,61 @@
+"""What a frozen vision tower sees in a prompt's pictures: computed once, for sampling, policy and reference."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
+
+
+def image_features(model: PreTrainedModel, inputs: dict[str, Tensor]) -> ModelOutput:
+    """Call the model's own vision tower and projector.
+
+    Args:
+        model: The model.
+        inputs: What the processor made of one prompt; keys that the tower takes are handed to it.
+    """
+    tower: Any = model.base_model
+    wanted = inspect.signature(tower.get_image_features).parameters
+    given = {key: value for key, value in inputs.items() if key in wanted}
+    return tower.get_image_features(**given, return_dict=True)
+
+
+def join_features(parts: Sequence[ModelOutput]) -> ModelOutput:
+    """Join the features of several prompts as if their pictures had been seen together.
+
+    ``pooler_output`` is what the language model reads, one entry a picture; a list of any other name holds one entry a
+    layer, such as the deep features of Qwen3-VL. Nothing else is kept.
+    """
+    joined: dict[str, Any] = {}
+    for key, first in parts[0].items():
+        values = [part[key] for part in parts]
+        if key == "pooler_output":
+            joined[key] = _join(values)
+        elif isinstance(first, list | tuple):
+            joined[key] = [_join(layer) for layer in zip(*values, strict=True)]
+    return type(parts[0])(**joined)
+
+
+def _join(values: Sequence[Any]) -> Any:
+    """Join tensors or lists of pictures along the pictures."""
+    return torch.cat(list(values)) if isinstance(values[0], Tensor) else [one for value in values for one in value]
+
+
+@contextmanager
+def given_features(model: PreTrainedModel, features: ModelOutput | None) -> Iterator[None]:
+    """Let the model find features where it would compute them; ``None`` changes nothing."""
+    if features is None:
+        yield
+        return
+    tower: Any = model.base_model
+    tower.get_image_features = lambda *args, **kwargs: features
+    try:
+        yield
+    finally:
+        del tower.get_image_features
