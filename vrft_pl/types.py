@@ -40,7 +40,7 @@ class ToDevice:
             value = getattr(self, spec.name)
             if isinstance(value, Tensor | ToDevice):
                 moved[spec.name] = value.to(device, **kwargs)
-            elif isinstance(value, dict):
+            elif type(value) is dict:  # not one of transformers' outputs, which is made where it is used
                 moved[spec.name] = {k: v.to(device, **kwargs) if isinstance(v, Tensor) else v for k, v in value.items()}
         return replace(self, **moved)  # type: ignore[type-var]
 

@@ -6,14 +6,15 @@ import warnings
 import zlib
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, get_worker_info
 
-from vrft_pl.data.images import FileImage
+from vrft_pl.data.images import FileImage, decoded
 from vrft_pl.data.sources import Record, Source
 from vrft_pl.types import AnswerStyle, InputError, Opaque, Sample, Solution
 
@@ -39,8 +40,11 @@ class Samples(Dataset[Sample]):
         return len(self.source) if self.rows is None else len(self.rows)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read one sample and check its ground truth."""
-        return self.task.sample(self.source[index if self.rows is None else self.rows[index]], self.split)
+        """Read one sample and check its ground truth. Worker processes decode its pictures ahead."""
+        sample = self.task.sample(self.source[index if self.rows is None else self.rows[index]], self.split)
+        if get_worker_info() is None:
+            return sample
+        return replace(sample, images=tuple(decoded(image) for image in sample.images))
 
 
 class VisionTask(LightningDataModule):
@@ -54,7 +58,7 @@ class VisionTask(LightningDataModule):
         system: System prompt.
         batch_size: Prompts per micro-batch and device while training.
         eval_batch_size: Prompts per batch and device while evaluating.
-        num_workers: Worker processes of each loader.
+        num_workers: Worker processes of each loader, which read rows and decode pictures ahead.
         seed: Seed of the order of rows, and of the rows themselves where they are procedural. The command line sets it
             to ``seed_everything``. Held-out procedural rows depend on the name of their split alone.
         on_bad_row: ``error`` stops at the first row that is wrong; ``skip`` leaves out what is wrong and says how many

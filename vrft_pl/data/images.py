@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from vrft_pl.types import InputError
+from vrft_pl.types import ImageSource, InputError
 
 DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error)
 """What Pillow raises while it decodes a damaged picture."""
@@ -64,6 +64,25 @@ class FileImage:
 
     def _damaged(self, error: Exception) -> InputError:
         return InputError(f"{self.owner}: expected a whole picture, but {self.path} is damaged ({error}).")
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """A picture that is decoded already."""
+
+    image: Image.Image
+
+    def open(self) -> Image.Image:
+        """Return the picture."""
+        return self.image
+
+
+def decoded(image: ImageSource) -> ImageSource:
+    """Decode a picture now; one that can't be decoded is left to fail where it is needed, with its own message."""
+    try:
+        return DecodedImage(image.open())
+    except InputError:
+        return image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

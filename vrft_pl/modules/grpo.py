@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +19,7 @@ from vrft_pl.modules.base import PolicyModule
 from vrft_pl.modules.reference import Reference, ReferenceKind
 from vrft_pl.modules.rollout_log import rollout_log
 from vrft_pl.rewards import Reward
-from vrft_pl.rewards.base import check_names
+from vrft_pl.rewards.base import Grades, check_names
 from vrft_pl.rollout import RolloutLoader, SamplingParams
 from vrft_pl.types import Completions, Experience, Prompts, Sample
 
@@ -112,14 +113,16 @@ class GRPOModule(PolicyModule):
             with self._timed("rollout"):
                 prompts = self.policy.look(self.policy.encode(samples))
                 completions = self.sampler.generate(self.policy, prompts, self.group_size, self.params, self.generator)
-            with self._timed("reward"):
-                grades = {reward.name: reward.grade(completions, repeated) for reward in self.rewards}
-            scores = {name: grade.scores for name, grade in grades.items()}
-            rewards = sum((r.weight * scores[r.name] for r in self.rewards), start=torch.zeros(1, device=self.device))
             sizes = [len(batch) for batch in batches]
-            with self._timed("reference"):
-                old = self._frozen_logprobs(prompts, completions, sizes, reference=False) if reused else None
-                reference = self._frozen_logprobs(prompts, completions, sizes, True) if self.reference else None
+            # rewards are judged beside the forward passes, which leave the interpreter free
+            with ThreadPoolExecutor(max_workers=1) as beside:
+                grading = beside.submit(self._grade, completions, repeated)
+                with self._timed("reference"):
+                    old = self._frozen_logprobs(prompts, completions, sizes, reference=False) if reused else None
+                    reference = self._frozen_logprobs(prompts, completions, sizes, True) if self.reference else None
+            grades = grading.result()
+        scores = {name: grade.scores for name, grade in grades.items()}
+        rewards = sum((r.weight * scores[r.name] for r in self.rewards), start=torch.zeros(1, device=self.device))
         experience = Experience(
             samples=tuple(samples),
             prompts=prompts,
@@ -169,6 +172,10 @@ class GRPOModule(PolicyModule):
                 rows[index.start : index.stop, : logprobs.shape[1]] = logprobs
                 first += size
         return rows
+
+    def _grade(self, completions: Completions, samples: list[Sample]) -> dict[str, Grades]:
+        with self._timed("reward"):
+            return {reward.name: reward.grade(completions, samples) for reward in self.rewards}
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:

@@ -129,5 +129,5 @@ def probe(policy: VLM, prompts: Prompts) -> Completions:
     ids = torch.tensor(allowed[-2 * width :], device=policy.device).view(2, width).repeat(len(prompts), 1)
     mask = torch.arange(width, device=policy.device) < lengths[:, None]
     ids, count = ids.masked_fill(~mask, policy.pad_token_id), len(lengths)
-    reasons: tuple[FinishReason, ...] = ("length",) * count
+    reasons: tuple[FinishReason, ...] = tuple("length" for _ in range(count))
     return Completions(ids, mask, None, ("",) * count, reasons, (None,) * count)

@@ -39,13 +39,19 @@ class LocalSampler:
         """Write ``group_size`` completions to each prompt; see `Sampler.generate`."""
         refuse_sharded(policy)
         step = max(1, self.max_rows // group_size)
+        # prompts of about the same length together, so that there is little padding
+        order = sorted(range(len(prompts)), key=lambda i: prompts.items[i].num_tokens)
         with policy.evaluating():
             parts = [
-                self._decode(policy, prompts[i : i + step], group_size, params, generator)
+                self._decode(policy, prompts.select(order[i : i + step]), group_size, params, generator)
                 for i in range(0, len(prompts), step)
             ]
+        back = torch.tensor(order, device=parts[0][0].device).argsort()
         ids, logprobs, lengths, stopped = (
-            torch.cat([pad(part[i], policy.pad_token_id, parts) for part in parts]) for i in range(4)
+            torch.cat([pad(part[i], policy.pad_token_id, parts) for part in parts])
+            .unflatten(0, (len(prompts), group_size))[back]
+            .flatten(0, 1)
+            for i in range(4)
         )
         mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
         reasons: tuple[FinishReason, ...] = tuple("stop" if done else "length" for done in stopped.tolist())

@@ -24,9 +24,9 @@ def packed_linears(model: nn.Module, num_rows: int) -> Iterator[None]:
         num_rows: Rows of the products that are packed for.
     """
     linears = [m for m in model.modules() if type(m) is nn.Linear and _fits(m.weight)]
-    small = sum(m.weight.nbytes for m in linears) <= MOST_BYTES
+    possible = torch.backends.mkldnn.is_available() and not torch.is_autocast_enabled("cpu")
     with ExitStack() as restore:
-        for linear in linears if small and torch.backends.mkldnn.is_available() else ():
+        for linear in linears if possible and sum(m.weight.nbytes for m in linears) <= MOST_BYTES else ():
             linear.forward = _Packed(linear, num_rows)  # type: ignore[method-assign, assignment]
             restore.callback(delattr, linear, "forward")
         yield
