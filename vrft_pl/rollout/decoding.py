@@ -43,6 +43,9 @@ def prefill(policy: VLM, prompts: Prompts) -> Prefill:
 class Decoder(Protocol):
     """Rows of completions that grow by one token a step."""
 
+    leave_at: float
+    """Share of finished rows above which they should leave: it costs a copy of the cache of those that stay."""
+
     def step(self, tokens: Tensor) -> Tensor:
         """Append a token to each row (``(rows,)``). Returns the logits of the next one, of shape ``(rows, V)``."""
 
@@ -58,6 +61,8 @@ class RepeatedPrompt:
         start: The prompts.
         group_size: ``G``.
     """
+
+    leave_at = 1 / 8
 
     def __init__(self, policy: VLM, start: Prefill, group_size: int) -> None:
         self.policy, self.cache = policy, start.cache
@@ -90,6 +95,8 @@ class SharedPrompt:
         group_size: ``G``.
     """
 
+    leave_at = 1 / 8
+
     def __init__(self, policy: VLM, start: Prefill, group_size: int) -> None:
         self.policy = policy
         layers = start.cache.layers
@@ -108,13 +115,21 @@ class SharedPrompt:
     def step(self, tokens: Tensor) -> Tensor:
         """Append a token to each row; see `Decoder`."""
         if self.length == self.own[0][0].shape[3]:
-            self.own = [(torch.cat([k, k], dim=3), torch.cat([v, v], dim=3)) for k, v in self.own]
-        self.position = self.position + 1
-        mask = layout_mask(self, len(tokens), 1, tokens.device)
-        inputs: dict[str, Any] = {"input_ids": tokens[:, None], "attention_mask": mask, "position_ids": self.position}
-        logits = self.policy(**inputs, use_cache=False).logits[:, -1]
+            self._grow()
+        self.position += 1
+        logits = self._run(tokens)
         self.length += 1
         return logits
+
+    def _grow(self) -> None:
+        """Double the room of the completions' cache."""
+        self.own = [(torch.cat([k, k], dim=3), torch.cat([v, v], dim=3)) for k, v in self.own]
+
+    def _run(self, tokens: Tensor) -> Tensor:
+        """Run the model on one token a row. Returns logits of shape ``(rows, V)``."""
+        mask = layout_mask(self, len(tokens), 1, tokens.device)
+        inputs: dict[str, Any] = {"input_ids": tokens[:, None], "attention_mask": mask, "position_ids": self.position}
+        return self.policy(**inputs, use_cache=False).logits[:, -1]
 
     def keep(self, rows: Tensor) -> None:
         """Drop rows, and prompts that no row is left of; see `Decoder`."""
@@ -139,19 +154,30 @@ class SharedPrompt:
         """Attend from each new token to its prompt and to its own completion; see `Layout`."""
         (prompt_keys, prompt_values), (own_keys, own_values) = self.prompts[layer], self.own[layer]
         width, key_heads = query.shape[-1], key.shape[1]
-        own_keys[..., self.length, :], own_values[..., self.length, :] = self._to_grid(key), self._to_grid(value)
+        own_keys, own_values = (
+            self._append(own_keys, self._to_grid(key)),
+            self._append(own_values, self._to_grid(value)),
+        )
         queries = self._to_grid(query * (width**-0.5 if scale is None else scale)).unflatten(1, (key_heads, -1))
         queries = queries.transpose(2, 3).contiguous()
-        seen = slice(self.length + 1)
         on_prompt = queries.flatten(2, 3) @ prompt_keys.transpose(2, 3)
         if self.unseen is not None:
             on_prompt.masked_fill_(self.unseen, float("-inf"))
-        on_own = queries @ own_keys[..., seen, :].transpose(3, 4)
+        on_own = self._hide_room(queries @ own_keys.transpose(3, 4))
         scores = torch.cat([on_prompt.unflatten(2, queries.shape[2:4]), on_own], dim=-1)
         weights = scores.softmax(dim=-1, dtype=torch.float32).to(value.dtype)
         on_prompt, on_own = weights.split([on_prompt.shape[-1], on_own.shape[-1]], dim=-1)
-        out = on_own @ own_values[..., seen, :] + (on_prompt.flatten(2, 3) @ prompt_values).view(queries.shape)
+        out = on_own @ own_values + (on_prompt.flatten(2, 3) @ prompt_values).view(queries.shape)
         return self._to_rows(out.transpose(2, 3).flatten(1, 2))[:, :, None]
+
+    def _append(self, cache: Tensor, token: Tensor) -> Tensor:
+        """Write the new token behind the others. Returns what of the cache can be read."""
+        cache[..., self.length, :] = token
+        return cache[..., : self.length + 1, :]
+
+    def _hide_room(self, scores: Tensor) -> Tensor:
+        """Rule out what of the cache is not written yet."""
+        return scores
 
     def _to_grid(self, value: Tensor) -> Tensor:
         """Give each row its slot: ``(rows, heads, 1, D)`` to ``(P, heads, slots, D)``; empty slots hold zeros."""

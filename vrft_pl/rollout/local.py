@@ -7,13 +7,14 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from vrft_pl.policy import VLM
+from vrft_pl.rollout.captured import CapturedPrompt
 from vrft_pl.rollout.decoding import Decoder, RepeatedPrompt, SharedPrompt, prefill
 from vrft_pl.rollout.packed import packed_linears
 from vrft_pl.rollout.sampler import SamplingParams
 from vrft_pl.types import Completions, FinishReason, InputError, Prompts
 
-LEAVE_AT = 1 / 8
-"""Share of finished rows above which they leave the batch; leaving copies the cache of those that stay."""
+LOOK_EVERY = {"cpu": 1, "cuda": 8}
+"""Tokens between two looks at how many rows have finished, for which a GPU has to be waited for."""
 
 
 class LocalSampler:
@@ -23,15 +24,16 @@ class LocalSampler:
 
     Args:
         max_rows: Most completions decoded at once, but at least one group; bounds the memory of the cache.
+        capture: Capture the steps of decoding in CUDA graphs, on a GPU and where prompts are shared.
 
     Raises:
         ValueError: If ``max_rows`` is not positive.
     """
 
-    def __init__(self, max_rows: int = 1024) -> None:
+    def __init__(self, max_rows: int = 1024, capture: bool = True) -> None:
         if max_rows < 1:
             raise ValueError(f"Expected `max_rows` to be at least 1 completion, but got {max_rows}.")
-        self.max_rows = max_rows
+        self.max_rows, self.capture = max_rows, capture
 
     def generate(
         self, policy: VLM, prompts: Prompts, group_size: int, params: SamplingParams, generator: torch.Generator
@@ -69,9 +71,11 @@ class LocalSampler:
         self, policy: VLM, prompts: Prompts, group_size: int, params: SamplingParams, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Returns tokens and their log-probs ``(N, T)``, lengths ``(N,)`` and whether an end token came ``(N,)``."""
-        share = policy.sharing.allowed(policy, prompts)
+        kind: type[RepeatedPrompt | SharedPrompt] = RepeatedPrompt
+        if policy.sharing.allowed(policy, prompts):
+            kind = CapturedPrompt if self.capture and policy.device.type == "cuda" else SharedPrompt
         start = prefill(policy, prompts)
-        decoder: Decoder = (SharedPrompt if share else RepeatedPrompt)(policy, start, group_size)
+        decoder = kind(policy, start, group_size)
         logits = start.logits.repeat_interleave(group_size, dim=0)
         with packed_linears(policy.hf_model, len(logits)):
             return self._continue(policy, decoder, logits, params, generator)
@@ -94,13 +98,16 @@ class LocalSampler:
             ended = torch.isin(tokens, ends) & ~done
             lengths[rows] = torch.where(ended, t + 1, lengths[rows])
             done = done | ended
-            num_done = int(done.sum())
-            if t + 1 == params.max_tokens or num_done == len(done):
+            if t + 1 == params.max_tokens:
                 break
-            if num_done > len(done) * LEAVE_AT:
-                alive = (~done).nonzero().squeeze(1)
-                decoder.keep(alive)
-                rows, tokens, done = rows[alive], tokens[alive], done[alive]
+            if (t + 1) % LOOK_EVERY.get(device.type, 1) == 0:
+                num_done = int(done.sum())
+                if num_done == len(done):
+                    break
+                if num_done > len(done) * decoder.leave_at:
+                    alive = (~done).nonzero().squeeze(1)
+                    decoder.keep(alive)
+                    rows, tokens, done = rows[alive], tokens[alive], done[alive]
             logits = decoder.step(tokens)
         width = int(lengths.max())
         stopped = torch.isin(ids.gather(1, lengths[:, None] - 1).squeeze(1), ends)
