@@ -2,7 +2,8 @@
 
 from vrft_pl.callbacks.completions import CompletionRecorder
 from vrft_pl.callbacks.export import HFExport
+from vrft_pl.callbacks.profile import StepProfile
 from vrft_pl.callbacks.progress import RewardProgressBar
 from vrft_pl.callbacks.rollout import RolloutCallback
 
-__all__ = ["CompletionRecorder", "HFExport", "RewardProgressBar", "RolloutCallback"]
+__all__ = ["CompletionRecorder", "HFExport", "RewardProgressBar", "RolloutCallback", "StepProfile"]

@@ -10,7 +10,7 @@ from vrft_pl.rollout.decoding import Prefill, SharedPrompt
 
 
 class CapturedPrompt(SharedPrompt):
-    """`SharedPrompt` in a static form: every tensor of a step has its shape and place until rows leave or room runs out.
+    """`SharedPrompt` in a static form: tensors keep shape and place until rows leave or room runs out.
 
     The step is then captured anew. Off a GPU the same static step runs without a graph.
 

@@ -110,7 +110,7 @@ class SharedPrompt:
 
     def _room(self, cache: Tensor) -> Tensor:
         num_prompts, key_heads, _, width = cache.shape
-        return cache.new_empty(num_prompts, key_heads, self.slots, FIRST_CAPACITY, width)
+        return cache.new_zeros(num_prompts, key_heads, self.slots, FIRST_CAPACITY, width)
 
     def step(self, tokens: Tensor) -> Tensor:
         """Append a token to each row; see `Decoder`."""

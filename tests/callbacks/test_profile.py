@@ -1,0 +1,34 @@
+import json
+
+import pytest
+from training import counting, fit, grpo
+
+from vrft_pl.algorithms import GRPOLoss
+from vrft_pl.callbacks import StepProfile
+
+
+def test_one_step_is_profiled_into_a_table_and_a_trace(qwen3_vl, tmp_path):
+    profile = StepProfile(step=1)
+    module = grpo(qwen3_vl, loss=GRPOLoss(kl_coefficient=0.1))
+    options = {"accumulate_grad_batches": 2, "callbacks": [profile], "default_root_dir": tmp_path}
+    fit(module, counting(size=12), **options)
+    phases = {"rollout", "reward", "reference", "loading", "forward", "backward", "optimizer"}
+    assert set(profile.seconds) == phases
+    assert all(seconds > 0 for seconds in profile.seconds.values())
+    table = (tmp_path / "profile.md").read_text()
+    assert all(f"| {phase} |" in table for phase in phases)
+    assert "aten::" in table
+    names = {event["name"] for event in json.loads((tmp_path / "trace.json").read_text())["traceEvents"]}
+    assert "aten::linear" in names
+    assert module.trainer.global_step == 3
+
+
+def test_a_run_that_ends_before_the_step_writes_nothing(qwen3_vl, tmp_path):
+    fit(grpo(qwen3_vl), counting(size=4), callbacks=[StepProfile(step=9)], default_root_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("step", "num_operators"), [(-1, 5), (0, 0)])
+def test_arguments_out_of_their_range_are_refused(step, num_operators):
+    with pytest.raises(ValueError, match=f"but got {step} and {num_operators}"):
+        StepProfile(step, num_operators)
