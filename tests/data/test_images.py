@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from vrft_pl.data.images import FileImage
+from vrft_pl.data import Counting, ReasonJSON
+from vrft_pl.data.images import DecodedImage, FileImage, decoded
 from vrft_pl.types import InputError
 
 WIDE = np.zeros((20, 30, 3), dtype=np.uint8)
@@ -138,3 +141,19 @@ def test_a_path_that_no_system_can_hold_is_named_with_its_row(tmp_path):
 def test_broken_exif_does_not_spoil_a_good_picture(tmp_path, junk):
     image = saved(Image.fromarray(WIDE), tmp_path / "a.jpg", exif=junk)
     assert image.size() == image.open().size == (30, 20)
+
+
+def test_workers_decode_pictures_ahead(tmp_path):
+    Image.new("RGB", (8, 6), "red").save(tmp_path / "a.png")
+    (tmp_path / "rows.json").write_text(json.dumps([{"image": "a.png", "problem": "?", "answer": 1}]))
+    for num_workers, kind in ((0, FileImage), (1, DecodedImage)):
+        task = Counting(ReasonJSON(str(tmp_path / "rows.json")), style="answer", num_workers=num_workers)
+        (sample,) = next(iter(task.loader(task.datasets("train")["train"], train=True)))
+        assert type(sample.images[0]) is kind
+        assert sample.images[0].open().getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_a_picture_that_fails_in_a_worker_fails_with_its_own_message_where_it_is_needed(tmp_path):
+    missing = decoded(FileImage(tmp_path / "none.png", "row 3"))
+    with pytest.raises(InputError, match="row 3: expected a picture at"):
+        missing.open()

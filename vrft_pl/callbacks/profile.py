@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,7 @@ class StepProfile(RolloutCallback):
                 f"but got {step} and {num_operators}."
             )
         self.step, self.num_operators = step, num_operators
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = defaultdict(float)
         self._profile: profile | None = None
         self._done = False
         self._mark = 0.0
@@ -58,7 +58,8 @@ class StepProfile(RolloutCallback):
     def on_rollout_end(self, trainer: Trainer, module: GRPOModule, experience: Experience) -> None:
         """Take the phases that the module measured."""
         if self._profile is not None:
-            self.seconds.update({name: experience.seconds[name] for name in ("rollout", "reward", "reference")})
+            for name in ("rollout", "reward", "reference"):
+                self.seconds[name] += experience.seconds[name]
             self._mark = self._now()
 
     def on_train_batch_start(self, *args: Any, **kwargs: Any) -> None:
