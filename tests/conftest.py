@@ -1,6 +1,16 @@
 import pytest
 import torch
 from checkpoints import MIXED, build_qwen2_5_vl, build_qwen2_vl, build_qwen3_vl
+from families import (
+    build_gemma3,
+    build_idefics3,
+    build_internvl,
+    build_llava_onevision,
+    build_llava_window,
+    build_paligemma,
+    build_smolvlm,
+    number_words,
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,3 +49,39 @@ def samples():
 def no_argv(monkeypatch):
     """LightningCLI reads pytest's own arguments otherwise."""
     monkeypatch.setattr("sys.argv", ["vrft_pl"])
+
+
+@pytest.fixture(scope="session")
+def llava_onevision(tmp_path_factory):
+    return build_llava_onevision(tmp_path_factory.mktemp("checkpoints") / "llava_onevision")
+
+
+@pytest.fixture(scope="session")
+def llava_window(tmp_path_factory):
+    return build_llava_window(tmp_path_factory.mktemp("checkpoints") / "llava_window")
+
+
+@pytest.fixture(scope="session")
+def smolvlm(tmp_path_factory):
+    with number_words():
+        yield build_smolvlm(tmp_path_factory.mktemp("checkpoints") / "smolvlm")
+
+
+@pytest.fixture(scope="session")
+def idefics3(tmp_path_factory):
+    return build_idefics3(tmp_path_factory.mktemp("checkpoints") / "idefics3")
+
+
+@pytest.fixture(scope="session")
+def internvl(tmp_path_factory):
+    return build_internvl(tmp_path_factory.mktemp("checkpoints") / "internvl")
+
+
+@pytest.fixture(scope="session")
+def gemma3(tmp_path_factory):
+    return build_gemma3(tmp_path_factory.mktemp("checkpoints") / "gemma3")
+
+
+@pytest.fixture(scope="session")
+def paligemma(tmp_path_factory):
+    return build_paligemma(tmp_path_factory.mktemp("checkpoints") / "paligemma")

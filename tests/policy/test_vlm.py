@@ -1,9 +1,11 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from checkpoints import END_OF_TURN, EOS, HALT, IMAGE, MIXED, PAD, SPECIAL, VIDEO, NoiseImage, sample
 from transformers import AutoConfig, GenerationConfig
 
 from vrft_pl.policy import VLM, LoRA
+from vrft_pl.policy.logprobs import CHUNK_BYTES
 from vrft_pl.rollout import LocalSampler, SamplingParams
 from vrft_pl.types import Box, Completions, InputError, Prompts, Sample
 
@@ -109,13 +111,27 @@ def test_the_amount_of_padding_never_changes_a_logprob(checkpoint):
 
 
 @pytest.mark.parametrize("group_size", [1, 3])
-def test_logits_are_computed_at_completion_tokens_only(checkpoint, samples, group_size):
+def test_logits_are_computed_at_completion_tokens_only(checkpoint, samples, group_size, monkeypatch):
+    """In chunks: the output layer itself is called for one token."""
     policy = VLM(checkpoint)
-    rows = noise_rows(len(samples) * group_size)
-    shapes = []
-    policy.hf_model.get_output_embeddings().register_forward_pre_hook(lambda _, args: shapes.append(args[0].shape[:2]))
-    policy.logprobs(policy.encode(samples), write(policy, rows))
-    assert shapes == [(len(rows), max(map(len, rows)) + 1)]
+    head, rows = policy.hf_model.get_output_embeddings(), noise_rows(len(samples) * group_size)
+    prompts, completions = policy.encode(samples), write(policy, rows)
+    expected = policy.logprobs(prompts, completions).logprobs
+    own, linear, products = [], F.linear, []
+
+    def spy(value, weight, bias=None):
+        if weight is head.weight:
+            products.append(value.shape[:-1].numel())
+        return linear(value, weight, bias)
+
+    head.register_forward_hook(lambda _, args, output: own.append(output.shape))
+    monkeypatch.setattr(F, "linear", spy)
+    monkeypatch.setitem(CHUNK_BYTES, "cpu", 4 * head.out_features * 7)
+    got = policy.logprobs(prompts, completions).logprobs
+    assert own == [(1, 1, head.out_features)]
+    assert sum(products) == 1 + sum(map(len, rows))
+    assert max(products) == 7
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_completions_of_one_prompt_stand_beside_each_other(checkpoint, samples):

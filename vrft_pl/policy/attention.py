@@ -82,7 +82,10 @@ def install_layouts(model: PreTrainedModel) -> str | None:
         Why the model can't share prompts, or ``None`` if nothing is known to be against it.
     """
     config = model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    layers = getattr(config, "layer_types", None)
+    if layers is None and getattr(config, "sliding_window", None) is not None:
+        return f"it has a sliding window of {config.sliding_window} tokens"
+    kinds = set(layers or ["full_attention"])
     if kinds != {"full_attention"}:
         return f"it has layers of {' and '.join(sorted(kinds - {'full_attention'}))}"
     if config._attn_implementation == "flex_attention":

@@ -46,7 +46,9 @@ def cat_padded(tensors: Sequence[Tensor]) -> Tensor:
     return torch.cat(padded)
 
 
-def append_tokens(batch: dict[str, Any], ids: Tensor, mask: Tensor | None, num_prompt_tokens: int) -> dict[str, Any]:
+def append_tokens(
+    batch: dict[str, Any], ids: Tensor, mask: Tensor | None, num_prompt_tokens: int, token_type: int = 0
+) -> dict[str, Any]:
     """Append tokens to every entry of a batch that has one value per token.
 
     Args:
@@ -55,9 +57,11 @@ def append_tokens(batch: dict[str, Any], ids: Tensor, mask: Tensor | None, num_p
         mask: True at those that are not padding; ``None`` where the caller makes a mask of its own. Shape
             ``(rows, T)``.
         num_prompt_tokens: ``S``, which tells entries per token from all others.
+        token_type: ``token_type_ids`` of the tokens appended; every other entry gets 0.
     """
     zeros = torch.zeros_like(ids)
     extra = {"input_ids": ids, "attention_mask": zeros if mask is None else mask}
+    extra["token_type_ids"] = torch.full_like(ids, token_type)
     shape = (ids.shape[0], num_prompt_tokens)
     return {
         key: torch.cat([value, extra.get(key, zeros).to(value.dtype)], dim=1)

@@ -79,6 +79,8 @@ class VLM(nn.Module):
         self._end_of_turn = end_of_turn(self.processor, checkpoint)
         banned = media_token_ids(self.hf_model.config, self.processor, self.end_token_ids)
         self._head_is_last: bool | None = None
+        # where the prompt sees itself in both directions, type 0 is the prompt and type 1 what follows
+        self._token_type = int(bool(getattr(model.config.get_text_config(), "use_bidirectional_attention", False)))
         self._banned: Tensor
         self.register_buffer("_banned", torch.tensor(banned, dtype=torch.long), persistent=False)
 
@@ -158,7 +160,7 @@ class VLM(nn.Module):
     def encode(self, samples: Sequence[Sample]) -> Prompts:
         """Write, tokenise and picture-process each question, without padding.
 
-        Every key that the processor returns is kept and handed to the model.
+        Every tensor that the processor returns but ``labels`` is kept and handed to the model.
         """
         return Prompts(tuple(self._encode(sample) for sample in samples))
 
@@ -172,7 +174,8 @@ class VLM(nn.Module):
         inputs: Any = self.processor.apply_chat_template(
             [messages], tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
         )
-        tensors = {key: value for key, value in inputs.items() if isinstance(value, Tensor)}
+        # with labels, which some processors add, the model would compute a loss of its own
+        tensors = {key: value for key, value in inputs.items() if isinstance(value, Tensor) and key != "labels"}
         frame = None
         if images:
             frame = answer_frame(self.coordinates, images[0].size, self._resized(tensors))
@@ -288,7 +291,7 @@ class VLM(nn.Module):
         """The same as `logprobs`, one row a group."""
         inputs, positions = self.batch(prompts)
         rows = GroupRows.of(inputs["attention_mask"], completions.mask)
-        inputs = append_tokens(inputs, rows.pack(completions.ids), None, rows.num_prompt_tokens)
+        inputs = append_tokens(inputs, rows.pack(completions.ids), None, rows.num_prompt_tokens, self._token_type)
         inputs |= {"attention_mask": self.group_mask(rows), "position_ids": rows.positions(positions)}
         return self._score(inputs, rows.num_columns + 1, *rows.predictors(completions.mask), completions, temperature)
 
@@ -298,7 +301,8 @@ class VLM(nn.Module):
         ids, mask = completions.ids, completions.mask
         steps = torch.arange(1, ids.shape[1] + 1, device=ids.device)
         positions = torch.cat([positions, positions[..., -1:] + steps], dim=-1)
-        inputs = append_tokens(inputs, ids, mask, inputs["input_ids"].shape[1]) | {"position_ids": positions}
+        inputs = append_tokens(inputs, ids, mask, inputs["input_ids"].shape[1], self._token_type)
+        inputs |= {"position_ids": positions}
         row, column = mask.nonzero(as_tuple=True)
         return self._score(inputs, ids.shape[1] + 1, row, column, completions, temperature)
 
