@@ -15,18 +15,18 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from vrft_pl.data.prompts import chat, target_text
 from vrft_pl.policy import checkpoint as folders
 from vrft_pl.policy.attention import install_layouts
 from vrft_pl.policy.batching import append_tokens, collate
-from vrft_pl.policy.coordinates import DESCRIPTIONS, CoordinateSpace, answer_frame
+from vrft_pl.policy.coordinates import CoordinateSpace
+from vrft_pl.policy.encoding import encode_prompt, encode_targets
 from vrft_pl.policy.features import given_features, image_features, join_features
 from vrft_pl.policy.logprobs import TokenLogprobs, is_plain_head, logprobs_of_hidden, logprobs_of_logits
 from vrft_pl.policy.parts import LoRA, Part, add_lora, enable_checkpointing, freeze, parameter_table, vision_prefix
 from vrft_pl.policy.shared_prefix import GroupRows
 from vrft_pl.policy.sharing import FeatureReuse, PrefixSharing, SharedPrefix
 from vrft_pl.policy.tokens import end_of_turn, media_token_ids
-from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
+from vrft_pl.types import Completions, Prompt, Prompts, Sample
 
 
 class VLM(nn.Module):
@@ -162,50 +162,11 @@ class VLM(nn.Module):
 
         Every tensor that the processor returns but ``labels`` is kept and handed to the model.
         """
-        return Prompts(tuple(self._encode(sample) for sample in samples))
-
-    def _encode(self, sample: Sample) -> Prompt:
-        images = [image.open() for image in sample.images]
-        self._refuse_special_tokens(sample, sample.problem, sample.system or "")
-        messages = chat(sample, DESCRIPTIONS[self.coordinates])
-        slots = (part for message in messages for part in message["content"] if part["type"] == "image")
-        for slot, image in zip(slots, images, strict=True):
-            slot["image"] = image
-        inputs: Any = self.processor.apply_chat_template(
-            [messages], tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
-        )
-        # with labels, which some processors add, the model would compute a loss of its own
-        tensors = {key: value for key, value in inputs.items() if isinstance(value, Tensor) and key != "labels"}
-        frame = None
-        if images:
-            frame = answer_frame(self.coordinates, images[0].size, self._resized(tensors))
-        return Prompt(tensors, frame).to(self.device)
-
-    def _refuse_special_tokens(self, sample: Sample, *texts: str) -> None:
-        """Data that writes control tokens would break the chat or count as a picture."""
-        for token in self.tokenizer.all_special_tokens:
-            if any(token in text for text in texts):
-                raise InputError(f"{sample.id}: expected text without control tokens, but it holds {token!r}.")
-
-    def _resized(self, inputs: dict[str, Tensor]) -> tuple[int, int] | None:
-        """Width and height of the first picture after the processor's resize, in pixels."""
-        grid, patch = inputs.get("image_grid_thw"), getattr(self.processor.image_processor, "patch_size", None)
-        if grid is None or not isinstance(patch, int):
-            return None
-        return int(grid[0, 2]) * patch, int(grid[0, 1]) * patch
+        return Prompts(tuple(encode_prompt(self.processor, s, self.coordinates).to(self.device) for s in samples))
 
     def encode_targets(self, samples: Sequence[Sample], prompts: Prompts) -> Completions:
         """Tokenise the answers that supervised training imitates, each closed by the template's own end of turn."""
-        frames = [prompt.frame for prompt in prompts]
-        texts = [target_text(sample, frame) for sample, frame in zip(samples, frames, strict=True)]
-        for sample, text in zip(samples, texts, strict=True):
-            self._refuse_special_tokens(sample, text)
-        rows = [self.tokenizer(text, add_special_tokens=False)["input_ids"] + self._end_of_turn for text in texts]
-        width = max(len(row) for row in rows)
-        ids = torch.tensor([row + [self.pad_token_id] * (width - len(row)) for row in rows], device=self.device)
-        lengths = torch.tensor([len(row) for row in rows], device=self.device)
-        mask = torch.arange(width, device=self.device) < lengths[:, None]
-        return Completions(ids, mask, None, tuple(texts), tuple("stop" for _ in rows), tuple(frames))
+        return encode_targets(self.processor, samples, prompts, self._end_of_turn, self.pad_token_id).to(self.device)
 
     @property
     def sees_alike(self) -> bool:
