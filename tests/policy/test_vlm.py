@@ -2,23 +2,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 from checkpoints import END_OF_TURN, EOS, HALT, IMAGE, MIXED, PAD, SPECIAL, VIDEO, NoiseImage, sample
+from families import gradients, write
 from transformers import AutoConfig, GenerationConfig
 
 from vrft_pl.policy import VLM, LoRA
 from vrft_pl.policy.logprobs import CHUNK_BYTES
 from vrft_pl.rollout import LocalSampler, SamplingParams
-from vrft_pl.types import Box, Completions, InputError, Prompts, Sample
+from vrft_pl.types import Box, InputError, Prompts, Sample
 
 TEXT_ONLY = [sample("One and two?"), sample("A longer question, with many more words in it, about nothing at all.")]
-
-
-def write(policy, rows):
-    """Completions of given tokens, right-padded."""
-    width = max(map(len, rows))
-    ids = torch.tensor([[*row, *[policy.pad_token_id] * (width - len(row))] for row in rows])
-    mask = torch.arange(width) < torch.tensor([len(row) for row in rows])[:, None]
-    texts, reasons, frames = (tuple(value for _ in rows) for value in ("", "length", None))
-    return Completions(ids, mask, None, texts, reasons, frames)
 
 
 def noise_rows(num_rows, seed=0):
@@ -26,12 +18,6 @@ def noise_rows(num_rows, seed=0):
     g = torch.Generator().manual_seed(seed)
     lengths = torch.randint(1, 12, (num_rows,), generator=g).tolist()
     return [torch.randint(len(SPECIAL), len(SPECIAL) + 256, (n,), generator=g).tolist() for n in lengths]
-
-
-def gradients(policy, loss):
-    policy.zero_grad()
-    loss.backward()
-    return {name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in policy.named_parameters()}
 
 
 def assert_same_gradients(got, expected):

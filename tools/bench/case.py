@@ -91,6 +91,9 @@ class Case:
         """Check what a picture of that many tokens can be."""
         if round(self.visual**0.5) ** 2 != self.visual or self.visual < 1:
             raise ValueError(f"Expected `visual` to be a square number of tokens, but got {self.visual}.")
+        if min(self.group, self.completion, self.prompts) < 1:
+            counts = self.prompts, self.group, self.completion
+            raise ValueError(f"Expected prompts, completions and their tokens to be at least 1, but got {counts}.")
         if self.micro and self.prompts % self.micro:
             raise ValueError(
                 f"Expected {self.prompts} prompts to be a multiple of the micro-batch, but got {self.micro}."

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.distributed.tensor import DTensor
 
 CHUNK_BYTES = {"cpu": 2**24, "cuda": 2**28}
@@ -63,7 +64,9 @@ def logprobs_of_hidden(
     rows = (chunk_bytes or CHUNK_BYTES.get(device, CHUNK_BYTES["cuda"])) // (4 * head.out_features)
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else head.weight.dtype
     arguments = hidden, head.weight, head.bias, ids, banned, temperature, max(1, rows), dtype
-    logprobs, entropy = _LinearLogprobs.apply(*arguments)
+    # the dtype is settled: autocast would round the sums below as well
+    with torch.autocast(device, enabled=False):
+        logprobs, entropy = _LinearLogprobs.apply(*arguments)
     return TokenLogprobs(logprobs, entropy)
 
 
@@ -99,8 +102,7 @@ class _LinearLogprobs(torch.autograd.Function):
         logprobs, entropy, normaliser = (hidden.new_empty(num_tokens, dtype=torch.float32) for _ in range(3))
         for first in range(0, num_tokens, rows):
             part = slice(first, first + rows)
-            with torch.autocast(hidden.device.type, enabled=False):
-                logits = _chunk_logits(hidden[part], weight, bias, banned, temperature, dtype)
+            logits = _chunk_logits(hidden[part], weight, bias, banned, temperature, dtype)
             picked = logits.gather(1, ids[part, None]).squeeze(1)
             top = logits.amax(dim=1, keepdim=True)
             powers = (logits - top).exp_()
@@ -114,12 +116,14 @@ class _LinearLogprobs(torch.autograd.Function):
         return logprobs, entropy
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, bias, ids, banned, normaliser = ctx.saved_tensors
         wants_hidden, wants_weight, wants_bias = ctx.needs_input_grad[:3]
         d_hidden = torch.empty_like(hidden) if wants_hidden else None
-        d_weight = torch.zeros_like(weight) if wants_weight else None
-        d_bias = torch.zeros_like(bias) if wants_bias else None
+        # sums over many chunks, in single precision whatever the weights are
+        d_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
+        d_bias = torch.zeros_like(bias, dtype=torch.float32) if wants_bias else None
         for first in range(0, hidden.shape[0], ctx.rows):
             part = slice(first, first + ctx.rows)
             d_logits = _chunk_logits(hidden[part], weight, bias, banned, ctx.temperature, ctx.dtype)
@@ -130,7 +134,9 @@ class _LinearLogprobs(torch.autograd.Function):
             if d_hidden is not None:
                 d_hidden[part] = (cast @ weight.to(ctx.dtype)).to(hidden.dtype)
             if d_weight is not None:
-                d_weight += (cast.T @ hidden[part].to(ctx.dtype)).to(weight.dtype)
+                d_weight += cast.T @ hidden[part].to(ctx.dtype)
             if d_bias is not None:
-                d_bias += d_logits.sum(dim=0).to(bias.dtype)
+                d_bias += d_logits.sum(dim=0)
+        d_weight = None if d_weight is None else d_weight.to(weight.dtype)
+        d_bias = None if d_bias is None else d_bias.to(bias.dtype)
         return d_hidden, d_weight, d_bias, None, None, None, None, None

@@ -317,7 +317,9 @@ class VLM(nn.Module):
 
         with head.register_forward_pre_hook(catch):
             logits = self(**inputs).logits
-        if self._head_is_last is None:
+        if self._head_is_last is None and not caught:
+            self._head_is_last = False
+        elif self._head_is_last is None:
             with torch.no_grad():
                 self._head_is_last = torch.allclose(head(caught[0][:1, :1]).to(logits.dtype), logits)
         return caught[0] if self._head_is_last else None

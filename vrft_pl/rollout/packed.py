@@ -23,7 +23,7 @@ def packed_linears(model: nn.Module, num_rows: int) -> Iterator[None]:
         model: The model; its weights must not change inside.
         num_rows: Rows of the products that are packed for.
     """
-    linears = [m for m in model.modules() if type(m) is nn.Linear and _fits(m.weight)]
+    linears = [m for m in model.modules() if type(m) is nn.Linear and "forward" not in vars(m) and _fits(m.weight)]
     possible = torch.backends.mkldnn.is_available() and not torch.is_autocast_enabled("cpu")
     with ExitStack() as restore:
         for linear in linears if possible and sum(m.weight.nbytes for m in linears) <= MOST_BYTES else ():
