@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -297,3 +298,26 @@ def test_a_reference_copy_follows_the_precision_of_the_policy(qwen3_vl):
     module = grpo(None, VLM(qwen3_vl, dtype="float32", max_pixels=1024), loss=GRPOLoss(kl_coefficient=0.05))
     fit(module, counting(), precision="bf16-true", callbacks=[log])
     assert log.logged[0]["train/kl"] == 0
+
+
+@pytest.mark.parametrize("kl", [0.0, 0.1])
+def test_rewards_leave_the_main_thread_only_where_there_is_a_pass_to_run_beside(qwen3_vl, kl):
+    threads = []
+
+    class Where(Share):
+        def grade_one(self, text, sample, frame):
+            threads.append(threading.current_thread() is threading.main_thread())
+            return super().grade_one(text, sample, frame)
+
+    fit(grpo(qwen3_vl, rewards=[Where()], loss=GRPOLoss(kl_coefficient=kl)), counting(size=2))
+    assert set(threads) == {kl == 0}
+
+
+@pytest.mark.parametrize("kl", [0.0, 0.1])
+def test_a_reward_that_fails_ends_the_run_with_its_own_error(qwen3_vl, kl):
+    class Broken(Share):
+        def grade_one(self, text, sample, frame):
+            raise KeyError("broken")
+
+    with pytest.raises(KeyError, match="broken"):
+        fit(grpo(qwen3_vl, rewards=[Broken()], loss=GRPOLoss(kl_coefficient=kl)), counting(size=2))

@@ -292,3 +292,17 @@ def test_flex_attention_gets_a_block_mask(internvl):
     rows, _ = layout(True, 2, RAGGED)
     assert isinstance(VLM(internvl, attention="flex_attention").group_mask(rows), BlockMask)
     assert VLM(internvl).group_mask(rows).attention_layout is rows
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen3_vl"])
+@pytest.mark.parametrize("samples", [SAME_LENGTH, SAME_LENGTH[:1]], ids=["same-length", "one-prompt"])
+def test_single_weights_under_half_autocast_need_no_padding(family, samples, request):
+    policy = VLM(request.getfixturevalue(family))
+    prompts = policy.encode(samples)
+    completions = write(policy, noise_rows([4, 6] * len(samples)))
+    expected = policy.plain_logprobs(prompts, completions).logprobs
+    with torch.autocast("cpu", torch.bfloat16):
+        got = policy.shared_logprobs(prompts, completions).logprobs
+    # half precision rounds to 3 digits, and these log-probs are about 5
+    assert (got - expected).abs().mean() < 0.05
+    got.sum().backward()

@@ -273,3 +273,12 @@ def test_a_completion_does_not_see_its_own_future(paligemma):
     first, second = noise_rows([5, 5])
     changed = [policy.plain_logprobs(prompts, write(policy, [row])).logprobs for row in (first, first[:2] + second[2:])]
     torch.testing.assert_close(changed[0][:, :2], changed[1][:, :2], rtol=1e-5, atol=1e-5)
+
+
+def test_pictures_are_compared_even_when_text_alone_came_first(qwen2_vl, monkeypatch):
+    policy, compared = VLM(qwen2_vl), []
+    shared = policy.shared_logprobs
+    monkeypatch.setattr(policy, "shared_logprobs", lambda p, *args: compared.append(list(p)) or shared(p, *args))
+    text, pictures = policy.encode([MIXED[2]]), policy.encode([MIXED[2], MIXED[0], MIXED[1], MIXED[3]])
+    assert [policy.sharing.allowed(policy, batch) for batch in (text, text, pictures, pictures, text)] == [True] * 5
+    assert [[prompt.frame is not None for prompt in batch] for batch in compared] == [[False], [True, True]]

@@ -278,3 +278,24 @@ def test_sampling_parameters_have_ranges(kwargs, message):
 )
 def test_truncating_parameters_say_so(params, truncates):
     assert params.truncates == truncates
+
+
+def test_tokens_behind_the_end_are_padding(checkpoint, samples):
+    policy = VLM(checkpoint)
+    make_ends_likelier(policy, 1.0)
+    got = generate(policy, policy.encode(samples), 8, SamplingParams(32))
+    assert not got.mask.all()
+    assert (got.ids[~got.mask] == policy.pad_token_id).all()
+
+
+def test_attention_that_knows_masks_only_decodes_on_the_models_own_cache(internvl, samples, monkeypatch):
+    def refuse(*_):
+        raise AssertionError
+
+    policy = VLM(internvl)
+    prompts = policy.encode(samples)
+    expected = generate(policy, prompts, 2)
+    masks_only = VLM(internvl, shared_prefix=True)
+    masks_only.hf_model.config.get_text_config()._attn_implementation = "sdpa"
+    monkeypatch.setattr("vrft_pl.rollout.local.SharedPrompt", refuse)
+    assert generate(masks_only, prompts, 2).texts == expected.texts

@@ -54,7 +54,8 @@ class Stopwatch(RolloutCallback):
 
     def on_rollout_end(self, trainer: Trainer, module: GRPOModule, experience: Experience) -> None:
         """Take the phases that the module measured itself."""
-        for name in ("rollout", "reward", "reference"):
+        beside = experience.reference_logprobs is not None  # rewards are then judged while the reference runs
+        for name in ("rollout", "reference") if beside else ("rollout", "reward", "reference"):
             self.clock.add(name, experience.seconds[name])
         self.num_tokens = int(experience.completions.mask.sum())
         self.prompt_tokens = max(prompt.num_tokens for prompt in experience.prompts)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,6 +22,8 @@ from vrft_pl.rewards import Reward
 from vrft_pl.rewards.base import Grades, check_names
 from vrft_pl.rollout import RolloutLoader, SamplingParams
 from vrft_pl.types import Completions, Experience, Prompts, Sample
+
+T = TypeVar("T")
 
 
 class GRPOModule(PolicyModule):
@@ -95,7 +97,7 @@ class GRPOModule(PolicyModule):
         return RolloutLoader(
             loader,
             self.collect,
-            self.policy.encode,
+            self._encode,
             self.generator,
             window=step_batches if self.window is None else self.window,
             step_batches=step_batches,
@@ -111,16 +113,14 @@ class GRPOModule(PolicyModule):
         repeated = [sample for sample in samples for _ in range(self.group_size)]
         with self.trainer.precision_plugin.forward_context():
             with self._timed("rollout"):
-                prompts = self.policy.look(self.policy.encode(samples))
+                prompts = self._encode(samples)
                 completions = self.sampler.generate(self.policy, prompts, self.group_size, self.params, self.generator)
             sizes = [len(batch) for batch in batches]
-            # rewards are judged beside the forward passes, which leave the interpreter free
-            with ThreadPoolExecutor(max_workers=1) as beside:
-                grading = beside.submit(self._grade, completions, repeated)
+            with self._beside(self._grade, completions, repeated, when=reused or self.reference) as grading:
                 with self._timed("reference"):
                     old = self._frozen_logprobs(prompts, completions, sizes, reference=False) if reused else None
                     reference = self._frozen_logprobs(prompts, completions, sizes, True) if self.reference else None
-            grades = grading.result()
+                grades = grading.result()
         scores = {name: grade.scores for name, grade in grades.items()}
         rewards = sum((r.weight * scores[r.name] for r in self.rewards), start=torch.zeros(1, device=self.device))
         experience = Experience(
@@ -173,6 +173,22 @@ class GRPOModule(PolicyModule):
                 first += size
         return rows
 
+    def _encode(self, samples: list[Sample]) -> Prompts:
+        with self.trainer.precision_plugin.forward_context():
+            return self.policy.look(self.policy.encode(samples))
+
+    @staticmethod
+    @contextmanager
+    def _beside(work: Callable[..., T], *args: Any, when: Any) -> Iterator[Future[T]]:
+        """Work in a thread beside forward passes, which leave the interpreter free; at once when there are none."""
+        if when:
+            with ThreadPoolExecutor(max_workers=1) as pool:
+                yield pool.submit(work, *args)
+        else:
+            done: Future[T] = Future()
+            done.set_result(work(*args))
+            yield done
+
     def _grade(self, completions: Completions, samples: list[Sample]) -> dict[str, Grades]:
         with self._timed("reward"):
             return {reward.name: reward.grade(completions, samples) for reward in self.rewards}
@@ -181,6 +197,8 @@ class GRPOModule(PolicyModule):
     def _timed(self, phase: str) -> Iterator[None]:
         start = time.perf_counter()
         yield
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
         self._seconds[phase] = time.perf_counter() - start
 
     def _tell(self, hook: str, *args: Any) -> None:

@@ -67,9 +67,9 @@ class GroupRows:
         """``S``."""
         return self.prompt_mask.shape[1]
 
-    def pack(self, value: Tensor) -> Tensor:
-        """Put one value a completion token (``(N, T)``) into rows (``(P, C)``), 0 where a row is short."""
-        rows = value.new_zeros(len(self.prompt_mask), self.num_columns)
+    def pack(self, value: Tensor, fill: int = 0) -> Tensor:
+        """Put one value a completion token (``(N, T)``) into rows (``(P, C)``), filled up where a row is short."""
+        rows = value.new_full((len(self.prompt_mask), self.num_columns), fill)
         if self.num_columns:
             fed = value[:, :-1].reshape(self.fed.shape)
             rows[self._row_of_fed, self.index[self.fed]] = fed[self.fed]
@@ -134,10 +134,11 @@ class GroupRows:
         The work is that of the scores that are needed; only keys and values of the prompt are copied ``G`` times.
         """
         width, group_size = self.num_prompt_tokens, self.shape[1]
-        options: dict[str, Any] = {"scale": scale, "dropout_p": dropout, "enable_gqa": True}
+        query, key = query.to(value.dtype), key.to(value.dtype)  # under autocast, rotary embeddings promote them
+        options: dict[str, Any] = {"scale": scale, "dropout_p": dropout}
         q, k, v = (part[:, :, :width] for part in (query, key, value))
         seen = self._seen_by_prompts
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=seen is None, **options)
+        out = attention(q, k, v, attn_mask=seen, is_causal=seen is None, **options)
         if not self.num_columns:
             return out
         queries, *own = (self._unpack(part[:, :, width:]) for part in (query, key, value))
@@ -146,7 +147,7 @@ class GroupRows:
             for part, tail in zip((key, value), own, strict=True)
         )
         seen = self._seen_by_completions
-        completions = F.scaled_dot_product_attention(queries.flatten(0, 1), keys, values, attn_mask=seen, **options)
+        completions = attention(queries.flatten(0, 1), keys, values, attn_mask=seen, **options)
         return torch.cat([out, self._repack(completions)], dim=2)
 
     @cached_property
@@ -190,3 +191,14 @@ class GroupRows:
         rows = value.new_zeros(num_prompts, self.num_columns, value.shape[2], value.shape[-1])
         rows = rows.index_put((self._row_of_fed, self.index[self.fed]), value.transpose(2, 3)[self.fed])
         return rows.transpose(1, 2)
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None, **options: Any) -> Tensor:
+    """SDPA with fewer key heads than query heads, on a kernel that does not write the scores down.
+
+    On a GPU such kernels take either a mask or grouped heads, but not both.
+    """
+    if query.is_cuda and type(attn_mask) is Tensor:
+        per_key = query.shape[1] // key.shape[1]
+        key, value = (part.repeat_interleave(per_key, dim=1) for part in (key, value))
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=attn_mask, enable_gqa=True, **options)

@@ -37,6 +37,7 @@ class PrefixSharing:
             raise ValueError(f"Expected `shared_prefix` to be `auto`, `true` or `false`, but got {mode!r}.")
         self.architecture = architecture
         self.decided: bool | None = None if mode == "auto" else bool(mode)
+        self._text_alone = False
         if obstacle is not None:
             if mode is True:
                 raise InputError(
@@ -53,17 +54,24 @@ class PrefixSharing:
 
         Args:
             policy: A policy of this architecture.
-            prompts: The batch at hand; the comparison uses its first two.
+            prompts: The batch at hand; the comparison uses its first two with pictures, if there are any.
         """
-        if self.decided is None:
-            completions = probe(policy, prompts[:2])
-            with policy.evaluating():
-                shared = policy.shared_logprobs(prompts[:2], completions).logprobs
-                plain = policy.plain_logprobs(prompts[:2], completions).logprobs
-            self.decided = True
-            if difference := differ(policy, shared, plain):
-                self._give_up(difference)
-        return self.decided
+        if self.decided is not None:
+            return self.decided
+        pictured = [i for i, prompt in enumerate(prompts) if prompt.frame is not None]
+        if not pictured and self._text_alone:
+            return True
+        few = prompts.select(pictured[:2]) if pictured else prompts[:2]
+        completions = probe(policy, few)
+        with policy.evaluating():
+            shared = policy.shared_logprobs(few, completions).logprobs
+            plain = policy.plain_logprobs(few, completions).logprobs
+        if difference := differ(policy, shared, plain):
+            self._give_up(difference)
+            return False
+        # text alone says nothing of how pictures are treated: the first of them are compared again
+        self.decided, self._text_alone = True if pictured else None, True
+        return True
 
     def _give_up(self, reason: str) -> None:
         self.decided = False
@@ -96,11 +104,12 @@ class FeatureReuse:
             prompts: The batch at hand.
             looked: The same prompts with features.
         """
-        if self.decided is None:
-            completions = probe(policy, prompts)
+        pictured = [i for i, prompt in enumerate(prompts) if prompt.frame is not None][:2]
+        if self.decided is None and pictured:
+            completions = probe(policy, prompts.select(pictured))
             with policy.evaluating():
-                reused = policy.plain_logprobs(looked, completions).logprobs
-                plain = policy.plain_logprobs(prompts, completions).logprobs
+                reused = policy.plain_logprobs(looked.select(pictured), completions).logprobs
+                plain = policy.plain_logprobs(prompts.select(pictured), completions).logprobs
             difference = differ(policy, reused, plain)
             self.decided = difference is None
             if difference:
@@ -109,7 +118,7 @@ class FeatureReuse:
                     "computed at every pass instead.",
                     stacklevel=2,
                 )
-        return self.decided
+        return self.decided is not False
 
 
 def differ(policy: VLM, one: Tensor, other: Tensor) -> str | None:

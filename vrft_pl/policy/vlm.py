@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from vrft_pl.policy import checkpoint as folders
-from vrft_pl.policy.attention import install_layouts
+from vrft_pl.policy.attention import SDPA_LAYOUT, install_layouts
 from vrft_pl.policy.batching import append_tokens, collate
 from vrft_pl.policy.coordinates import CoordinateSpace
 from vrft_pl.policy.encoding import encode_prompt, encode_targets
@@ -27,6 +27,20 @@ from vrft_pl.policy.shared_prefix import GroupRows
 from vrft_pl.policy.sharing import FeatureReuse, PrefixSharing, SharedPrefix
 from vrft_pl.policy.tokens import end_of_turn, media_token_ids
 from vrft_pl.types import Completions, Prompt, Prompts, Sample
+
+
+@contextmanager
+def single_precision_default() -> Iterator[None]:
+    """Set the default dtype to float32, as in transformers' own use of a model.
+
+    Half-precision plugins of Lightning change it, and models would compute positions of patches in it.
+    """
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(default)
 
 
 class VLM(nn.Module):
@@ -185,7 +199,8 @@ class VLM(nn.Module):
     def _look(self, prompt: Prompt) -> Prompt:
         if prompt.frame is None:
             return prompt
-        return replace(prompt, features=image_features(self.hf_model, prompt.inputs))
+        with single_precision_default():
+            return replace(prompt, features=image_features(self.hf_model, prompt.inputs))
 
     def batch(self, prompts: Prompts) -> tuple[dict[str, Any], Tensor]:
         """Batch prompts for the model, padded on the left.
@@ -213,18 +228,9 @@ class VLM(nn.Module):
         return self
 
     def forward(self, image_features: ModelOutput | None = None, **inputs: Any) -> Any:
-        """Call the transformers model, with features of its pictures if there are any.
-
-        Half-precision plugins of Lightning change the default dtype, in which models would compute positions of
-        patches: it is float32 here, as in transformers' own use of the model.
-        """
-        default = torch.get_default_dtype()
-        torch.set_default_dtype(torch.float32)
-        try:
-            with given_features(self.hf_model, image_features):
-                return self.model(**inputs)
-        finally:
-            torch.set_default_dtype(default)
+        """Call the transformers model, with features of its pictures if there are any."""
+        with single_precision_default(), given_features(self.hf_model, image_features):
+            return self.model(**inputs)
 
     def scale(self, logits: Tensor, temperature: float) -> Tensor:
         """Logits of the distribution that is sampled from and trained: media tokens out, divided by the temperature."""
@@ -236,8 +242,8 @@ class VLM(nn.Module):
     def logprobs(self, prompts: Prompts, completions: Completions, temperature: float = 1.0) -> TokenLogprobs:
         """Log-probability of each completion token.
 
-        The prompt of a group is computed once where `sharing` allows it. Logits exist at completion tokens only, and
-        but a chunk of them at a time.
+        The prompt of a group is computed once where `sharing` allows it. Logits exist at completion tokens only, and a
+        chunk of them at a time where the output layer is a plain matrix that lies whole on this device.
 
         Args:
             prompts: ``P`` prompts.
@@ -252,7 +258,8 @@ class VLM(nn.Module):
         """The same as `logprobs`, one row a group."""
         inputs, positions = self.batch(prompts)
         rows = GroupRows.of(inputs["attention_mask"], completions.mask)
-        inputs = append_tokens(inputs, rows.pack(completions.ids), None, rows.num_prompt_tokens, self._token_type)
+        ids = rows.pack(completions.ids, self.pad_token_id)
+        inputs = append_tokens(inputs, ids, None, rows.num_prompt_tokens, self._token_type)
         inputs |= {"attention_mask": self.group_mask(rows), "position_ids": rows.positions(positions)}
         return self._score(inputs, rows.num_columns + 1, *rows.predictors(completions.mask), completions, temperature)
 
@@ -267,10 +274,14 @@ class VLM(nn.Module):
         row, column = mask.nonzero(as_tuple=True)
         return self._score(inputs, ids.shape[1] + 1, row, column, completions, temperature)
 
+    @property
+    def understands_layouts(self) -> bool:
+        """Whether attention is computed as a layout says; otherwise it knows masks only."""
+        return self.hf_model.config.get_text_config()._attn_implementation == SDPA_LAYOUT
+
     def group_mask(self, rows: GroupRows) -> Any:
         """The mask of rows of groups, for the attention that this model has."""
-        flex = self.hf_model.config.get_text_config()._attn_implementation == "flex_attention"
-        return rows.block_mask() if flex else rows.layout_mask()
+        return rows.layout_mask() if self.understands_layouts else rows.block_mask()
 
     def _score(
         self,

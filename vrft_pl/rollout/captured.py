@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 
@@ -21,6 +23,8 @@ class CapturedPrompt(SharedPrompt):
     """
 
     leave_at = 1 / 2
+    refused = False
+    """Whether a capture has failed in this process; none is tried again."""
 
     def __init__(self, policy: VLM, start: Prefill, group_size: int) -> None:
         super().__init__(policy, start, group_size)
@@ -45,10 +49,20 @@ class CapturedPrompt(SharedPrompt):
     def _run(self, tokens: Tensor) -> Tensor:
         self.tokens.copy_(tokens)
         self.at.fill_(self.length)
-        if tokens.device.type != "cuda":
+        if tokens.device.type != "cuda" or CapturedPrompt.refused:
             return super()._run(self.tokens)
-        if self.graph is None:
-            self._capture()
+        try:
+            if self.graph is None:
+                self._capture()
+        except RuntimeError as error:
+            CapturedPrompt.refused = True
+            reason = str(error).splitlines()[0]
+            warnings.warn(
+                f"Decoding can't be captured in a CUDA graph: {reason} Steps run kernel by kernel instead, which is "
+                "slower. `capture: false` of LocalSampler does so without warning.",
+                stacklevel=2,
+            )
+            return super()._run(self.tokens)
         assert self.graph is not None
         self.graph.replay()
         return self.logits
@@ -61,9 +75,10 @@ class CapturedPrompt(SharedPrompt):
             for _ in range(2):
                 super()._run(self.tokens)
         torch.cuda.current_stream().wait_stream(beside)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may wait for the device
             self.logits = super()._run(self.tokens)
+        self.graph = graph
 
     def _append(self, cache: Tensor, token: Tensor) -> Tensor:
         return cache.index_copy_(3, self.at, token.unsqueeze(3))

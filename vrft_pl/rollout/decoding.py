@@ -88,6 +88,7 @@ class SharedPrompt:
     """Decodes on a cache that holds each prompt once, for policies that understand layouts.
 
     Completions have a cache of their own, a grid of ``slots`` a prompt: its shape is ``(P, key heads, slots, T, D)``.
+    In half precision scores are rounded before the softmax, as in transformers' eager attention.
 
     Args:
         policy: The policy.

@@ -72,7 +72,7 @@ class LocalSampler:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Returns tokens and their log-probs ``(N, T)``, lengths ``(N,)`` and whether an end token came ``(N,)``."""
         kind: type[RepeatedPrompt | SharedPrompt] = RepeatedPrompt
-        if policy.sharing.allowed(policy, prompts):
+        if policy.understands_layouts and policy.sharing.allowed(policy, prompts):
             kind = CapturedPrompt if self.capture and policy.device.type == "cuda" else SharedPrompt
         start = prefill(policy, prompts)
         decoder = kind(policy, start, group_size)
@@ -110,6 +110,8 @@ class LocalSampler:
                     rows, tokens, done = rows[alive], tokens[alive], done[alive]
             logits = decoder.step(tokens)
         width = int(lengths.max())
+        # rows that wait to leave go on writing
+        ids.masked_fill_(torch.arange(ids.shape[1], device=device) >= lengths[:, None], policy.pad_token_id)
         stopped = torch.isin(ids.gather(1, lengths[:, None] - 1).squeeze(1), ends)
         return ids[:, :width], logprobs[:, :width], lengths, stopped
 
@@ -141,8 +143,9 @@ def draw(logits: Tensor, params: SamplingParams, generator: torch.Generator) -> 
         tokens = probabilities.argmax(dim=-1, keepdim=True)
     else:
         # an exponential for each token, as `torch.multinomial` draws it, takes several times as long on a CPU
-        cumulated = probabilities.cumsum(dim=-1, dtype=torch.float64)
-        level = torch.rand(len(logits), 1, generator=generator, device=logits.device, dtype=torch.float64)
+        exact = torch.float32 if logits.device.type == "mps" else torch.float64  # which Apple's GPUs lack
+        cumulated = probabilities.cumsum(dim=-1, dtype=exact)
+        level = torch.rand(len(logits), 1, generator=generator, device=logits.device, dtype=exact)
         tokens = torch.searchsorted(cumulated, level * cumulated[:, -1:], right=True)
     return tokens.squeeze(1), probabilities.gather(1, tokens).squeeze(1).log()
 
