@@ -281,7 +281,8 @@ class VLM(nn.Module):
 
     def group_mask(self, rows: GroupRows) -> Any:
         """The mask of rows of groups, for the attention that this model has."""
-        return rows.layout_mask() if self.understands_layouts else rows.block_mask()
+        flex = self.hf_model.config.get_text_config()._attn_implementation == "flex_attention"
+        return rows.block_mask() if flex else rows.layout_mask()
 
     def _score(
         self,
