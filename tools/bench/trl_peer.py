@@ -78,7 +78,9 @@ def main(folder: Path, steps: int, warmup: int, output: Path) -> None:
     checkpoint = str(folder / "checkpoint")
     model = Qwen2VLForConditionalGeneration.from_pretrained(checkpoint, dtype=case.dtype)
     optimizer = torch.optim.AdamW(model.parameters(), **ADAMW)
-    constant = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    # both of any type: TRL's annotations are narrower than what it takes
+    optimizers: Any = (optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0))
+    reward_function: Any = reward
     media = [SPECIAL.index(token) for token in ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")]
     with tempfile.TemporaryDirectory() as scratch:
         config = GRPOConfig(
@@ -107,11 +109,11 @@ def main(folder: Path, steps: int, warmup: int, output: Path) -> None:
         )
         trainer = Timed(
             model,
-            reward,  # type: ignore[arg-type]  # a function of completions
+            reward_function,
             args=config,
             train_dataset=data,
             processing_class=AutoProcessor.from_pretrained(checkpoint),
-            optimizers=(optimizer, constant),  # type: ignore[arg-type]  # any scheduler will do
+            optimizers=optimizers,
         )
         trainer.clock = Clock(case.device, warmup)
         trainer.add_callback(Stopwatch(trainer.clock))
