@@ -279,6 +279,7 @@ def test_a_run_writes_everything_it_measured(tmp_path):
     assert (ours["prompt_tokens"], ours["completion_tokens"]) == (4 + 55, 2 * 2 * 4)
     assert set(ours["phases"]) == {"rollout", "reward", "reference", "update"}
     assert sum(ours["phases"].values()) == pytest.approx(ours["seconds"]["median"])
+    assert ours["phases"].pop("reward") == 0  # judged while the reference runs
     assert min(ours["phases"].values()) > 0
     assert ours["tokens_per_second"] == pytest.approx(16 / ours["seconds"]["median"])
     assert case["floor_distance"] == pytest.approx(ours["seconds"]["median"] / case["floor_seconds"])
