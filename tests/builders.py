@@ -10,7 +10,8 @@ from torch import Tensor
 
 from vrft_pl.data import Record
 from vrft_pl.data.scenes import SceneImage
-from vrft_pl.types import AnswerFrame, Completions, Experience, Number, Prompt, Prompts, Sample, Solution
+from vrft_pl.solutions import Number, Solution
+from vrft_pl.types import AnswerFrame, Completions, Experience, Prompt, Prompts, Sample
 
 PIXELS = AnswerFrame(100, 100, 1.0, 1.0)
 

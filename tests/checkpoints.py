@@ -22,7 +22,8 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 
-from vrft_pl.types import Number, Sample
+from vrft_pl.solutions import Number
+from vrft_pl.types import Sample
 
 PAD, EOS, END_OF_TURN, HALT, IMAGE, VIDEO = (
     f"<|{name}|>" for name in ("endoftext", "eos", "im_end", "halt", "image_pad", "video_pad")

@@ -14,13 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vrft_pl.solutions import XYXY, Solution
+
 T = TypeVar("T")
 
 AnswerStyle = Literal["answer", "think", "caption"]
 """How the policy is asked to write: the bare answer, thoughts then answer, or summary, caption, thoughts and answer."""
-
-XYXY = tuple[float, float, float, float]
-"""Left, top, right and bottom edge."""
 
 
 class InputError(ValueError):
@@ -60,25 +59,6 @@ class ImageSource(Protocol):
 
     def open(self) -> Image.Image:
         """Return the picture as upright RGB."""
-
-
-@dataclass(frozen=True)
-class Number:
-    """A numerical answer."""
-
-    value: float
-
-
-@dataclass(frozen=True)
-class Box:
-    """One box as the answer."""
-
-    xyxy: XYXY
-    """Pixels of the original image."""
-
-
-Solution = Number | Box
-"""The ground truth of one sample. A new task family adds its own type here."""
 
 
 @dataclass(frozen=True)
@@ -251,7 +231,8 @@ class Experience(ToDevice):
     scores: dict[str, Tensor]
     """Unweighted score of each reward by name, each of shape ``(N,)``."""
     parse_failures: dict[str, Tensor]
-    """Completions that a reward could not read, by its name, each of shape ``(N,)`` and bool."""
+    """Why a reward could not read a completion, by its name: 0 where it could, else the position of the reason in
+    `vrft_pl.rewards.Unread` counted from 1. Shape ``(N,)``, int8."""
     rewards: Tensor
     """Weighted sum of the scores. Shape ``(N,)``."""
     advantages: Tensor

@@ -2,7 +2,8 @@ import pytest
 from checkpoints import NoiseImage, sample
 
 from vrft_pl.callbacks.pictures import draw_answer
-from vrft_pl.types import AnswerFrame, Box, Sample
+from vrft_pl.solutions import Box
+from vrft_pl.types import AnswerFrame, Sample
 
 LIME, RED = (0, 255, 0), (255, 0, 0)
 FRAME = AnswerFrame(100, 50, 0.1, 0.05)

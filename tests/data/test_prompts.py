@@ -6,7 +6,8 @@ from builders import grey_scene, make_sample
 from vrft_pl.data.prompts import TAGS, answer_text, chat, question, target_text
 from vrft_pl.policy.coordinates import answer_frame
 from vrft_pl.rewards import BoxIoU, Format, NumberMatch
-from vrft_pl.types import Box, InputError, Number, Sample
+from vrft_pl.solutions import Box, Number
+from vrft_pl.types import InputError, Sample
 
 BOX = Box((64.0, 48.0, 320.0, 240.4))
 FRAME = answer_frame("pixels", (640, 480), None)
@@ -61,7 +62,7 @@ def test_a_box_is_written_in_the_space_of_the_policy(space, expected):
 
 
 def test_a_box_needs_a_picture():
-    with pytest.raises(InputError, match="row 7: expected a picture for an answer that is a box, but there is none"):
+    with pytest.raises(InputError, match="row 7: expected a picture for an answer with boxes, but there is none"):
         answer_text(make_sample(BOX), None)
 
 

@@ -6,7 +6,8 @@ from PIL import Image
 
 from vrft_pl.data import Counting, Grounding, Record
 from vrft_pl.data.images import FileImage
-from vrft_pl.types import Box, InputError, Number
+from vrft_pl.solutions import Box, Number
+from vrft_pl.types import InputError
 
 
 @pytest.mark.parametrize(

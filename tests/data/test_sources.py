@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from vrft_pl.data import COCOSingles, Grounding, ReasonJSON
-from vrft_pl.types import Box, InputError
+from vrft_pl.solutions import Box
+from vrft_pl.types import InputError
 
 BCCD = Path(__file__).parents[2] / "../shared/data/bccd"
 ROW = {"id": 7, "image": "a.png", "problem": "<image>How many?", "answer": "3", "cot": "1 2"}

@@ -12,7 +12,7 @@ from vrft_pl.modules import SFTModule
 from vrft_pl.modules.sft import DemonstrationLoader
 from vrft_pl.policy import VLM
 from vrft_pl.rollout import SamplingParams
-from vrft_pl.types import Number
+from vrft_pl.solutions import Number
 
 
 class Losses(Callback):

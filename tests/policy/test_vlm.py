@@ -8,7 +8,8 @@ from transformers import AutoConfig, GenerationConfig
 from vrft_pl.policy import VLM, LoRA
 from vrft_pl.policy.logprobs import CHUNK_BYTES
 from vrft_pl.rollout import LocalSampler, SamplingParams
-from vrft_pl.types import Box, InputError, Prompts, Sample
+from vrft_pl.solutions import Box
+from vrft_pl.types import InputError, Prompts, Sample
 
 TEXT_ONLY = [sample("One and two?"), sample("A longer question, with many more words in it, about nothing at all.")]
 

@@ -4,7 +4,7 @@ import pytest
 from builders import make_sample
 
 from vrft_pl.rewards import NumberMatch
-from vrft_pl.types import Number
+from vrft_pl.solutions import Number
 
 
 @pytest.mark.parametrize(

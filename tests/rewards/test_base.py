@@ -4,14 +4,15 @@ import pytest
 import torch
 from builders import make_completions, make_sample
 
-from vrft_pl.rewards import BoxIoU, Format, NumberMatch, Reward
-from vrft_pl.rewards.base import check_names
-from vrft_pl.types import Box, InputError, Number
+from vrft_pl.rewards import BoxIoU, Format, NumberMatch, Reward, Unread
+from vrft_pl.rewards.base import REASONS, check_names
+from vrft_pl.solutions import Box, Number
+from vrft_pl.types import InputError
 
 
 class Length(Reward):
     def grade_one(self, text, sample, frame):
-        return float(text) if text else None
+        return float(text) if text else Unread.EMPTY
 
 
 TEXTS = ["0.5", "", "1", "0.25", "0.1"]
@@ -20,7 +21,13 @@ TEXTS = ["0.5", "", "1", "0.25", "0.1"]
 def test_training_gets_one_score_per_completion():
     grades = Length().grade(make_completions(TEXTS), [make_sample()] * 5)
     torch.testing.assert_close(grades.scores, torch.tensor([0.5, 0.0, 1.0, 0.25, 0.1]))
-    assert grades.parse_failures.tolist() == [False, True, False, False, False]
+    assert [REASONS[code - 1] if code else None for code in grades.parse_failures] == [
+        None,
+        Unread.EMPTY,
+        None,
+        None,
+        None,
+    ]
 
 
 def test_the_metric_is_the_mean_of_the_scores_over_batches():
@@ -28,7 +35,7 @@ def test_the_metric_is_the_mean_of_the_scores_over_batches():
     reward.update(make_completions(TEXTS[:2]), samples[:2])
     reward.update(make_completions(TEXTS[2:]), samples[2:])
     torch.testing.assert_close(reward.compute(), reward.score(make_completions(TEXTS), samples).mean())
-    assert reward.failures == 1
+    assert reward.failures.tolist() == [reason == Unread.EMPTY for reason in REASONS]
 
 
 def test_a_reset_metric_forgets():
@@ -53,8 +60,8 @@ def test_other_kinds_of_truth_are_left_out_of_the_mean():
     number, box = NumberMatch(), BoxIoU()
     for reward in (number, box):
         reward.update(completions, samples)
-    assert (number.compute(), number.count, number.failures) == (1.0, 1, 0)
-    assert (box.compute(), box.count, box.failures) == (0.5, 2, 1)
+    assert (number.compute(), number.count, number.failures.sum()) == (1.0, 1, 0)
+    assert (box.compute(), box.count, box.failures.sum()) == (0.5, 2, 1)
     assert number.score(completions, samples).tolist() == [1.0, 0.0, 0.0]
 
 
@@ -91,3 +98,28 @@ def test_two_rewards_of_one_name_are_refused():
     with pytest.raises(ValueError, match=message):
         check_names([BoxIoU(), BoxIoU(0.5)])
     check_names([BoxIoU(), BoxIoU(0.5, name="BoxIoU50")])
+
+
+def test_none_is_short_for_malformed():
+    class Mute(Reward):
+        def grade_one(self, text, sample, frame):
+            return None
+
+    grades = Mute().grade(make_completions(["x"]), [make_sample()])
+    assert (grades.scores.item(), REASONS[grades.parse_failures.item() - 1]) == (0, Unread.MALFORMED)
+
+
+def test_what_is_logged_of_a_split_tells_failures_from_wrong_answers():
+    reward = Length()
+    reward.update(make_completions(TEXTS), [make_sample()] * 5)
+    values = {name: value.item() for name, value in reward.values().items()}
+    assert values == pytest.approx({"Length": 1.85 / 5, "parse_failures/Length": 0.2})
+    assert "parse_failures/Format" not in Format("think").values()
+    assert NumberMatch().values() == {}
+
+
+def test_a_weight_takes_effect_after_its_start():
+    reward = Length(weight=0.5, start=3)
+    assert [reward.weight_at(step) for step in (0, 2, 3, 9)] == [0, 0, 0.5, 0.5]
+    with pytest.raises(ValueError, match="`start` to be 0 or more optimizer steps, but got -1"):
+        Length(start=-1)

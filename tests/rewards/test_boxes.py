@@ -9,7 +9,8 @@ from torchvision.ops import box_iou
 
 from vrft_pl.rewards import BoxAccuracy, BoxIoU
 from vrft_pl.rewards.boxes import pair_iou
-from vrft_pl.types import AnswerFrame, Box
+from vrft_pl.solutions import Box
+from vrft_pl.types import AnswerFrame
 
 TRUTH = make_sample(Box((10.0, 10.0, 30.0, 20.0)), "answer")
 BOXES = st.tuples(*[st.integers(0, 400)] * 2, *[st.integers(1, 200)] * 2).map(

@@ -8,7 +8,8 @@ import pytest
 from builders import PIXELS, make_completions, make_sample
 
 from vrft_pl.rewards import BoxAccuracy, BoxIoU, Format, NumberMatch
-from vrft_pl.types import AnswerFrame, Box, Number
+from vrft_pl.solutions import Box, Number
+from vrft_pl.types import AnswerFrame
 
 FRAMES = (PIXELS, AnswerFrame(640, 480, 0.64, 0.48), AnswerFrame(3, 5000, 3.0, 5000.0), None)
 TRUTHS = {

@@ -5,7 +5,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from vrft_pl.rollout import RolloutLoader
-from vrft_pl.types import Completions, Experience, InputError, Number, Prompt, Prompts, Sample
+from vrft_pl.solutions import Number
+from vrft_pl.types import Completions, Experience, InputError, Prompt, Prompts, Sample
 
 G = 2
 

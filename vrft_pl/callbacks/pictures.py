@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw
 
-from vrft_pl.rewards.parsing import parse_box, read_answer
-from vrft_pl.types import XYXY, AnswerFrame, Box, Sample
+from vrft_pl.rewards.parsing import Unread, parse_box, read_answer
+from vrft_pl.solutions import XYXY, Box
+from vrft_pl.types import AnswerFrame, Sample
 
 TRUTH, ANSWER = "lime", "red"
 
@@ -32,7 +33,7 @@ def draw_answer(sample: Sample, text: str, frame: AnswerFrame | None, scale: int
     width = max(1, round(max(image.size) / 200))
     draw.rectangle(_inside(sample.solution.xyxy, scale, image), outline=TRUTH, width=width)
     answer = read_answer(text, sample.style)
-    box = None if answer is None else parse_box(answer)
+    box = None if isinstance(answer, Unread) else parse_box(answer)
     if box is not None and frame is not None:
         draw.rectangle(_inside(frame.to_pixels(box), scale, image), outline=ANSWER, width=width)
     return image

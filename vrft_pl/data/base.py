@@ -16,7 +16,8 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSamp
 
 from vrft_pl.data.images import FileImage, decoded
 from vrft_pl.data.sources import Record, Source
-from vrft_pl.types import AnswerStyle, InputError, Opaque, Sample, Solution
+from vrft_pl.solutions import Solution
+from vrft_pl.types import AnswerStyle, InputError, Opaque, Sample
 
 Split = Literal["train", "val", "test"]
 

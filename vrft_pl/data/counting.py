@@ -6,7 +6,8 @@ import math
 
 from vrft_pl.data.base import VisionTask
 from vrft_pl.data.sources import Record
-from vrft_pl.types import InputError, Number, Solution
+from vrft_pl.solutions import Number, Solution
+from vrft_pl.types import InputError
 
 
 class Counting(VisionTask):

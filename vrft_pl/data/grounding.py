@@ -9,7 +9,8 @@ from vrft_pl.data.base import VisionTask
 from vrft_pl.data.images import FileImage
 from vrft_pl.data.scenes import SceneImage
 from vrft_pl.data.sources import Record
-from vrft_pl.types import Box, ImageSource, InputError, Solution
+from vrft_pl.solutions import Box, Solution
+from vrft_pl.types import ImageSource, InputError
 
 EDGE_TOLERANCE = 1.0
 """Pixels by which an annotated box may pass the edge of its image, as rounding in public data sets does."""

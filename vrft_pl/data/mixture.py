@@ -6,7 +6,8 @@ from torch.utils.data import Dataset
 
 from vrft_pl.data.base import Split, VisionTask
 from vrft_pl.data.sources import Record
-from vrft_pl.types import Sample, Solution
+from vrft_pl.solutions import Solution
+from vrft_pl.types import Sample
 
 
 class Mixture(VisionTask):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from vrft_pl.types import AnswerFrame, AnswerStyle, Box, InputError, Number, Sample
+from vrft_pl.solutions import XYXY, Box, Choice, Expression, Instances, Label, Number, Transformation
+from vrft_pl.types import AnswerFrame, AnswerStyle, InputError, Sample
 
 INSTRUCTIONS: dict[AnswerStyle, str] = {
     "answer": "Answer with {form} only.",
@@ -21,6 +22,8 @@ TAGS: dict[AnswerStyle, tuple[str, ...]] = {
     "caption": ("summary", "caption", "think", "answer"),
 }
 """The blocks of each style, in order."""
+NO_OBJECTS = "No Objects"
+"""The answer to a detection question when there is nothing to find."""
 
 
 def question(sample: Sample, coordinates: str) -> str:
@@ -33,8 +36,21 @@ def question(sample: Sample, coordinates: str) -> str:
     match sample.solution:
         case Number():
             form = "a number"
+        case Choice():
+            form = "the letter of one option"
+        case Expression():
+            form = "a number or an expression"
+        case Label():
+            form = "a class name"
         case Box():
             form = f"a box [x1, y1, x2, y2] in {coordinates}"
+        case Instances(categories=categories):
+            label = ", 'Label': name" if len(categories) > 1 else ""
+            form = (
+                f"a list of {{'Position': [x1, y1, x2, y2], 'Confidence': c{label}}} in {coordinates}, or No Objects,"
+            )
+        case Transformation():
+            form = "calls such as change_color(object, value), separated by commas,"
     return f"{sample.problem} {INSTRUCTIONS[sample.style].format(form=form)}"
 
 
@@ -51,18 +67,43 @@ def answer_text(sample: Sample, frame: AnswerFrame | None) -> str:
 
     Args:
         sample: The sample.
-        frame: The policy's coordinates for this picture; needed when the answer is a box.
+        frame: The policy's coordinates for this picture; needed when the answer has boxes.
     """
     match sample.solution:
-        case Number(value):
-            return str(int(value)) if float(value).is_integer() else str(value)
+        case Number(value, unit):
+            number = str(int(value)) if float(value).is_integer() else str(value)
+            return number if unit is None else f"{number} {unit}"
+        case Choice(letter):
+            return letter
+        case Expression(text):
+            return text
+        case Label(name):
+            return name
         case Box(xyxy):
-            if frame is None:
-                raise InputError(f"{sample.id}: expected a picture for an answer that is a box, but there is none.")
-            x1, y1, x2, y2 = frame.to_answer(xyxy)
-            decimals = 3 if frame.scale_x == frame.width else 0
-            (left, right), (top, bottom) = (widened_span(*span, decimals) for span in ((x1, x2), (y1, y2)))
-            return f"[{', '.join(f'{v:.{decimals}f}' for v in (left, top, right, bottom))}]"
+            return box_text(xyxy, sample, frame)
+        case Instances(items, categories):
+            rows = []
+            for item in items:
+                label = f", 'Label': {item.category!r}" if len(categories) > 1 else ""
+                if not item.crowd:
+                    rows.append(f"{{'Position': {box_text(item.xyxy, sample, frame)}, 'Confidence': 1.0{label}}}")
+            return f"[{', '.join(rows)}]" if rows else NO_OBJECTS
+        case Transformation(calls):
+            return ", ".join(f"{call.function}({call.object}, {call.value})" for call in calls)
+
+
+def box_text(xyxy: XYXY, sample: Sample, frame: AnswerFrame | None) -> str:
+    """Write a box in the policy's coordinates.
+
+    Raises:
+        InputError: If there is no picture to place it in.
+    """
+    if frame is None:
+        raise InputError(f"{sample.id}: expected a picture for an answer with boxes, but there is none.")
+    x1, y1, x2, y2 = frame.to_answer(xyxy)
+    decimals = 3 if frame.scale_x == frame.width else 0
+    (left, right), (top, bottom) = (widened_span(*span, decimals) for span in ((x1, x2), (y1, y2)))
+    return f"[{', '.join(f'{v:.{decimals}f}' for v in (left, top, right, bottom))}]"
 
 
 def widened_span(low: float, high: float, decimals: int) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from vrft_pl.data import VisionTask
 from vrft_pl.data.base import Split
 from vrft_pl.modules.schedule import WarmupDecay
 from vrft_pl.policy import VLM
-from vrft_pl.rewards import Reward
+from vrft_pl.rewards import Judge
 from vrft_pl.rewards.base import check_names
 from vrft_pl.rollout import LocalSampler, Sampler, SamplingParams
 from vrft_pl.types import Completions, Sample
@@ -30,7 +30,7 @@ class PolicyModule(LightningModule):
 
     Args:
         policy: The vision-language model that is trained.
-        metrics: Rewards that judge held-out completions.
+        metrics: Rewards and other metrics that judge held-out completions.
         optimizer: Makes the optimizer from the trainable parameters.
         scheduler: Makes the learning-rate schedule, stepped once an optimizer step.
         eval_params: How held-out completions are drawn; greedy by default.
@@ -46,7 +46,7 @@ class PolicyModule(LightningModule):
     def __init__(
         self,
         policy: VLM,
-        metrics: Sequence[Reward] = (),
+        metrics: Sequence[Judge] = (),
         optimizer: OptimizerCallable = AdamW,
         scheduler: LRSchedulerCallable | None = None,
         eval_params: SamplingParams = SamplingParams(temperature=0.0),  # noqa: B008  # frozen
@@ -91,7 +91,7 @@ class PolicyModule(LightningModule):
         return self.sampler.generate(self.policy, self.policy.encode(samples), group_size, params, generator)
 
     def evaluate(self, stage: str, samples: list[Sample], batch_idx: int, part: str) -> Completions:
-        """Score what the policy writes on held-out samples, and log the means at the end of the split."""
+        """Score what the policy writes on held-out samples, to be logged at the end of the split."""
         completions = self.generate(samples, 1, self.eval_params, zlib.crc32(f"{part}/{batch_idx}".encode()))
         self._update(stage, part, completions, samples)
         if self.eval_samples:
@@ -101,38 +101,59 @@ class PolicyModule(LightningModule):
             self._update(stage, f"{part}/sampled", sampled, repeated)
         return completions
 
-    def _update(self, stage: str, part: str, completions: Completions, samples: Sequence[Sample]) -> None:
-        name, key = f"{stage}/{part}", f"{stage}/{part}".replace(".", "_")
+    def _judges(self, stage: str, part: str) -> Iterable[Judge]:
+        """Copies of the metrics for one part of a split."""
+        key = f"{stage}/{part}".replace(".", "_")
         if key not in self.split_metrics:
             self.split_metrics[key] = nn.ModuleList(copy.deepcopy(m) for m in self.metrics).to(self.device)
-        metrics = cast(Iterable[Reward], self.split_metrics[key])
-        for i, metric in enumerate(metrics):
-            if any(isinstance(sample.solution, metric.solution_type) for sample in samples):
-                metric.update(completions, samples)
-                self.log(
-                    f"{name}/{metric.name}",
-                    metric,
-                    batch_size=len(samples),
-                    add_dataloader_idx=False,
-                    metric_attribute=f"split_metrics.{key}.{i}",
-                )
+        return cast(Iterable[Judge], self.split_metrics[key])
 
-    def _part(self, split: Split, dataloader_idx: int) -> str:
+    def _update(self, stage: str, part: str, completions: Completions, samples: Sequence[Sample]) -> None:
+        for metric in self._judges(stage, part):
+            if any(metric.judges(sample) for sample in samples):
+                metric.update(completions, samples)
+
+    def _report(self, stage: str, parts: Sequence[str]) -> None:
+        """Log what the metrics of each part say, on all ranks in the same order, and let them forget it."""
+        draws = ("", "/sampled") if self.eval_samples else ("",)
+        for name in [f"{part}{draw}" for part in parts for draw in draws]:
+            for metric in self._judges(stage, name):
+                with metric.sync_context():
+                    values = metric.values()
+                metric.reset()
+                for quantity, value in values.items():
+                    # the same on every rank already
+                    self.log(f"{stage}/{name}/{quantity}", value.float(), sync_dist=True, batch_size=1)
+
+    def _parts(self, split: Split) -> list[str]:
+        """Names of the parts of a split, in the order of their loaders."""
         task = getattr(self.trainer, "datamodule", None)
-        return list(task.datasets(split))[dataloader_idx] if isinstance(task, VisionTask) else str(dataloader_idx)
+        if isinstance(task, VisionTask):
+            return list(task.datasets(split))
+        batches = {"val": self.trainer.num_val_batches, "test": self.trainer.num_test_batches}[split]
+        return [str(i) for i in range(len(batches))]
 
     def validation_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Evaluate one batch of the validation split."""
-        self.evaluate("val", samples, batch_idx, self._part("val", dataloader_idx))
+        self.evaluate("val", samples, batch_idx, self._parts("val")[dataloader_idx])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of the validation split."""
+        self._report("val", self._parts("val"))
 
     def test_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Evaluate one batch of the test split."""
-        self.evaluate("test", samples, batch_idx, self._part("test", dataloader_idx))
+        self.evaluate("test", samples, batch_idx, self._parts("test")[dataloader_idx])
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of the test split."""
+        self._report("test", self._parts("test"))
 
     def predict_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> list[dict[str, str]]:
         """Write one greedy completion to each sample."""
         completions = self.generate(samples, 1, self.eval_params, batch_idx)
-        part = self._part("test", dataloader_idx)
+        task = getattr(self.trainer, "datamodule", None)
+        part = list(task.datasets("test"))[dataloader_idx] if isinstance(task, VisionTask) else str(dataloader_idx)
         return [
             {"split": part, "id": sample.id, "problem": sample.problem, "completion": text}
             for sample, text in zip(samples, completions.texts, strict=True)

@@ -18,7 +18,7 @@ from vrft_pl.callbacks.rollout import RolloutCallback
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.modules.reference import Reference, ReferenceKind
 from vrft_pl.modules.rollout_log import rollout_log
-from vrft_pl.rewards import Reward
+from vrft_pl.rewards import Judge, Reward
 from vrft_pl.rewards.base import Grades, check_names
 from vrft_pl.rollout import RolloutLoader, SamplingParams
 from vrft_pl.types import Completions, Experience, Prompts, Sample
@@ -41,7 +41,7 @@ class GRPOModule(PolicyModule):
         baseline: What a reward is compared with: the ``mean`` of its group, or of the others (``leave_one_out``).
         reference: The frozen policy of the KL term: a second model (``copy``), the policy with its adapter switched off
             (``adapter_off``), or whichever fits (``auto``). There is none when ``loss.kl_coefficient`` is 0.
-        metrics: Rewards that judge held-out completions. Defaults to ``rewards``.
+        metrics: Rewards and other metrics that judge held-out completions. Defaults to ``rewards``.
         **kwargs: Those of `PolicyModule`.
 
     Raises:
@@ -59,7 +59,7 @@ class GRPOModule(PolicyModule):
         scale_by_std: bool = True,
         baseline: Baseline = "mean",
         reference: ReferenceKind = "auto",
-        metrics: Sequence[Reward] | None = None,
+        metrics: Sequence[Judge] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(metrics=rewards if metrics is None else metrics, **kwargs)
@@ -70,8 +70,10 @@ class GRPOModule(PolicyModule):
             raise ValueError(f"Expected `num_iterations` to be at least 1, but got {num_iterations}.")
         if window is not None and window < 1:
             raise ValueError(f"Expected `window` to be at least 1 micro-batch, but got {window}.")
-        if not any(reward.weight for reward in rewards):
-            raise ValueError("Expected `rewards` to hold at least one reward with a `weight` above 0.")
+        if not any(reward.weight_at(0) for reward in rewards):
+            raise ValueError(
+                "Expected `rewards` to hold at least one reward with a `weight` above 0 and a `start` of 0."
+            )
         if params.temperature == 0:
             raise ValueError(
                 "Expected `params.temperature` to be above 0: greedy completions of one prompt are all equal."
@@ -122,7 +124,8 @@ class GRPOModule(PolicyModule):
                     reference = self._frozen_logprobs(prompts, completions, sizes, True) if self.reference else None
                 grades = grading.result()
         scores = {name: grade.scores for name, grade in grades.items()}
-        rewards = sum((r.weight * scores[r.name] for r in self.rewards), start=torch.zeros(1, device=self.device))
+        step, none = self.trainer.global_step, torch.zeros(1, device=self.device)
+        rewards = sum((r.weight_at(step) * scores[r.name] for r in self.rewards), start=none)
         experience = Experience(
             samples=tuple(samples),
             prompts=prompts,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from lightning.pytorch.strategies import Strategy
 
+from vrft_pl.rewards.base import REASONS
 from vrft_pl.types import Experience
 
 
@@ -12,11 +13,11 @@ def rollout_log(experience: Experience, strategy: Strategy) -> dict[str, float]:
     """Summarise a window, averaged over ranks, under the names of the log.
 
     Returns:
-        ``train/reward`` and its mean spread within a group, each reward and its parse failures, ``train/dead_groups``
-        (share of groups whose rewards are all equal), ``train/completion_tokens`` (mean), ``train/truncated`` (share),
-        and seconds by phase.
+        ``train/reward`` and its mean spread within a group, each reward, its parse failures and those of each reason
+        that occurs (shares), ``train/dead_groups`` (share of groups whose rewards are all equal),
+        ``train/completion_tokens`` (mean), ``train/truncated`` (share), and seconds by phase.
     """
-    completions = experience.completions
+    completions, failures = experience.completions, experience.parse_failures
     groups = experience.rewards.view(len(experience), -1)
     values = {
         "train/reward": experience.rewards.mean(),
@@ -25,8 +26,14 @@ def rollout_log(experience: Experience, strategy: Strategy) -> dict[str, float]:
         "train/completion_tokens": completions.mask.sum(dim=1).float().mean(),
         "train/truncated": completions.truncated.float().mean(),
         **{f"train/reward/{name}": score.mean() for name, score in experience.scores.items()},
-        **{f"train/parse_failures/{name}": bad.float().mean() for name, bad in experience.parse_failures.items()},
+        **{f"train/parse_failures/{name}": (code > 0).float().mean() for name, code in failures.items()},
+        **{
+            f"train/parse_failures/{name}/{reason.value}": (code == i).float().mean()
+            for name, code in failures.items()
+            for i, reason in enumerate(REASONS, start=1)
+        },
         **{f"time/{name}": torch.tensor(seconds) for name, seconds in experience.seconds.items()},
     }
     stacked = torch.stack([value.float().to(experience.rewards.device) for value in values.values()])
-    return dict(zip(values, strategy.reduce(stacked, reduce_op="mean").tolist(), strict=True))
+    means = dict(zip(values, strategy.reduce(stacked, reduce_op="mean").tolist(), strict=True))
+    return {name: mean for name, mean in means.items() if mean or name.count("/") < 3}

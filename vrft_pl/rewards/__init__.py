@@ -1,8 +1,9 @@
 """Verifiable rewards, each also a metric."""
 
 from vrft_pl.rewards.answer import NumberMatch
-from vrft_pl.rewards.base import Grades, Reward
+from vrft_pl.rewards.base import Grades, Judge, Reward
 from vrft_pl.rewards.boxes import BoxAccuracy, BoxIoU
 from vrft_pl.rewards.format import Format
+from vrft_pl.rewards.parsing import Unread
 
-__all__ = ["BoxAccuracy", "BoxIoU", "Format", "Grades", "NumberMatch", "Reward"]
+__all__ = ["BoxAccuracy", "BoxIoU", "Format", "Grades", "Judge", "NumberMatch", "Reward", "Unread"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from vrft_pl.rewards.base import Reward
-from vrft_pl.rewards.parsing import parse_number, read_answer
-from vrft_pl.types import AnswerFrame, Number, Sample
+from vrft_pl.rewards.parsing import Unread, parse_number, read_answer
+from vrft_pl.solutions import Number
+from vrft_pl.types import AnswerFrame, Sample
 
 
 class NumberMatch(Reward):
@@ -16,8 +18,7 @@ class NumberMatch(Reward):
 
     Args:
         words: Also read ``zero`` to ``twenty``.
-        weight: Factor in the training signal.
-        name: Name in logs.
+        **kwargs: Those of `Reward`.
 
     Example:
         >>> from vrft_pl.types import Sample
@@ -28,16 +29,19 @@ class NumberMatch(Reward):
     """
 
     solution_type = Number
+    bounds = (0.0, 1.0)
 
-    def __init__(self, words: bool = False, weight: float = 1.0, name: str | None = None) -> None:
-        super().__init__(weight, name)
+    def __init__(self, words: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.words = words
 
-    def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | None:
+    def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
         """Judge one answer."""
         assert isinstance(sample.solution, Number)
         answer = read_answer(text, sample.style)
-        value = None if answer is None else parse_number(answer, self.words)
+        if isinstance(answer, Unread):
+            return answer
+        value = parse_number(answer, self.words)
         if value is None:
             return None
         return float(math.isclose(value, sample.solution.value, rel_tol=1e-9, abs_tol=1e-9))

@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from vrft_pl.rewards.parsing import Unread
 from vrft_pl.types import AnswerFrame, Completions, InputError, Sample
+
+REASONS = tuple(Unread)
 
 
 class Grades(NamedTuple):
@@ -19,10 +22,54 @@ class Grades(NamedTuple):
     scores: Tensor
     """Shape ``(N,)``, float32."""
     parse_failures: Tensor
-    """Completions in which no answer could be read; they score 0. Shape ``(N,)``, bool."""
+    """0 where an answer was read; where none was, the score is 0 and this the position of the reason in `Unread`,
+    counted from 1. Shape ``(N,)``, int8."""
 
 
-class Reward(Metric):
+class Judge(Metric):
+    """A metric over completions and their samples.
+
+    Args:
+        name: Name in logs. Defaults to the name of the class.
+    """
+
+    is_differentiable = False
+    full_state_update = False
+
+    solution_type: type | tuple[type, ...] = object
+    """Kinds of ground truth this metric can judge; samples with another kind are left out."""
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__()
+        self.name = name or type(self).__name__
+
+    @abstractmethod
+    def update(self, completions: Completions, samples: Sequence[Sample]) -> None:
+        """Judge a batch.
+
+        Args:
+            completions: ``N`` completions, those of one prompt beside each other.
+            samples: The sample of each completion. Length ``N``.
+        """
+
+    @abstractmethod
+    def values(self) -> dict[str, Tensor]:
+        """The numbers to log, from the states as they are.
+
+        Returns:
+            Scalars by the name they are logged under; nothing where nothing was judged.
+        """
+
+    def compute(self) -> dict[str, Tensor] | Tensor:
+        """The numbers to log, of all ranks together."""
+        return self.values()
+
+    def judges(self, sample: Sample) -> bool:
+        """Whether the sample has a ground truth of the right kind."""
+        return isinstance(sample.solution, self.solution_type)
+
+
+class Reward(Judge):
     """A verifiable reward that is also the metric we report.
 
     Training asks for :meth:`score`, one number per completion. Evaluation uses the ordinary torchmetrics contract,
@@ -33,33 +80,34 @@ class Reward(Metric):
     Args:
         weight: Factor of this reward in the training signal. ``0`` reports the reward without training on it.
         name: Name in logs. Defaults to the name of the class.
+        start: Optimizer steps of training before the weight takes effect; until then the reward is only reported.
 
     Raises:
-        ValueError: If ``weight`` is negative or not finite.
+        ValueError: If ``weight`` is negative or not finite, or ``start`` is negative.
     """
 
     higher_is_better = True
-    is_differentiable = False
-    full_state_update = False
     total: Tensor
     count: Tensor
     failures: Tensor
 
-    solution_type: type | tuple[type, ...] = object
-    """Kinds of ground truth this reward can judge; samples with another kind are left out of the mean."""
+    bounds: tuple[float, float] = (float("-inf"), float("inf"))
+    """Least and greatest score."""
+    reads_answers = True
+    """Whether it can fail to read an answer; the share of failures is then logged."""
 
-    def __init__(self, weight: float = 1.0, name: str | None = None) -> None:
-        super().__init__()
+    def __init__(self, weight: float = 1.0, name: str | None = None, start: int = 0) -> None:
+        super().__init__(name)
         if not 0 <= weight < float("inf"):
             raise ValueError(f"Expected `weight` to be 0 or more, but got {weight}.")
-        self.weight = weight
-        self.name = name or type(self).__name__
+        if start < 0:
+            raise ValueError(f"Expected `start` to be 0 or more optimizer steps, but got {start}.")
+        self.weight, self.start = weight, start
         self.add_state("total", default=torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", default=torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("failures", default=torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("failures", default=torch.zeros(len(REASONS), dtype=torch.long), dist_reduce_fx="sum")
 
-    @abstractmethod
-    def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | None:
+    def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
         """Judge one completion.
 
         Args:
@@ -68,8 +116,9 @@ class Reward(Metric):
             frame: How to read coordinates in the text.
 
         Returns:
-            The score, or ``None`` when no answer can be read. Never raises on any text.
+            The score, or why no answer can be read; ``None`` is short for `Unread.MALFORMED`. Never raises on any text.
         """
+        raise NotImplementedError(f"Reward `{self.name}` defines neither `grade_one` nor `grade`.")
 
     def grade(self, completions: Completions, samples: Sequence[Sample]) -> Grades:
         """Judge a batch.
@@ -81,15 +130,22 @@ class Reward(Metric):
         Raises:
             InputError: If a score is not a finite number.
         """
-        scores, failures = [], []
-        for text, sample, frame in zip(completions.texts, samples, completions.frames, strict=True):
-            score = self.grade_one(text, sample, frame) if isinstance(sample.solution, self.solution_type) else 0.0
-            failures.append(score is None)
-            scores.append(0.0 if score is None else score)
-        return self.checked(torch.tensor(scores, dtype=torch.float32), torch.tensor(failures), completions, samples)
+        pairs = zip(completions.texts, samples, completions.frames, strict=True)
+        verdicts = [self.grade_one(*pair) if self.judges(pair[1]) else 0.0 for pair in pairs]
+        return self.verdict(verdicts, completions, samples)
 
-    def checked(self, scores: Tensor, failures: Tensor, completions: Completions, samples: Sequence[Sample]) -> Grades:
-        """Make sure that each score is a finite number, and move the grades to the device of the completions."""
+    def verdict(
+        self, verdicts: Sequence[float | Unread | None], completions: Completions, samples: Sequence[Sample]
+    ) -> Grades:
+        """Make grades of what `grade_one` returns for each completion, on the device of the completions.
+
+        Raises:
+            InputError: If a score is not a finite number.
+        """
+        reasons = [Unread.MALFORMED if v is None else v if isinstance(v, Unread) else None for v in verdicts]
+        codes = [0 if reason is None else REASONS.index(reason) + 1 for reason in reasons]
+        values = [v if code == 0 else 0.0 for v, code in zip(verdicts, codes, strict=True)]
+        scores = torch.tensor(values, dtype=torch.float32)
         if not bool(scores.isfinite().all()):
             i = int((~scores.isfinite()).nonzero()[0])
             raise InputError(
@@ -97,29 +153,40 @@ class Reward(Metric):
                 f"{samples[i].id} and completion {completions.texts[i][:80]!r}."
             )
         device = completions.ids.device
-        return Grades(scores.to(device), failures.to(device))
+        return Grades(scores.to(device), torch.tensor(codes, dtype=torch.int8).to(device))
 
     def score(self, completions: Completions, samples: Sequence[Sample]) -> Tensor:
         """Score each completion. Returns shape ``(N,)``."""
         return self.grade(completions, samples).scores
 
+    def weight_at(self, step: int) -> float:
+        """The weight after ``step`` optimizer steps."""
+        return self.weight if step >= self.start else 0.0
+
     def update(self, completions: Completions, samples: Sequence[Sample]) -> None:
         """Add a batch to the mean."""
         grades = self.grade(completions, samples)
-        judged = torch.tensor([isinstance(s.solution, self.solution_type) for s in samples], device=self.device)
-        scores, failures = grades.scores.to(self.device)[judged], grades.parse_failures.to(self.device)[judged]
+        judged = torch.tensor([self.judges(sample) for sample in samples], device=self.device)
+        scores, codes = grades.scores.to(self.device)[judged], grades.parse_failures.to(self.device)[judged].long()
         # not in place: `trainer.validate` before `trainer.fit` leaves inference tensors here
         self.total = self.total + scores.double().sum()
         self.count = self.count + judged.sum()
-        self.failures = self.failures + failures.sum()
+        self.failures = self.failures + torch.bincount(codes, minlength=len(REASONS) + 1)[1:]
+
+    def values(self) -> dict[str, Tensor]:
+        """The mean score under the reward's name, and the share of completions in which no answer could be read."""
+        if not self.count:
+            return {}
+        failed = {f"parse_failures/{self.name}": self.failures.sum() / self.count} if self.reads_answers else {}
+        return {self.name: (self.total / self.count).float(), **failed}
 
     def compute(self) -> Tensor:
         """Mean score of all completions judged so far; NaN when there was none."""
         return (self.total / self.count).float()
 
 
-def check_names(rewards: Sequence[Reward]) -> None:
-    """Raise `ValueError` when two rewards would log under one name."""
-    names = [reward.name for reward in rewards]
+def check_names(metrics: Sequence[Judge]) -> None:
+    """Raise `ValueError` when two metrics would log under one name."""
+    names = [metric.name for metric in metrics]
     if len(set(names)) != len(names):
         raise ValueError(f"Reward names must be unique, but got {names}. Give one of them a `name`.")

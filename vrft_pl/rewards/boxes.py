@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vrft_pl.rewards.base import Reward
-from vrft_pl.rewards.parsing import parse_box, read_answer
-from vrft_pl.types import XYXY, AnswerFrame, Box, Sample
+from vrft_pl.rewards.parsing import Unread, parse_box, read_answer
+from vrft_pl.solutions import XYXY, Box
+from vrft_pl.types import AnswerFrame, Sample
 
 
 def pair_iou(a: XYXY, b: XYXY) -> float:
@@ -30,8 +33,7 @@ class BoxIoU(Reward):
 
     Args:
         threshold: IoU below which the score is 0.
-        weight: Factor in the training signal.
-        name: Name in logs.
+        **kwargs: Those of `Reward`.
 
     Raises:
         ValueError: If ``threshold`` is not in [0, 1].
@@ -45,18 +47,21 @@ class BoxIoU(Reward):
     """
 
     solution_type = Box
+    bounds = (0.0, 1.0)
 
-    def __init__(self, threshold: float = 0.0, weight: float = 1.0, name: str | None = None) -> None:
-        super().__init__(weight, name)
+    def __init__(self, threshold: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         if not 0 <= threshold <= 1:
             raise ValueError(f"Expected `threshold` to be an IoU in [0, 1], but got {threshold}.")
         self.threshold = threshold
 
-    def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | None:
+    def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
         """Judge one box."""
         assert isinstance(sample.solution, Box)
         answer = read_answer(text, sample.style)
-        box = None if answer is None else parse_box(answer)
+        if isinstance(answer, Unread):
+            return answer
+        box = parse_box(answer)
         if box is None or frame is None:
             return None
         x1, y1, x2, y2 = frame.to_pixels(box)
@@ -72,16 +77,15 @@ class BoxAccuracy(BoxIoU):
 
     Args:
         threshold: IoU from which a box is right.
-        weight: Factor in the training signal.
-        name: Name in logs.
+        **kwargs: Those of `Reward`.
     """
 
-    def __init__(self, threshold: float = 0.5, weight: float = 1.0, name: str | None = None) -> None:
-        super().__init__(threshold, weight, name)
+    def __init__(self, threshold: float = 0.5, **kwargs: Any) -> None:
+        super().__init__(threshold, **kwargs)
         if threshold == 0:
             raise ValueError("Expected `threshold` to be above 0, but got 0: every box would be right.")
 
-    def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | None:
+    def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
         """Judge one box."""
         iou = super().grade_one(text, sample, frame)
-        return None if iou is None else float(iou > 0)
+        return iou if isinstance(iou, Unread | None) else float(iou > 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vrft_pl.data.prompts import TAGS
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.parsing import read_blocks
@@ -17,8 +19,7 @@ class Format(Reward):
 
     Args:
         style: The form. Defaults to the one the sample asks for.
-        weight: Factor in the training signal.
-        name: Name in logs.
+        **kwargs: Those of `Reward`.
 
     Example:
         >>> reward = Format("think")
@@ -26,8 +27,11 @@ class Format(Reward):
         [1.0, 0.0]
     """
 
-    def __init__(self, style: AnswerStyle | None = None, weight: float = 1.0, name: str | None = None) -> None:
-        super().__init__(weight, name)
+    bounds = (0.0, 1.0)
+    reads_answers = False
+
+    def __init__(self, style: AnswerStyle | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.style = style
 
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float:

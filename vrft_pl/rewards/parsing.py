@@ -4,9 +4,37 @@ from __future__ import annotations
 
 import math
 import re
+from enum import Enum
 
 from vrft_pl.data.prompts import TAGS
-from vrft_pl.types import XYXY, AnswerStyle
+from vrft_pl.solutions import XYXY
+from vrft_pl.types import AnswerStyle
+
+
+class Unread(Enum):
+    """Why no answer can be read in a completion: the closed list of reasons, in the order of the log."""
+
+    NO_ANSWER = "no_answer"
+    """No ``<answer>`` block, or several, or one that is open or inside the thoughts."""
+    EMPTY = "empty"
+    """An answer without content."""
+    TOO_LONG = "too_long"
+    """More characters, items or levels than any honest answer has."""
+    MALFORMED = "malformed"
+    """Not of the kind that was asked for."""
+    AMBIGUOUS = "ambiguous"
+    """Several answers where one was asked for."""
+    NOT_FINITE = "not_finite"
+    """Not a finite number."""
+    NO_AREA = "no_area"
+    """A box that is inverted or has no area."""
+    TRUNCATED = "truncated"
+    """Stops before the first complete item."""
+    TIMEOUT = "timeout"
+    """Not judged within the time limit."""
+    NO_PICTURE = "no_picture"
+    """Coordinates where there is no picture to place them in."""
+
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -50,24 +78,22 @@ def read_blocks(text: str, tags: tuple[str, ...]) -> dict[str, str] | None:
     return contents
 
 
-def read_answer(text: str, style: AnswerStyle) -> str | None:
+def read_answer(text: str, style: AnswerStyle) -> str | Unread:
     """Find the answer in a completion, whatever the form around it.
 
     With tags asked for, that is the content of the only ``<answer>`` block; two blocks are no answer, and what the
     thoughts say never counts. In the bare style it is the whole text.
     """
     if not TAGS[style]:
-        return text.strip() or None
+        return text.strip() or Unread.EMPTY
     visible = text.partition("</think>")[2] if "</think>" in text else text
-    if "<think>" in visible:
-        return None
-    if visible.count("<answer>") != 1 or visible.count("</answer>") != 1:
-        return None
+    if "<think>" in visible or visible.count("<answer>") != 1 or visible.count("</answer>") != 1:
+        return Unread.NO_ANSWER
     _, _, rest = visible.partition("<answer>")
     answer, closed, _ = rest.partition("</answer>")
     if not closed or "</think>" in rest:
-        return None
-    return answer.strip() or None
+        return Unread.NO_ANSWER
+    return answer.strip() or Unread.EMPTY
 
 
 def parse_number(answer: str, words: bool = False) -> float | None:
