@@ -33,8 +33,8 @@ def draw_answer(sample: Sample, text: str, frame: AnswerFrame | None, scale: int
     width = max(1, round(max(image.size) / 200))
     draw.rectangle(_inside(sample.solution.xyxy, scale, image), outline=TRUTH, width=width)
     answer = read_answer(text, sample.style)
-    box = None if isinstance(answer, Unread) else parse_box(answer)
-    if box is not None and frame is not None:
+    box = answer if isinstance(answer, Unread) else parse_box(answer)
+    if not isinstance(box, Unread) and frame is not None:
         draw.rectangle(_inside(frame.to_pixels(box), scale, image), outline=ANSWER, width=width)
     return image
 

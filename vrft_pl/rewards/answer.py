@@ -41,7 +41,8 @@ class NumberMatch(Reward):
         answer = read_answer(text, sample.style)
         if isinstance(answer, Unread):
             return answer
-        value = parse_number(answer, self.words)
-        if value is None:
-            return None
+        quantity = parse_number(answer, self.words)
+        if isinstance(quantity, Unread):
+            return quantity
+        value = quantity.value
         return float(math.isclose(value, sample.solution.value, rel_tol=1e-9, abs_tol=1e-9))

@@ -1,0 +1,90 @@
+"""Where the answer is in a completion, and what models put around it."""
+
+from __future__ import annotations
+
+import re
+
+from vrft_pl.data.prompts import TAGS
+from vrft_pl.rewards.parsing.unread import Unread
+from vrft_pl.types import AnswerStyle
+
+MAX_ANSWER = 4096
+"""Characters of a single answer that is still read."""
+_FENCE = re.compile(r"```[\w+-]*+[ \t]*+\n?(.*?)(?:```)?", re.DOTALL)
+_WRAPS = (
+    *(("\\boxed{", "}"), ("\\fbox{", "}"), ("\\text{", "}"), ("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"), ("$", "$")),
+    *(("**", "**"), ("`", "`")),
+)
+
+
+def read_blocks(text: str, tags: tuple[str, ...]) -> dict[str, str] | None:
+    """Read exactly one block of each tag, in order, none empty, nothing but white space outside.
+
+    Returns:
+        The content of each block, or ``None`` when the text has another form. No content may hold a tag of its own.
+    """
+    contents, position = {}, 0
+    for tag in tags:
+        opening, closing = f"<{tag}>", f"</{tag}>"
+        start = text.find(opening, position)
+        end = text.find(closing, start + len(opening)) if start >= 0 else -1
+        if end < 0 or text[position:start].strip():
+            return None
+        contents[tag] = text[start + len(opening) : end]
+        position = end + len(closing)
+    marks = [mark for tag in tags for mark in (f"<{tag}>", f"</{tag}>")]
+    if text[position:].strip() or not all(content.strip() for content in contents.values()):
+        return None
+    if any(mark in content for content in contents.values() for mark in marks):
+        return None
+    return contents
+
+
+def read_answer(text: str, style: AnswerStyle) -> str | Unread:
+    """Find the answer in a completion, whatever the form around it.
+
+    With tags asked for, that is the content of the only ``<answer>`` block; two blocks are no answer, and what the
+    thoughts say never counts. In the bare style it is the whole text.
+    """
+    if not TAGS[style]:
+        return text.strip() or Unread.EMPTY
+    visible = text.partition("</think>")[2] if "</think>" in text else text
+    if "<think>" in visible or visible.count("<answer>") != 1 or visible.count("</answer>") != 1:
+        return Unread.NO_ANSWER
+    _, _, rest = visible.partition("<answer>")
+    answer, closed, _ = rest.partition("</answer>")
+    if not closed or "</think>" in rest:
+        return Unread.NO_ANSWER
+    return answer.strip() or Unread.EMPTY
+
+
+def unwrap(answer: str) -> str:
+    r"""Take off what models put around an answer: code fences, ``\boxed{}``, dollars, bold marks; four layers at most.
+
+    Example:
+        >>> unwrap("$\\boxed{3}$"), unwrap("```json\n[1, 2]\n```")
+        ('3', '[1, 2]')
+    """
+    for _ in range(4):
+        answer = inner = answer.strip()
+        if answer.startswith("```") and (fenced := _FENCE.fullmatch(answer)):
+            inner = fenced[1]
+        for opening, closing in _WRAPS:
+            if inner.startswith(opening) and inner.endswith(closing) and len(inner) >= len(opening) + len(closing):
+                content = inner[len(opening) : -len(closing)]
+                # `\boxed{1} + \boxed{2}` and `**a** or **b**` are not wrapped as a whole
+                if closing not in content or (closing == "}" and _balanced(content)):
+                    inner = content
+        if inner == answer:
+            break
+        answer = inner
+    return answer.strip()
+
+
+def _balanced(text: str) -> bool:
+    depth = 0
+    for mark in text:
+        depth += (mark == "{") - (mark == "}")
+        if depth < 0:
+            return False
+    return depth == 0

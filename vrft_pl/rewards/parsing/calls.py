@@ -1,0 +1,60 @@
+"""Reading the steps of a transformation."""
+
+from __future__ import annotations
+
+import re
+
+from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, unwrap
+from vrft_pl.rewards.parsing.notation import NUMBER
+from vrft_pl.rewards.parsing.unread import Unread
+from vrft_pl.solutions import Call
+
+_CALL = re.compile(r"(?<!\w)([A-Za-z_]\w*+)\s*+\(([^()]*+(?:\([^()]*+\)[^()]*+)*+)\)", re.ASCII)
+_BETWEEN_CALLS = re.compile(r"""(?:[\s,;\[\]"'`]++|->|and\b|\d++[.)](?!\w))*+""", re.ASCII)
+_CUT_CALL = re.compile(r"[A-Za-z_]\w*+\s*+(?:\([^()]*+(?:\([^()]*+\)?[^()]*+)*+)?", re.ASCII)
+_ARGUMENT_NAME = re.compile(r"\s*+[A-Za-z_]\w*+\s*+=(?!=)", re.ASCII)
+
+
+def parse_calls(answer: str) -> tuple[Call, ...] | Unread:
+    """Read calls ``function(object, value)`` with nothing but separators between them.
+
+    Of an answer that is cut, the complete calls count. A call without a value has the empty one.
+
+    Example:
+        >>> for call in parse_calls("['change_color(2, Red)', 'change_position(obj_1, (0, -1))', 'change_s"):
+        ...     print(call.function, call.object, call.value)
+        change_color 2 red
+        change_position obj_1 (0,-1)
+    """
+    if len(answer) > MAX_ANSWER:
+        return Unread.TOO_LONG
+    answer = unwrap(answer)
+    calls, position = [], 0
+    while True:
+        between = _BETWEEN_CALLS.match(answer, position)
+        assert between is not None
+        position = between.end()
+        call = _CALL.match(answer, position)
+        if call is None:
+            break
+        first, _, rest = call[2].partition(",")
+        calls.append(Call(call[1].lower(), normalize_argument(first), normalize_argument(rest)))
+        position = call.end()
+    if position < len(answer) and _CUT_CALL.fullmatch(answer, position) is None:
+        return Unread.MALFORMED
+    return tuple(calls) or (Unread.TRUNCATED if position < len(answer) else Unread.MALFORMED)
+
+
+def normalize_argument(text: str) -> str:
+    """Bring an argument of a call into one form: case, blanks, quotes and its own name (``value=red``) don't matter.
+
+    Example:
+        >>> normalize_argument(' object = "Obj_1" '), normalize_argument("2.0")
+        ('obj_1', '2')
+    """
+    if name := _ARGUMENT_NAME.match(text):
+        text = text[name.end() :]
+    text = "".join(mark for mark in text if not mark.isspace() and mark not in "\"'`").casefold()
+    if NUMBER.fullmatch(text) and float(text).is_integer() and abs(float(text)) < 1e9:
+        return str(int(float(text)))
+    return text

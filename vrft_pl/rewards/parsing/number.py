@@ -1,0 +1,82 @@
+"""Reading a number with its unit."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import NamedTuple
+
+from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, unwrap
+from vrft_pl.rewards.parsing.notation import NUMBER
+from vrft_pl.rewards.parsing.unread import Unread
+
+_NAMES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+)
+_WORDS = {word: float(value) for value, word in enumerate(_NAMES.split())}
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})++(?:\.\d*+)?", re.ASCII)
+_UNITS = {
+    "degree": "° º deg deg. degs degree degrees ^\\circ ^{\\circ} ^o \\degree \\circ",
+    "radian": "rad rads radian radians",
+    "mm": "mm millimeter millimeters millimetre millimetres",
+    "cm": "cm centimeter centimeters centimetre centimetres",
+    "m": "m meter meters metre metres",
+    "km": "km kilometer kilometers kilometre kilometres",
+    "inch": "in in. inch inches",
+    "foot": "ft ft. foot feet",
+    "yard": "yd yds yard yards",
+    "mile": "mi mile miles",
+    "unit": "unit units",
+    "%": "% \\% percent",
+}
+_POWERS = {"{}^2 {}^{{2}} {}² square{} sq{} sq.{}": "{}^2", "{}^3 {}^{{3}} {}³ cubic{} cu{} cu.{}": "{}^3"}
+UNITS = {name: unit for unit, names in _UNITS.items() for name in names.split()}
+"""Spellings of units, without blanks, and the unit each means."""
+UNITS |= {
+    form.format(name): power.format(unit)
+    for name, unit in UNITS.items()
+    if unit not in ("degree", "radian", "%")
+    for forms, power in _POWERS.items()
+    for form in forms.split()
+}
+_QUANTITY = re.compile(rf"({NUMBER.pattern})\s*+(.*)", re.ASCII | re.DOTALL)
+_TEXT_UNIT = re.compile(r"\\(?:text|mathrm|mbox|operatorname)\s*+\{([^{}]*+)\}")
+
+
+class Quantity(NamedTuple):
+    """A number, with a unit if one was written."""
+
+    value: float
+    unit: str | None = None
+
+
+def parse_number(answer: str, words: bool = False) -> Quantity | Unread:
+    """Read an answer that is a number, with a known unit or none: ``3``, ``3.0``, ``-2e1``, ``1,234``, ``50 deg``.
+
+    Args:
+        answer: Content of the answer.
+        words: Also read ``zero`` to ``twenty``.
+    """
+    if len(answer) > MAX_ANSWER:
+        return Unread.TOO_LONG
+    answer = unwrap(answer).removesuffix(".")
+    if words and answer.lower() in _WORDS:
+        return Quantity(_WORDS[answer.lower()])
+    if thousands := _THOUSANDS.match(answer):
+        answer = thousands[0].replace(",", "") + answer[thousands.end() :]
+    quantity = _QUANTITY.fullmatch(answer)
+    if quantity is None:
+        return Unread.NOT_FINITE if answer.lower().lstrip("+-") in ("nan", "inf", "infinity") else Unread.MALFORMED
+    value, unit = float(quantity[1]), read_unit(quantity[2])
+    if isinstance(unit, Unread):
+        return unit
+    return Quantity(value, unit) if math.isfinite(value) else Unread.NOT_FINITE
+
+
+def read_unit(text: str) -> str | Unread | None:
+    r"""Read the unit after a number: ``cm^2``, ``\text{ square feet}``, ``°``; ``None`` for no text at all."""
+    spelling = "".join(_TEXT_UNIT.sub(r"\1", text).split())
+    if not spelling:
+        return None
+    return UNITS.get(spelling) or UNITS.get(spelling.lower().removesuffix("."), Unread.MALFORMED)
