@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import copy
+import itertools
+import logging
+import os
+import random
+import threading
+import time
+
+import pytest
+from builders import make_completions, make_sample
+from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
+
+from vrft_pl.rewards import Unread
+from vrft_pl.rewards.base import REASONS
+from vrft_pl.rewards.mathematics import WORKER, MathMatch, MathWorker, compare
+from vrft_pl.rewards.parsing.mathematics import split_unit, unsafe
+from vrft_pl.solutions import Expression, Number
+
+EQUAL = [
+    [r"\frac{1}{2}", "0.5", "1/2", r"\dfrac{2}{4}", r"2^{-1}"],
+    [r"6\sqrt{3}", r"\sqrt{108}", r"\frac{18}{\sqrt{3}}", r"2\cdot3\sqrt{3}"],
+    ["x^2+2x+1", "(x+1)^2", r"x\cdot x+2\cdot x+1"],
+    [r"\frac{3\sqrt{2}}{2}", r"\frac{3}{\sqrt{2}}", r"1.5\sqrt{2}"],
+    ["12", "12.0", r"\sqrt{144}", "3+9", r"\frac{24}{2}"],
+    [r"\frac{\pi}{3}", r"\pi/3", r"\frac{2\pi}{6}"],
+    ["(1,2)", r"\left(1,2\right)", r"(\frac{2}{2},\frac{4}{2})"],
+    ["60", "6*10", "59+1"],
+    ["-7", r"-\frac{14}{2}", "3-10"],
+    [r"\frac{x+1}{x-1}", r"1+\frac{2}{x-1}"],
+    ["x=5", "5"],
+    [r"1.5\times10^{3}", "1500"],
+    ["3:4", r"\frac{3}{4}"],
+    [r"\{1,2\}", r"\{2,1\}", "1,2"],
+    ["x>3", "3<x"],
+    [r"\sin{30}", r"\sin(30)"],
+    ["4ab", r"4\cdot a\cdot b"],
+]
+
+
+def pairs(count=200):
+    """Pairs of equal and of unequal expressions, half and half."""
+    chance = random.Random(0)
+    same = [pair for group in EQUAL for pair in itertools.permutations(group, 2)]
+    other = [(a, b) for left, right in itertools.permutations(EQUAL, 2) for a in left for b in right]
+    return chance.sample(same, min(len(same), count // 2)) + chance.sample(other, count - min(len(same), count // 2))
+
+
+def oracle(truth, answer):
+    extraction = [LatexExtractionConfig(), ExprExtractionConfig()]
+    read = [parse(f"${text}$", extraction_config=extraction, parsing_timeout=None) for text in (truth, answer)]
+    return float(verify(*read, timeout_seconds=None))
+
+
+def grade(text, truth, style="answer", **kwargs):
+    return MathMatch(**kwargs).grade_one(text, make_sample(truth, style), None)
+
+
+def test_verdicts_are_those_of_math_verify():
+    logging.disable(logging.WARNING)
+    expected = {pair: oracle(*pair) for pair in pairs()}
+    logging.disable(logging.NOTSET)
+    assert len(expected) == 200
+    assert 60 < sum(expected.values()) < 140
+    assert {pair: compare(*pair, 2.0) for pair in expected} == expected
+    # unequal expressions may exceed the default limit, equal ones must not
+    scores = {pair: grade(pair[1], Expression(pair[0])) for pair in expected}
+    assert {pair: 0.0 if score is Unread.TIMEOUT else score for pair, score in scores.items()} == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "expected"),
+    [
+        pytest.param("3.0", Expression("3"), 1.0, id="number"),
+        pytest.param("50", Expression("50^\\circ"), 1.0, id="unit-left-out"),
+        pytest.param("50 deg", Number(50), 1.0, id="number-with-unit"),
+        pytest.param("50 cm", Number(50, "cm"), 1.0, id="same-unit"),
+        pytest.param("50 m", Number(50, "cm"), 0.0, id="other-unit"),
+        pytest.param(r"6\sqrt{3} \text{ m}", Expression(r"6\sqrt{3} cm"), 0.0, id="other-unit-of-an-expression"),
+        pytest.param(r"\boxed{\frac{1}{2}}", Expression("0.5"), 1.0, id="boxed"),
+        pytest.param("$$12$$", Expression(r"\sqrt{144}"), 1.0, id="dollars"),
+        pytest.param("11", Expression("12"), 0.0, id="wrong"),
+        pytest.param("not 3", Expression("3"), Unread.MALFORMED, id="prose-before"),
+        pytest.param("7 and then 3", Expression("3"), Unread.MALFORMED, id="two-answers"),
+        pytest.param("$7$ $3$", Expression("3"), Unread.MALFORMED, id="two-formulas"),
+        pytest.param("the answer is 3", Expression("3"), Unread.MALFORMED, id="sentence"),
+        pytest.param("7,3", Expression("3"), 0.0, id="list-of-guesses"),
+        pytest.param("x", Expression("3"), 0.0, id="letter"),
+        pytest.param("nan", Number(3), Unread.MALFORMED, id="nan"),
+        pytest.param("1e999", Number(3), Unread.NOT_FINITE, id="overflow"),
+    ],
+)
+def test_an_answer_is_one_expression_and_nothing_else(answer, truth, expected):
+    got = grade(answer, truth)
+    assert got == expected or (isinstance(expected, Unread) and isinstance(got, Unread)), got
+
+
+def test_what_stands_outside_the_answer_never_counts():
+    truth = Expression("3")
+    assert grade("<think>3</think><answer>\n3\n</answer>", truth, "think") == 1
+    assert grade("<think>3</think><answer>4</answer>", truth, "think") == 0
+    assert grade("3", truth, "think") is Unread.NO_ANSWER
+
+
+PATHOLOGICAL = r"(x+y+z)^{40}(x-y+z)^{40}(x+y-z)^{40}(a+b+c)^{40}"
+
+
+def test_a_pathological_formula_stops_at_the_limit_on_any_thread():
+    compare.cache_clear()
+    assert unsafe(PATHOLOGICAL) is None
+    grades = []
+    thread = threading.Thread(
+        target=lambda: grades.append(
+            MathMatch().grade(make_completions([PATHOLOGICAL]), [make_sample(Expression("(x+1)^{50}"), "answer")])
+        )
+    )
+    compare("1+x", "x+1", 0.04)  # the worker runs
+    start = time.perf_counter()
+    thread.start()
+    thread.join(20)
+    assert time.perf_counter() - start < 2
+    assert (grades[0].scores.item(), REASONS[grades[0].parse_failures.item() - 1]) == (0, Unread.TIMEOUT)
+    assert compare("x^2+2x", "x(x+2)", 0.04) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param("9^{9^{9}}", Unread.TOO_LONG, id="tower"),
+        pytest.param("9^9^9", Unread.TOO_LONG, id="bare-tower"),
+        pytest.param("((9^{16})^{16})^{16}", Unread.TOO_LONG, id="powers-of-powers"),
+        pytest.param("2^{1000}", Unread.TOO_LONG, id="power"),
+        pytest.param("999!", Unread.TOO_LONG, id="factorial"),
+        pytest.param("9!!", Unread.TOO_LONG, id="double-factorial"),
+        pytest.param("1" * 40, Unread.TOO_LONG, id="digits"),
+        pytest.param("(" * 50 + "1" + ")" * 50, Unread.TOO_LONG, id="brackets"),
+        pytest.param("x+" * 300 + "x", Unread.TOO_LONG, id="length"),
+        pytest.param(r"\input{file}", Unread.MALFORMED, id="command"),
+        pytest.param("__import__('os')", Unread.MALFORMED, id="python"),
+        pytest.param("\x00", Unread.MALFORMED, id="nul"),
+        pytest.param("  ", Unread.EMPTY, id="blank"),
+    ],
+)
+def test_what_would_explode_never_reaches_the_parser(text, reason):
+    assert unsafe(text) is reason
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("5 cm", ("5", "cm")),
+        (r"5\text{ cm}^2", ("5", "cm^2")),
+        (r"\frac{1}{2} \mathrm{m}", (r"\frac{1}{2}", "m")),
+        (r"2\pi", (r"2\pi", None)),
+        ("3x", ("3x", None)),
+        ("50%", ("50%", None)),
+        ("12 square feet.", ("12", "foot^2")),
+        (r"\text{red}", (r"\text{red}", None)),
+    ],
+)
+def test_a_unit_is_taken_off_the_end(text, expected):
+    assert split_unit(text) == expected
+
+
+def test_a_worker_that_dies_is_started_again():
+    worker = MathWorker()
+    assert worker.ask("1+x", "x+1", 0.5) is True
+    assert worker._process is not None
+    worker._process.kill()
+    worker._process.wait()
+    assert worker.ask("1+x", "x+1", 0.5) is Unread.TIMEOUT
+    assert worker.ask("1+x", "x+2", 0.5) is False
+    worker.stop()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_has_a_worker_of_its_own():
+    assert WORKER.ask("1+x", "x+1", 0.04) is True
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(write, str(WORKER.ask("1+x", "x+1", 0.04)).encode())
+        WORKER.stop()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read, 100) == b"True"
+    assert WORKER.ask("2+x", "x+2", 0.04) is True
+
+
+def test_a_copy_judges_like_the_original():
+    reward = copy.deepcopy(MathMatch())
+    assert reward.grade_one("6/2", make_sample(Number(3), "answer"), None) == 1
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_time_limit_is_positive(limit):
+    with pytest.raises(ValueError, match=f"`time_limit` to be a positive number of seconds, but got {limit}"):
+        MathMatch(limit)

@@ -1,0 +1,169 @@
+"""Whether mathematics is right."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import math
+import os
+import queue
+import subprocess
+import sys
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from vrft_pl.rewards.base import Reward
+from vrft_pl.rewards.parsing import Quantity, Unread, parse_expression, parse_number, read_answer
+from vrft_pl.rewards.parsing.mathematics import split_unit, unsafe
+from vrft_pl.solutions import Expression, Number
+from vrft_pl.types import AnswerFrame, Sample
+
+_START_SECONDS = 120.0
+
+
+class MathMatch(Reward):
+    r"""1 when the answer is mathematically equal to the ground truth by math-verify, else 0 (Reason-RFT, sec. 3.3).
+
+    Only the content of the answer is compared, as a whole: one expression and nothing around it (math-verify itself
+    takes the last expression of any text). Units may be left out; two different ones are never equal. Comparison runs
+    in a process of its own under a limit of CPU time, which works on any thread; what exceeds it scores 0 and counts as
+    ``timeout``.
+
+    Args:
+        time_limit: Seconds of CPU for one comparison.
+        **kwargs: Those of `Reward`.
+
+    Raises:
+        ValueError: If ``time_limit`` is not positive.
+
+    Example:
+        >>> from vrft_pl.types import Sample
+        >>> sample = Sample("1", (), "What is the area?", Expression(r"6\sqrt{3}"), style="answer")
+        >>> reward = MathMatch()
+        >>> answers = (r"$\sqrt{108}$ ", r"6\sqrt{3} \text{ cm}^2", "10", "not 3")
+        >>> [reward.grade_one(answer, sample, None) for answer in answers]
+        [1.0, 1.0, 0.0, <Unread.MALFORMED: 'malformed'>]
+    """
+
+    solution_type = (Expression, Number)
+    bounds = (0.0, 1.0)
+
+    def __init__(self, time_limit: float = 0.04, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 0 < time_limit < float("inf"):
+            raise ValueError(f"Expected `time_limit` to be a positive number of seconds, but got {time_limit}.")
+        self.time_limit = time_limit
+
+    def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread:
+        """Judge one answer."""
+        assert isinstance(sample.solution, Expression | Number)
+        answer = read_answer(text, sample.style)
+        if isinstance(answer, Unread):
+            return answer
+        answer = parse_expression(answer)
+        if isinstance(answer, Unread):
+            return answer
+        match sample.solution:
+            case Number(value, unit):
+                truth = repr(value) if unit is None else f"{value!r} {unit}"
+            case Expression(truth):
+                pass
+        return compare(truth, answer, self.time_limit)
+
+
+@lru_cache(maxsize=65_536)
+def compare(truth: str, answer: str, time_limit: float) -> float | Unread:
+    """Compare two expressions.
+
+    Args:
+        truth: Ground truth.
+        answer: What the policy wrote, without what stands around it.
+        time_limit: Seconds of CPU.
+
+    Returns:
+        1 if they are equal, 0 if not, or why the answer is no expression.
+    """
+    left, right = parse_number(truth), parse_number(answer)
+    if isinstance(left, Quantity) and isinstance(right, Quantity) and "%" not in (left.unit, right.unit):
+        same_unit = left.unit is None or right.unit is None or left.unit == right.unit
+        return float(same_unit and math.isclose(left.value, right.value, rel_tol=1e-9, abs_tol=1e-9))
+    if right is Unread.NOT_FINITE:
+        return right
+    (truth, truth_unit), (answer, answer_unit) = split_unit(truth), split_unit(answer)
+    if problem := unsafe(answer):
+        return problem
+    if truth_unit is not None and answer_unit is not None and truth_unit != answer_unit:
+        return 0.0
+    if "".join(truth.split()) == "".join(answer.split()):
+        return 1.0
+    verdict = WORKER.ask(truth, answer, time_limit)
+    return verdict if isinstance(verdict, Unread) else float(verdict)
+
+
+class MathWorker:
+    """Owns the process that compares; starts it when it is first needed and again after it died.
+
+    One question at a time, from any thread. A process that was forked starts a worker of its own.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._owner, self._limit = 0, 0.0
+        atexit.register(self.stop)
+
+    def ask(self, truth: str, answer: str, time_limit: float) -> bool | Unread:
+        """Compare two expressions under a limit of CPU seconds."""
+        with self._lock:
+            process = self._running(time_limit)
+            assert process.stdin is not None
+            try:
+                process.stdin.write(json.dumps([truth, answer]) + "\n")
+                process.stdin.flush()
+                # far more than the limit, for work that no signal interrupts and for machines that are busy
+                verdict = self._lines.get(timeout=5 + 20 * time_limit)
+            except (queue.Empty, OSError):
+                verdict = ""
+            if not verdict:
+                self.stop()
+                return Unread.TIMEOUT
+        return Unread(verdict) if verdict in ("timeout", "malformed") else verdict == "right"
+
+    def stop(self) -> None:
+        """End the process, if it is ours."""
+        if self._process is not None and self._owner == os.getpid():
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _running(self, time_limit: float) -> subprocess.Popen[str]:
+        if self._process is not None and self._owner == os.getpid() and self._limit == time_limit:
+            return self._process
+        self.stop()
+        command = [sys.executable, "-I", str(Path(__file__).with_name("math_worker.py")), str(time_limit)]
+        self._owner, self._limit, self._lines = os.getpid(), time_limit, queue.Queue()
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1
+        )
+        threading.Thread(target=_drain, args=(self._process, self._lines), daemon=True).start()
+        try:
+            ready = self._lines.get(timeout=_START_SECONDS)
+        except queue.Empty:
+            ready = ""
+        if ready != "ready":
+            self.stop()
+            raise RuntimeError(f"MathMatch could not start math-verify. Try `{' '.join(command)}` by hand.")
+        return self._process
+
+
+def _drain(process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.put(line.strip())
+    lines.put("")  # it ended
+
+
+WORKER = MathWorker()
