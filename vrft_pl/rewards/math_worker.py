@@ -11,6 +11,7 @@ import json
 import logging
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -20,17 +21,55 @@ WARM_UP = r"""
 \left(\frac{3}{2},-1\right) 2^{-3} 10^5 \log_{2}8 \ln{x} e^{x} |x-1| \frac{3\sqrt{2}}{2} \frac{\sqrt{3}+1}{\sqrt{2}} 5!
 \frac{x+1}{x-1} \angle{A} \triangle{ABC} x\in(0,1) 3x+2y=6 1.5\times10^{3} 4\frac{1}{2} \sqrt{x^2+y^2} 5\text{cm}
 x^2+2x x(x+2) (x+1)(x-1) x^2-1 \frac{18}{\sqrt{3}} 2\cdot3\sqrt{3} 1.5\sqrt{2} \frac{2\pi}{6} 1+\frac{2}{x-1}
-4ab a\cdot b x>3 3<x
+x\cdot x+2\cdot x+1 2x^{2}-3\cdot x \frac{a}{b}+c a^2+b^2 \sqrt{a^{2}+b^{2}} \frac{-b+\sqrt{5}}{2a} \pi r^2 4\pi
+4ab a\cdot b x>3 3<x 5 x=5 5 x=\frac{1}{2} 0.5 y=2x+1 x=-3 -3 3:4 \frac{3}{4} \sin(30) \sin{30} 1500 1.5\times10^{3}
 """
 """What the parser should have seen before the clock runs: it is ten to a hundred times slower the first time."""
 
+PATIENCE = 25
+"""Times the limit that is granted to prove equal what is equal in numbers: no right answer is lost to a slow proof."""
+
 
 class TimeUp(BaseException):
-    """The limit is over. No `Exception`, so that nothing on the way catches it."""
+    """The limit is over. No `Exception`, so that hardly anything on the way catches it."""
 
 
-def _stop(signum: int, frame: FrameType | None) -> None:
-    raise TimeUp
+class Limit:
+    """A limit of CPU time that remembers whether it was over, for code that swallows what is raised."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.over = seconds, False
+        signal.signal(signal.SIGPROF, self._stop)
+
+    def __enter__(self) -> None:
+        self.over = False
+        signal.setitimer(signal.ITIMER_PROF, self.seconds, self.seconds)
+
+    def extend(self, factor: float) -> None:
+        """Start again with a longer limit."""
+        signal.setitimer(signal.ITIMER_PROF, factor * self.seconds, self.seconds)
+
+    def __exit__(self, *error: object) -> None:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+    def _stop(self, signum: int, frame: FrameType | None) -> None:
+        self.over = True
+        raise TimeUp
+
+
+def agree(truth: Any, answer: Any) -> bool | None:
+    """Whether two parsed values are close as numbers, each symbol being given a value; ``None`` for other kinds.
+
+    It takes a millisecond where proving that two formulas differ takes fifty.
+    """
+    from sympy import Expr, Rational
+
+    if not (isinstance(truth, Expr) and isinstance(answer, Expr)):
+        return None
+    symbols = sorted(truth.free_symbols | answer.free_symbols, key=str)
+    values = {symbol: Rational(7919 + 104 * i, 5003) for i, symbol in enumerate(symbols)}
+    a, b = (complex(value.subs(values).evalf(15)) for value in (truth, answer))
+    return abs(a - b) <= 1e-3 * max(1.0, abs(a), abs(b))
 
 
 def main(seconds: float) -> None:
@@ -43,31 +82,35 @@ def main(seconds: float) -> None:
     def read(text: str) -> Any:
         return parse(f"${text}$", extraction_config=extraction, parsing_timeout=None)
 
-    def judge(truth: str, answer: str) -> str:
-        parsed = read(answer)
-        if not parsed:
+    def judge(truth: str, answer: str, limit: Limit | None = None) -> str:
+        right, given = read(truth), read(answer)
+        if not given:
             return "malformed"
-        return "right" if verify(read(truth), parsed, timeout_seconds=None) else "wrong"
+        if len(right) == len(given) == 2 and "%" not in truth + answer:
+            with suppress(TypeError, ValueError, AttributeError):  # no numbers: left to math-verify
+                close = agree(right[0], given[0])
+                if close is False:
+                    return "wrong"
+                if close and limit is not None:
+                    limit.extend(PATIENCE)
+        return "right" if verify(right, given, timeout_seconds=None) else "wrong"
 
     texts = WARM_UP.split()
     for i, text in enumerate(texts):
         judge(texts[i - 1], text)
         judge(text, f"{text}+0")
-    signal.signal(signal.SIGPROF, _stop)
+    limit = Limit(seconds)
     print("ready", flush=True)
     for line in sys.stdin:
         truth, answer = json.loads(line)
         try:
-            signal.setitimer(signal.ITIMER_PROF, seconds)
-            verdict = judge(truth, answer)
-            signal.setitimer(signal.ITIMER_PROF, 0)
+            with limit:
+                verdict = judge(truth, answer, limit)
         except TimeUp:
             verdict = "timeout"
         except Exception:  # whatever a parser of others says of a text is no answer
             verdict = "malformed"
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
-        print(verdict, flush=True)
+        print("timeout" if limit.over else verdict, flush=True)
 
 
 if __name__ == "__main__":

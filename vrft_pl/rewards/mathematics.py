@@ -16,7 +16,7 @@ from typing import Any
 
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.parsing import Quantity, Unread, parse_expression, parse_number, read_answer
-from vrft_pl.rewards.parsing.mathematics import split_unit, unsafe
+from vrft_pl.rewards.parsing.mathematics import Parts, split_parts, split_unit, unsafe
 from vrft_pl.solutions import Expression, Number
 from vrft_pl.types import AnswerFrame, Sample
 
@@ -29,7 +29,7 @@ class MathMatch(Reward):
     Only the content of the answer is compared, as a whole: one expression and nothing around it (math-verify itself
     takes the last expression of any text). Units may be left out; two different ones are never equal. Comparison runs
     in a process of its own under a limit of CPU time, which works on any thread; what exceeds it scores 0 and counts as
-    ``timeout``.
+    ``timeout``. An answer that is right in numbers gets 25 times the limit for its proof.
 
     Args:
         time_limit: Seconds of CPU for one comparison.
@@ -98,8 +98,28 @@ def compare(truth: str, answer: str, time_limit: float) -> float | Unread:
         return 0.0
     if "".join(truth.split()) == "".join(answer.split()):
         return 1.0
+    several = split_parts(truth), split_parts(answer)
+    if any(several) and "\\pm" not in truth + answer:
+        return float(same_parts(*several, time_limit))
     verdict = WORKER.ask(truth, answer, time_limit)
     return verdict if isinstance(verdict, Unread) else float(verdict)
+
+
+def same_parts(truth: Parts | None, answer: Parts | None, time_limit: float) -> bool:
+    """Compare points and sets part by part, which takes a millisecond each where math-verify takes eighty for both."""
+    if truth is None or answer is None or len(truth.items) != len(answer.items):
+        return False
+    kinds = {truth.kind, answer.kind} - {""}
+    if len(kinds) == 2:
+        return False
+    rest = list(answer.items)
+    for part in truth.items:
+        candidates = rest[:1] if kinds == {"("} else rest
+        same = next((item for item in candidates if compare(part, item, time_limit) == 1.0), None)
+        if same is None:
+            return False
+        rest.remove(same)
+    return True
 
 
 class MathWorker:
@@ -124,7 +144,7 @@ class MathWorker:
                 process.stdin.write(json.dumps([truth, answer]) + "\n")
                 process.stdin.flush()
                 # far more than the limit, for work that no signal interrupts and for machines that are busy
-                verdict = self._lines.get(timeout=5 + 20 * time_limit)
+                verdict = self._lines.get(timeout=5 + 50 * time_limit)
             except (queue.Empty, OSError):
                 verdict = ""
             if not verdict:

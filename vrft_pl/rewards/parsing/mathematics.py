@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from vrft_pl.rewards.parsing.number import UNITS
 from vrft_pl.rewards.parsing.unread import Unread
@@ -45,6 +46,40 @@ def split_unit(text: str) -> tuple[str, str | None]:
     if unit is None or unit == "%":
         return text, None
     return text[: found.start()].strip(), unit
+
+
+class Parts(NamedTuple):
+    """The parts of a point, an interval or a set."""
+
+    items: tuple[str, ...]
+    """Two to eight."""
+    kind: str
+    """``(`` for a point or an interval, whose order matters; ``{`` for a set; nothing where there are no brackets."""
+
+
+def split_parts(text: str) -> Parts | None:
+    r"""Split ``(1, 2)``, ``\{1, 2\}`` and ``1, 2`` at their commas; ``None`` for anything else.
+
+    Example:
+        >>> split_parts(r"\left(\frac{1}{2}, (3)\right)"), split_parts("f(1, 2)")
+        (Parts(items=('\\frac{1}{2}', '(3)'), kind='('), None)
+    """
+    text = "".join(text.split()).replace("\\left", "").replace("\\right", "")
+    kind = ""
+    if text.startswith("(") and text.endswith(")"):
+        text, kind = text[1:-1], "("
+    elif text.startswith("\\{") and text.endswith("\\}"):
+        text, kind = text[2:-2], "{"
+    items, depth = [""], 0
+    for mark in text:
+        depth += (mark in _OPENING) - (mark in _CLOSING)
+        if depth < 0:
+            return None
+        if mark == "," and depth == 0:
+            items.append("")
+        else:
+            items[-1] += mark
+    return Parts(tuple(items), kind) if 2 <= len(items) <= 8 and all(items) and depth == 0 else None
 
 
 def unsafe(text: str) -> Unread | None:
