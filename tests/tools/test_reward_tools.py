@@ -1,0 +1,109 @@
+"""The tools that try rewards: a short run of each, and that they find what is wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).parents[2] / "tools"
+
+
+@pytest.fixture(autouse=True)
+def _tools_on_path(monkeypatch):
+    monkeypatch.syspath_prepend(str(TOOLS))
+
+
+def test_a_short_fuzz_run_finds_no_fault():
+    from fuzz_rewards import run_chunk
+
+    found = run_chunk(1500, seed=7)
+    assert found.faults == []
+    assert found.completions == 1500
+    assert found.gradings == len(found.unread) * 1500
+    assert found.worst < 0.05
+    unread = {name: count / found.completions for name, count in found.unread.items()}
+    assert all(share < 1 for share in unread.values()), "some completions of every kind are read"
+
+
+def test_the_fuzzer_finds_an_exception_a_wrong_range_and_a_slow_reward():
+    import time
+
+    from fuzz_rewards import Fuzzer
+
+    from vrft_pl.rewards import Reward
+
+    class Raises(Reward):
+        bounds = (0.0, 1.0)
+
+        def grade_one(self, text, sample, frame):
+            return float(text) if text.isdigit() else 1 / len(text)
+
+    class Wide(Reward):
+        bounds = (0.0, 1.0)
+
+        def grade_one(self, text, sample, frame):
+            return 2.0
+
+    class Slow(Reward):
+        bounds = (0.0, 1.0)
+
+        def grade_one(self, text, sample, frame):
+            time.sleep(0.06 if text == "slow" else 0)
+            return 0.0
+
+    fuzzer = Fuzzer()
+    fuzzer.rewards = dict.fromkeys(fuzzer.rewards, []) | {"counting": [Raises(), Wide(), Slow()]}
+    fuzzer.grade(["ok", "", "slow"])
+    assert any("ZeroDivisionError" in fault and "Raises: ''" in fault for fault in fuzzer.findings.faults)
+    assert any("score 2.0 outside [0.0, 1.0] by Wide" in fault for fault in fuzzer.findings.faults)
+    assert any("ms by Slow: 'slow'" in fault for fault in fuzzer.findings.faults)
+
+
+def test_the_same_seed_gives_the_same_completions():
+    from graders.hostile import completions
+
+    first = list(completions(300, 3))
+    assert first == list(completions(300, 3))
+    assert first != list(completions(300, 4))
+    assert max(map(len, first)) > 10_000
+
+
+def test_looking_for_a_reward_never_pays_more_than_answering():
+    from hack_rewards import search_all
+
+    results = search_all(10)
+    assert len(results) > 25
+    assert [result for result in results if result.broken] == []
+    assert all(result.honest > 0.99 for result in results if result.name.endswith("Match"))
+
+
+def test_the_search_finds_a_reward_that_can_be_hacked():
+    """The bidirectional substring test of Visual-RFT's classification reward."""
+    from graders.questions import questions
+    from hack_rewards import search
+
+    from vrft_pl.rewards import LabelMatch, Reward
+    from vrft_pl.rewards.parsing import Unread, read_answer
+
+    class Substring(Reward):
+        def grade_one(self, text, sample, frame):
+            answer = read_answer(text, sample.style)
+            answer = "" if isinstance(answer, Unread) else answer
+            return float(len(answer) >= 0 and (answer in sample.solution.name or sample.solution.name in answer)) * 2
+
+    result = search("Substring", [Substring()], questions("classification", 20))
+    assert (result.best, result.policy) == (2, "writes nothing")
+    assert result.broken
+    assert not search("LabelMatch", [LabelMatch()], questions("classification", 20)).broken
+
+
+def test_the_speed_of_every_reward_is_printed():
+    command = [sys.executable, str(TOOLS / "bench_rewards.py"), "--questions", "16"]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = [line.split("|")[1].strip() for line in process.stdout.splitlines()[2:]]
+    from graders.questions import rewards
+
+    assert rows == [reward.name for judges in rewards().values() for reward in judges]

@@ -1,0 +1,204 @@
+"""Throw hostile completions at every reward: no exception, no score out of its range, none slower than 50 ms.
+
+Exits with 1 when there is a fault. The same seed gives the same completions.
+
+python tools/fuzz_rewards.py --completions 1000000 --seed 0
+python tools/fuzz_rewards.py --guided --completions 200000    # by coverage; needs `pip install atheris`
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from multiprocessing import get_context
+from os import cpu_count
+
+import torch
+from graders.hostile import completions
+from graders.questions import FAMILIES, complete, questions, rewards
+
+from vrft_pl.rewards import Reward
+from vrft_pl.rewards.mathematics import compare
+from vrft_pl.types import Completions, Sample
+
+LIMIT_SECONDS = 0.05
+GROUP = 32
+CHUNK = 5000
+KEPT_FAULTS = 20
+
+
+@dataclass
+class Findings:
+    """What one run or a part of it found."""
+
+    completions: int = 0
+    gradings: int = 0
+    seconds: float = 0.0
+    worst: float = 0.0
+    """Seconds of the slowest grading of one completion; the ones of less than 5 ms are not looked for."""
+    slowest: str = ""
+    faults: list[str] = field(default_factory=list)
+    unread: Counter[str] = field(default_factory=Counter)
+    """Completions that no answer could be read from, by reward."""
+
+    def add(self, other: Findings) -> None:
+        """Take in another part."""
+        self.completions += other.completions
+        self.gradings += other.gradings
+        self.seconds += other.seconds
+        if other.worst > self.worst:
+            self.worst, self.slowest = other.worst, other.slowest
+        self.faults = (self.faults + other.faults)[:KEPT_FAULTS]
+        self.unread += other.unread
+
+
+class Fuzzer:
+    """Grades completions one by one, each as the answer to a question of every family, and in groups."""
+
+    def __init__(self) -> None:
+        self.rewards = rewards()
+        self.samples = {family: questions(family, 16) for family in FAMILIES}
+        self.samples |= {f"{family}/answer": questions(family, 16, style="answer") for family in FAMILIES}
+        self.findings = Findings()
+        warm = complete(["1/2+x", "x+1/2"])
+        for family, graders in self.rewards.items():
+            for reward in graders:
+                reward.grade(warm, self.samples[family if family != "any" else "counting"][:2])
+
+    def grade(self, texts: list[str]) -> None:
+        """Grade some completions with everything."""
+        self.findings.completions += len(texts)
+        batch, style = complete(texts), ("", "/answer")[hash_of(texts[0]) % 2]
+        for family in FAMILIES:
+            pool = self.samples[family + style]
+            samples = [pool[hash_of(text) % len(pool)] for text in texts]
+            for reward in self.rewards[family]:
+                self._check(reward, batch, samples)
+        for reward in self.rewards["any"]:
+            self._check(reward, batch, [self.samples["counting"][0]] * len(texts))
+
+    def _check(self, reward: Reward, batch: Completions, samples: list[Sample]) -> None:
+        """Grade a batch, and its completions one by one where it shows something."""
+        found = self.findings
+        try:
+            start = time.perf_counter()
+            grades = reward.grade(batch, samples)
+            seconds = time.perf_counter() - start
+        except Exception as error:  # any exception is what we look for
+            if len(batch) > 1:
+                self._one_by_one(reward, batch, samples)
+            else:
+                shown = f"{reward.name}: {batch.texts[0][:200]!r} for {samples[0].solution}"
+                found.faults.append(f"{type(error).__name__} ({error}) from {shown}"[:1000])
+            return
+        if len(batch) > 1 and seconds > min(LIMIT_SECONDS, max(found.worst, 0.005)):
+            self._one_by_one(reward, batch, samples)
+            return
+        if seconds > LIMIT_SECONDS:  # unless the machine was busy with something else
+            seconds = min(seconds, *(timed(reward, batch, samples) for _ in range(3)))
+        found.gradings += len(batch)
+        found.seconds += seconds
+        if len(batch) == 1:
+            shown = f"{reward.name}: {batch.texts[0][:200]!r} for {samples[0].solution}"
+            if seconds > found.worst:
+                found.worst, found.slowest = seconds, shown
+            if seconds > LIMIT_SECONDS:
+                found.faults.append(f"{seconds * 1000:.0f} ms by {shown}")
+        low, high = reward.bounds
+        for score, text in zip(grades.scores.tolist(), batch.texts, strict=True):
+            if not (math.isfinite(score) and low <= score <= high):
+                found.faults.append(f"score {score} outside [{low}, {high}] by {reward.name}: {text[:200]!r}")
+        found.unread[reward.name] += int((grades.parse_failures > 0).sum())
+
+    def _one_by_one(self, reward: Reward, batch: Completions, samples: list[Sample]) -> None:
+        for i, sample in enumerate(samples):
+            self._check(reward, batch.select([i]), [sample])
+
+
+def timed(reward: Reward, batch: Completions, samples: list[Sample]) -> float:
+    """Seconds of one grading; what rewards remember of earlier ones is forgotten."""
+    compare.cache_clear()
+    start = time.perf_counter()
+    reward.grade(batch, samples)
+    return time.perf_counter() - start
+
+
+def hash_of(text: str) -> int:
+    """A number of a text that is the same in every process."""
+    return sum(map(ord, text[:64])) + len(text)
+
+
+def groups(texts: Iterator[str]) -> Iterator[list[str]]:
+    """Split into lists of a group's size."""
+    while group := list(islice(texts, GROUP)):
+        yield group
+
+
+def run_chunk(count: int, seed: int) -> Findings:
+    """Fuzz with ``count`` completions of one seed."""
+    torch.set_num_threads(1)
+    fuzzer = Fuzzer()
+    for group in groups(completions(count, seed)):
+        fuzzer.grade(group)
+    return fuzzer.findings
+
+
+def run_guided(count: int) -> None:
+    """Let atheris look for texts that reach new code; it stops at the first fault."""
+    try:
+        import atheris
+    except ImportError:
+        sys.exit("Guided fuzzing needs atheris. Install it with `pip install atheris`, or leave out `--guided`.")
+    fuzzer = Fuzzer()
+    for module in [name for name in sys.modules if name.startswith("vrft_pl.rewards.parsing.")]:
+        for value in vars(sys.modules[module]).values():
+            if getattr(value, "__module__", None) == module and callable(value) and hasattr(value, "__code__"):
+                atheris.instrument_func(value)
+
+    def one(data: bytes) -> None:
+        text = atheris.FuzzedDataProvider(data).ConsumeUnicode(4096)
+        fuzzer.grade([text])
+        if fuzzer.findings.faults:
+            raise RuntimeError(fuzzer.findings.faults[0])
+
+    atheris.Setup([sys.argv[0], f"-runs={count}", "-max_len=4096"], one)
+    atheris.Fuzz()
+
+
+def main() -> None:
+    """Fuzz and report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--completions", type=int, default=20_000, help="completions, each graded by every reward")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=cpu_count() or 1)
+    parser.add_argument("--guided", action="store_true", help="by coverage, with atheris")
+    args = parser.parse_args()
+    if args.guided:
+        run_guided(args.completions)
+        return
+    sizes = [min(CHUNK, args.completions - start) for start in range(0, args.completions, CHUNK)]
+    seeds = [args.seed * 1_000_003 + i for i in range(len(sizes))]
+    found, start = Findings(), time.perf_counter()
+    with ProcessPoolExecutor(args.processes, mp_context=get_context("spawn")) as pool:
+        for part in pool.map(run_chunk, sizes, seeds):
+            found.add(part)
+    print(f"{found.completions:,} completions, {found.gradings:,} gradings in {time.perf_counter() - start:.0f} s")
+    if found.gradings:
+        mean = found.seconds / found.gradings
+        print(f"mean {mean * 1e6:.0f} us, worst {found.worst * 1e3:.1f} ms, {found.slowest[:160]}")
+    print(
+        "read: " + ", ".join(f"{name} {1 - n / found.completions:.0%}" for name, n in sorted(found.unread.items()) if n)
+    )
+    print(f"{len(found.faults)} faults" + "".join(f"\n- {fault}" for fault in found.faults))
+    sys.exit(bool(found.faults))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Questions, completions and policies that rewards are tried on."""

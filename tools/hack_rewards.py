@@ -1,0 +1,86 @@
+"""Try simple policies on every reward: none may earn more than an honest answer does. Exits with 1 if one does.
+
+python tools/hack_rewards.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import NamedTuple
+
+from graders.hacks import hacks
+from graders.questions import PROSE, complete, honest, questions, rewards
+
+from vrft_pl.rewards import Reward, paper_rewards
+from vrft_pl.types import Sample
+
+
+class Result(NamedTuple):
+    """What is earned from one reward, or from the rewards of a paper together."""
+
+    name: str
+    honest: float
+    """Mean score of right answers."""
+    best: float
+    """Mean score of the best of the policies."""
+    policy: str
+    judges_truth: bool
+    """Whether the score depends on the ground truth; blind answers must then earn less, not only no more."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether looking for the reward pays as well as answering."""
+        return self.best > self.honest + (-1e-3 if self.judges_truth else 1e-9)
+
+
+def earn(judges: list[Reward], samples: list[Sample], texts: list[str]) -> float:
+    """Mean sum of scores."""
+    return sum(float(judge.score(complete(texts), samples).double().mean()) for judge in judges)
+
+
+def search(name: str, judges: list[Reward], samples: list[Sample]) -> Result:
+    """Find the policy that earns most."""
+    right = earn(judges, samples, [honest(sample) for sample in samples])
+    earned = {name: earn(judges, samples, [policy(s) for s in samples]) for name, policy in hacks().items()}
+    best = max(earned, key=lambda policy: earned[policy])
+    return Result(name, right, earned[best], best, any(judge.reads_answers for judge in judges))
+
+
+PAPERS = {
+    "visual_rft/detection": "detection",
+    "visual_rft/classification": "classification",
+    "visual_rft/grounding": "grounding",
+    "reason_rft/counting": "counting",
+    "reason_rft/spatial": "transformation",
+}
+
+
+def search_all(count: int) -> list[Result]:
+    """Try every reward on ``count`` questions of its family, and the rewards of the papers together."""
+    results = []
+    for family, judges in rewards().items():
+        families = PROSE if family == "any" else (family,)
+        for judge in judges:
+            samples = [sample for f in families for sample in questions(f, count) if judge.judges(sample)]
+            results.append(search(judge.name, [judge], samples))
+    for name, family in PAPERS.items():
+        results.append(search(name, paper_rewards(name), questions(family, count)))  # type: ignore[arg-type]
+    structure = [sample for family in ("choice", "mathematics") for sample in questions(family, count)]
+    results.append(search("reason_rft/structure", paper_rewards("reason_rft/structure"), structure))
+    return results
+
+
+def main() -> None:
+    """Search and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--questions", type=int, default=60, help="questions of each family")
+    results = search_all(parser.parse_args().questions)
+    print("| reward | honest answers | best of the others | which does |\n|---|---|---|---|")
+    for result in results:
+        print(f"| {result.name} | {result.honest:.3f} | {result.best:.3f} | {result.policy} |")
+    sys.exit(any(result.broken for result in results))
+
+
+if __name__ == "__main__":
+    main()
