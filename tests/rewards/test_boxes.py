@@ -5,10 +5,10 @@ import torch
 from builders import PIXELS, make_sample
 from hypothesis import given
 from hypothesis import strategies as st
-from torchvision.ops import box_iou
+from torchvision.ops import box_iou, generalized_box_iou
 
-from vrft_pl.rewards import BoxAccuracy, BoxIoU
-from vrft_pl.rewards.boxes import pair_iou
+from vrft_pl.rewards.boxes import BoxAccuracy, BoxGIoU, BoxIoU, pair_giou, pair_iou
+from vrft_pl.rewards.parsing import Unread
 from vrft_pl.solutions import Box
 from vrft_pl.types import AnswerFrame
 
@@ -60,20 +60,28 @@ def test_overlap_does_not_depend_on_the_unit(a, b, scale):
         pytest.param("[-1e308, -1e308, 1e308, 1e308]", 0.02, id="cut-though-huge"),
         pytest.param("[200, 200, 300, 300]", 0.0, id="outside"),
         pytest.param("[-50, -50, -10, -10]", 0.0, id="left-of-the-image"),
-        pytest.param("[30, 20, 10, 10]", None, id="inverted"),
-        pytest.param("[10, 10, 10, 20]", None, id="no-area"),
-        pytest.param("[10, 10, 30, 20], [10, 10, 30, 20]", None, id="twice"),
-        pytest.param("no box", None, id="no-box"),
     ],
 )
 def test_an_answered_box_scores_its_overlap(text, expected):
-    assert BoxIoU().grade_one(text, TRUTH, PIXELS) == (None if expected is None else pytest.approx(expected))
+    assert BoxIoU().grade_one(text, TRUTH, PIXELS) == pytest.approx(expected)
 
 
-def test_an_inverted_box_never_pays():
-    """The published LISA reward gives up to 101, and a GIoU of signed areas 4,000,000."""
-    for text in ("(100,100),(0,0)", "[100, 100, -100, -100]"):
-        assert not BoxIoU().grade_one(text, TRUTH, PIXELS)
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param("[30, 20, 10, 10]", Unread.NO_AREA, id="inverted"),
+        pytest.param("[10, 10, 10, 20]", Unread.NO_AREA, id="no-area"),
+        pytest.param("[10, 10, 30, 20], [10, 10, 30, 20]", Unread.AMBIGUOUS, id="twice"),
+        pytest.param("no box", Unread.MALFORMED, id="no-box"),
+        pytest.param("", Unread.EMPTY, id="empty"),
+        # the published LISA reward gives up to 101 for these, and a GIoU of signed areas 4,000,000
+        pytest.param("(100,100),(0,0)", Unread.NO_AREA, id="lisa"),
+        pytest.param("[100, 100, -100, -100]", Unread.NO_AREA, id="negative"),
+    ],
+)
+@pytest.mark.parametrize("reward", [BoxIoU(), BoxAccuracy(), BoxGIoU()], ids=str)
+def test_what_is_no_box_with_an_area_is_a_parse_failure(text, reason, reward):
+    assert reward.grade_one(text, TRUTH, PIXELS) is reason
 
 
 def test_an_equal_top_edge_is_not_enough():
@@ -88,7 +96,8 @@ def test_coordinates_are_read_in_the_space_of_the_policy():
 
 
 def test_a_completion_without_picture_holds_no_box():
-    assert BoxIoU().grade_one("[10, 10, 30, 20]", TRUTH, None) is None
+    for reward in (BoxIoU(), BoxAccuracy(), BoxGIoU()):
+        assert reward.grade_one("[10, 10, 30, 20]", TRUTH, None) is Unread.NO_PICTURE
 
 
 @pytest.mark.parametrize(
@@ -108,7 +117,7 @@ def test_overlap_counts_from_the_threshold(threshold, iou, accuracy):
 def test_accuracy_is_at_half_by_default_and_keeps_parse_failures():
     assert BoxAccuracy().grade_one("[10, 10, 21, 20]", TRUTH, PIXELS) == 1
     assert BoxAccuracy().grade_one("[10, 10, 19, 20]", TRUTH, PIXELS) == 0
-    assert BoxAccuracy().grade_one("no box", TRUTH, PIXELS) is None
+    assert BoxAccuracy().grade_one("no box", TRUTH, PIXELS) is Unread.MALFORMED
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
@@ -120,3 +129,54 @@ def test_a_threshold_is_an_overlap(threshold):
 def test_accuracy_needs_a_threshold():
     with pytest.raises(ValueError, match="Expected `threshold` to be above 0, but got 0: every box would be right"):
         BoxAccuracy(0)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        pytest.param((0, 0, 10, 10), 1.0, id="same"),
+        pytest.param((0, 0, 10, 5), 0.5, id="half"),
+        pytest.param((10, 0, 20, 10), 0.0, id="touching-in-line"),
+        pytest.param((5, 5, 15, 15), 25 / 175 - 50 / 225, id="corner"),
+        pytest.param((30, 0, 40, 10), -0.5, id="apart"),
+        pytest.param((20, 20, 20, 20), 0 - 300 / 400, id="a-point"),
+    ],
+)
+def test_generalized_overlap_by_hand(other, expected):
+    assert pair_giou((0, 0, 10, 10), other) == pytest.approx(expected)
+    assert pair_giou(other, (0, 0, 10, 10)) == pytest.approx(expected)
+
+
+@given(BOXES, BOXES)
+def test_generalized_overlap_agrees_with_torchvision(a, b):
+    oracle = generalized_box_iou(torch.tensor([a], dtype=torch.double), torch.tensor([b], dtype=torch.double)).item()
+    assert pair_giou(a, b) == pytest.approx(oracle)
+
+
+@given(st.lists(st.floats(-1e308, 1e308), min_size=4, max_size=4), st.floats(1e-3, 1e3))
+def test_any_box_scores_in_bounds(values, scale):
+    text, frame = str(values), AnswerFrame(100, 100, scale, scale)
+    for reward in (BoxIoU(), BoxGIoU()):
+        score = reward.grade_one(text, TRUTH, frame)
+        assert isinstance(score, Unread) or 0 <= score <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("[10, 10, 30, 20]", 1.0, id="right"),
+        pytest.param("[30, 10, 50, 20]", 0.5, id="touching"),
+        pytest.param("[50, 10, 70, 20]", 1 / 3, id="apart"),
+        pytest.param("[0, 0, 100, 100]", (1 + 0.02) / 2, id="whole-image"),
+        pytest.param("[-1e308, -1e308, 1e308, 1e308]", (1 + 200 / 90_000) / 2, id="limited-to-one-image-around"),
+        pytest.param("[1e6, 10, 2e6, 20]", (1 - (190 - 20) / 190) / 2, id="far-outside"),
+    ],
+)
+def test_a_near_miss_scores_more_than_a_far_one(text, expected):
+    assert BoxGIoU().grade_one(text, TRUTH, PIXELS) == pytest.approx(expected)
+
+
+@given(st.integers(0, 39), st.integers(1, 20))
+def test_moving_a_box_towards_the_truth_never_lowers_generalized_overlap(left, step):
+    score = BoxGIoU().grade_one(f"[{80 - left}, 10, {100 - left}, 20]", TRUTH, PIXELS)
+    assert score >= BoxGIoU().grade_one(f"[{80 - left + step}, 10, {100 - left + step}, 20]", TRUTH, PIXELS)

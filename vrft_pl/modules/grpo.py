@@ -18,7 +18,7 @@ from vrft_pl.callbacks.rollout import RolloutCallback
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.modules.reference import Reference, ReferenceKind
 from vrft_pl.modules.rollout_log import rollout_log
-from vrft_pl.rewards import Judge, Reward
+from vrft_pl.rewards import Judge, PaperRewards, Reward, paper_rewards
 from vrft_pl.rewards.base import Grades, check_names
 from vrft_pl.rollout import RolloutLoader, SamplingParams
 from vrft_pl.types import Completions, Experience, Prompts, Sample
@@ -30,7 +30,8 @@ class GRPOModule(PolicyModule):
     """Reinforces a policy with verifiable rewards.
 
     Args:
-        rewards: What the policy is trained on, each with its weight.
+        rewards: What the policy is trained on, each with its weight; or the name of a paper's rewards, such as
+            ``visual_rft/detection`` (`vrft_pl.rewards.paper_rewards`).
         loss: The surrogate and its denominators.
         group_size: ``G``, completions per prompt.
         params: How completions are drawn for training.
@@ -50,7 +51,7 @@ class GRPOModule(PolicyModule):
 
     def __init__(
         self,
-        rewards: Sequence[Reward],
+        rewards: PaperRewards | Sequence[Reward],
         loss: GRPOLoss | None = None,
         group_size: int = 8,
         params: SamplingParams = SamplingParams(),  # noqa: B008  # frozen
@@ -62,15 +63,16 @@ class GRPOModule(PolicyModule):
         metrics: Sequence[Judge] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(metrics=rewards if metrics is None else metrics, **kwargs)
+        judges = paper_rewards(rewards) if isinstance(rewards, str) else rewards
+        super().__init__(metrics=judges if metrics is None else metrics, **kwargs)
         loss = loss or GRPOLoss()
         check_group_size(group_size)
-        check_names(rewards)
+        check_names(judges)
         if num_iterations < 1:
             raise ValueError(f"Expected `num_iterations` to be at least 1, but got {num_iterations}.")
         if window is not None and window < 1:
             raise ValueError(f"Expected `window` to be at least 1 micro-batch, but got {window}.")
-        if not any(reward.weight_at(0) for reward in rewards):
+        if not any(reward.weight_at(0) for reward in judges):
             raise ValueError(
                 "Expected `rewards` to hold at least one reward with a `weight` above 0 and a `start` of 0."
             )
@@ -84,7 +86,7 @@ class GRPOModule(PolicyModule):
                 "distribution than the one that is trained."
             )
         loss.max_tokens = params.max_tokens if loss.max_tokens is None else loss.max_tokens
-        self.rewards, self.loss, self.params = tuple(rewards), loss, params
+        self.rewards, self.loss, self.params = tuple(judges), loss, params
         self.group_size, self.window, self.num_iterations = group_size, window, num_iterations
         self.scale_by_std, self.baseline = scale_by_std, baseline
         self.reference = Reference(self.policy, reference) if loss.kl_coefficient else None

@@ -1,9 +1,41 @@
 """Verifiable rewards, each also a metric."""
 
-from vrft_pl.rewards.answer import NumberMatch
+from vrft_pl.rewards.answer import ChoiceMatch, GradedNumber, LabelMatch, NumberMatch
 from vrft_pl.rewards.base import Grades, Judge, Reward
-from vrft_pl.rewards.boxes import BoxAccuracy, BoxIoU
+from vrft_pl.rewards.boxes import BoxAccuracy, BoxGIoU, BoxIoU
+from vrft_pl.rewards.detection import DetectionConfidence, DetectionIoU
 from vrft_pl.rewards.format import Format
+from vrft_pl.rewards.function import FunctionReward
+from vrft_pl.rewards.length import LengthPenalty, Overlong
+from vrft_pl.rewards.mathematics import MathMatch
+from vrft_pl.rewards.paper import PaperRewards, paper_rewards
 from vrft_pl.rewards.parsing import Unread
+from vrft_pl.rewards.reasoning import ReasoningSteps, Repetition
+from vrft_pl.rewards.transformation import TransformationExact, TransformationMatch
 
-__all__ = ["BoxAccuracy", "BoxIoU", "Format", "Grades", "Judge", "NumberMatch", "Reward", "Unread"]
+__all__ = [
+    "BoxAccuracy",
+    "BoxGIoU",
+    "BoxIoU",
+    "ChoiceMatch",
+    "DetectionConfidence",
+    "DetectionIoU",
+    "Format",
+    "FunctionReward",
+    "GradedNumber",
+    "Grades",
+    "Judge",
+    "LabelMatch",
+    "LengthPenalty",
+    "MathMatch",
+    "NumberMatch",
+    "Overlong",
+    "PaperRewards",
+    "ReasoningSteps",
+    "Repetition",
+    "Reward",
+    "TransformationExact",
+    "TransformationMatch",
+    "Unread",
+    "paper_rewards",
+]

@@ -10,6 +10,14 @@ from vrft_pl.solutions import XYXY, Box
 from vrft_pl.types import AnswerFrame, Sample
 
 
+def intersection_and_union(a: XYXY, b: XYXY) -> tuple[float, float]:
+    """Areas that two xyxy boxes have in common and cover together, in the square of their unit."""
+    width = max(min(a[2], b[2]) - max(a[0], b[0]), 0.0)
+    height = max(min(a[3], b[3]) - max(a[1], b[1]), 0.0)
+    intersection = width * height
+    return intersection, (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - intersection
+
+
 def pair_iou(a: XYXY, b: XYXY) -> float:
     """Intersection over union of two xyxy boxes with an area.
 
@@ -17,13 +25,48 @@ def pair_iou(a: XYXY, b: XYXY) -> float:
         >>> pair_iou((0, 0, 10, 10), (0, 0, 10, 5))
         0.5
     """
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    intersection = width * height
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - intersection
+    intersection, union = intersection_and_union(a, b)
     return intersection / union
+
+
+def pair_giou(a: XYXY, b: XYXY) -> float:
+    """Generalized IoU of two xyxy boxes, of which one may have no area: in [-1, 1], negative where they are apart.
+
+    IoU less the share of the smallest box around both that neither covers (Rezatofighi et al. 2019,
+    https://arxiv.org/abs/1902.09630, algorithm 1).
+
+    Example:
+        >>> pair_giou((0, 0, 10, 10), (10, 0, 30, 10)), pair_giou((0, 0, 10, 10), (30, 0, 40, 10))
+        (0.0, -0.5)
+    """
+    intersection, union = intersection_and_union(a, b)
+    hull = (max(a[2], b[2]) - min(a[0], b[0])) * (max(a[3], b[3]) - min(a[1], b[1]))
+    return intersection / union - max(hull - union, 0.0) / hull
+
+
+def limit_box(box: XYXY, frame: AnswerFrame, margin: float = 0.0) -> XYXY:
+    """Move the edges of a box into the image, or into a wider frame; a box outside loses its area.
+
+    Args:
+        box: In pixels of the original image; may be infinite.
+        frame: Holds the size of the image.
+        margin: Image sizes to keep on each side of the image.
+    """
+    left, top, right, bottom = -margin, -margin, 1 + margin, 1 + margin
+    x1, x2 = (min(max(x, left * frame.width), right * frame.width) for x in (box[0], box[2]))
+    y1, y2 = (min(max(y, top * frame.height), bottom * frame.height) for y in (box[1], box[3]))
+    return x1, y1, x2, y2
+
+
+def read_box(text: str, sample: Sample, frame: AnswerFrame | None) -> XYXY | Unread:
+    """Read the one box of a completion, in pixels of the original image; it may lie outside or be infinite."""
+    answer = read_answer(text, sample.style)
+    if isinstance(answer, Unread):
+        return answer
+    box = parse_box(answer)
+    if isinstance(box, Unread):
+        return box
+    return Unread.NO_PICTURE if frame is None else frame.to_pixels(box)
 
 
 class BoxIoU(Reward):
@@ -42,8 +85,8 @@ class BoxIoU(Reward):
         >>> from vrft_pl.types import Sample
         >>> sample = Sample("1", (), "Locate the dog.", Box((0, 0, 10, 5)), style="answer")
         >>> frame = AnswerFrame(20, 20, 1.0, 1.0)
-        >>> [BoxIoU().grade_one(text, sample, frame) for text in ("[0, 0, 10, 10]", "(0,0),(10,5)", "no box")]
-        [0.5, 1.0, None]
+        >>> [BoxIoU().grade_one(text, sample, frame) for text in ("[0, 0, 10, 10]", "(0,0),(10,5)")]
+        [0.5, 1.0]
     """
 
     solution_type = Box
@@ -58,17 +101,11 @@ class BoxIoU(Reward):
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
         """Judge one box."""
         assert isinstance(sample.solution, Box)
-        answer = read_answer(text, sample.style)
-        if isinstance(answer, Unread):
-            return answer
-        box = parse_box(answer)
-        if box is None or frame is None:
-            return None
-        x1, y1, x2, y2 = frame.to_pixels(box)
-        x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, frame.width), min(y2, frame.height)
-        if x2 <= x1 or y2 <= y1:
-            return 0.0
-        iou = pair_iou((x1, y1, x2, y2), sample.solution.xyxy)
+        box = read_box(text, sample, frame)
+        if isinstance(box, Unread):
+            return box
+        assert frame is not None
+        iou = pair_iou(limit_box(box, frame), sample.solution.xyxy)
         return iou if iou >= self.threshold else 0.0
 
 
@@ -78,6 +115,9 @@ class BoxAccuracy(BoxIoU):
     Args:
         threshold: IoU from which a box is right.
         **kwargs: Those of `Reward`.
+
+    Raises:
+        ValueError: If ``threshold`` is not in (0, 1].
     """
 
     def __init__(self, threshold: float = 0.5, **kwargs: Any) -> None:
@@ -89,3 +129,35 @@ class BoxAccuracy(BoxIoU):
         """Judge one box."""
         iou = super().grade_one(text, sample, frame)
         return iou if isinstance(iou, Unread | None) else float(iou > 0)
+
+
+class BoxGIoU(Reward):
+    """Generalized IoU between the answered box and the ground truth, rescaled: (1 + GIoU) / 2.
+
+    Unlike IoU, it tells a near miss from a far one (Rezatofighi et al. 2019, https://arxiv.org/abs/1902.09630, eq. 1-3
+    and algorithm 1). Deviation: edges of the answered box beyond one image size around the image are moved
+    there, so that none can overflow.
+
+    Args:
+        **kwargs: Those of `Reward`.
+
+    Example:
+        >>> from vrft_pl.types import Sample
+        >>> sample = Sample("1", (), "Locate the dog.", Box((0, 0, 10, 10)), style="answer")
+        >>> frame = AnswerFrame(40, 40, 1.0, 1.0)
+        >>> texts = ("[0, 0, 10, 10]", "[10, 0, 20, 10]", "[30, 0, 40, 10]")
+        >>> [BoxGIoU().grade_one(text, sample, frame) for text in texts]
+        [1.0, 0.5, 0.25]
+    """
+
+    solution_type = Box
+    bounds = (0.0, 1.0)
+
+    def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
+        """Judge one box."""
+        assert isinstance(sample.solution, Box)
+        box = read_box(text, sample, frame)
+        if isinstance(box, Unread):
+            return box
+        assert frame is not None
+        return (1 + pair_giou(limit_box(box, frame, margin=1.0), sample.solution.xyxy)) / 2

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torchvision.ops import box_iou
+
+from vrft_pl.rewards.matching import iou_matrix, matched_ious
+
+BOX = st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(5, 40)] * 2).map(
+    lambda v: (v[0], v[1], v[0] + v[2], v[1] + v[3])
+)
+
+
+@given(st.lists(BOX, min_size=1, max_size=6), st.lists(BOX, min_size=1, max_size=6))
+def test_overlaps_agree_with_torchvision(a, b):
+    oracle = box_iou(torch.tensor(a, dtype=torch.double), torch.tensor(b, dtype=torch.double)).numpy()
+    np.testing.assert_allclose(iou_matrix(np.array(a, float), np.array(b, float)), oracle)
+
+
+def test_leaving_out_rows_that_no_best_pairing_needs_changes_nothing():
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        values = generator.random((40, 3)) * (generator.random((40, 3)) > 0.5)
+        best = max(values[list(rows), range(3)].sum() for rows in itertools.permutations(range(40), 3))
+        assert matched_ious(values).sum() == pytest.approx(best)
+
+
+def test_thousands_of_boxes_are_paired_within_some_milliseconds():
+    generator = np.random.default_rng(0)
+    corners = generator.uniform(0, 900, (5100, 2))
+    boxes = np.concatenate([corners, corners + generator.uniform(5, 100, (5100, 2))], axis=1)
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        matched = matched_ious(iou_matrix(boxes[:5000], boxes[5000:]))
+        times.append(time.process_time() - start)
+    assert min(times) < 0.05
+    assert (matched > 0).sum() == 100

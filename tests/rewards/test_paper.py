@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+import pytest
+from builders import PIXELS, make_completions, make_sample
+from jsonargparse import ArgumentParser
+
+from vrft_pl.rewards import Reward
+from vrft_pl.rewards.base import check_names
+from vrft_pl.rewards.paper import PaperRewards, paper_rewards
+from vrft_pl.solutions import Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
+
+GOLD = {
+    "visual_rft/detection": (
+        Instances((Instance((10.0, 10.0, 30.0, 20.0), "cat"),), ("cat",), "a.jpg"),
+        "[{'Position': [10, 10, 30, 20], 'Confidence': 1}]",
+        {"DetectionIoU": 1, "DetectionConfidence": 1, "Format": 1},
+    ),
+    "visual_rft/classification": (Label("Sweet Pea"), "sweet_pea", {"LabelMatch": 1, "Format": 1}),
+    "visual_rft/grounding": (Box((10.0, 10.0, 30.0, 20.0)), "[10, 10, 30, 20]", {"BoxIoU": 1, "Format": 1}),
+    "reason_rft/counting": (Number(3), "3.0", {"NumberMatch": 1, "Format": 1}),
+    "reason_rft/structure": (Choice("B"), "B", {"ChoiceMatch": 1, "MathMatch": 0, "Format": 1}),
+    "reason_rft/spatial": (
+        Transformation((Call("change_size", "1", "small"), Call("change_color", "2", "red"))),
+        "change_color(2, red), change_size(1, small)",
+        {"TransformationMatch": 1, "Format": 1},
+    ),
+}
+
+
+def scores(name, solution, text):
+    """What each reward of a paper says of one completion."""
+    completions, samples = make_completions([text], PIXELS), [make_sample(solution)]
+    return {reward.name: reward.score(completions, samples).item() for reward in paper_rewards(name)}
+
+
+@pytest.mark.parametrize("name", get_args(PaperRewards))
+def test_the_right_answer_earns_every_reward_of_its_paper(name):
+    solution, answer, expected = GOLD[name]
+    assert scores(name, solution, f"<think>a</think>\n<answer>\n{answer}\n</answer>") == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", get_args(PaperRewards))
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("<think></think><answer></answer>", id="empty-tags"),
+        pytest.param("", id="empty"),
+        pytest.param("<think>{}</think>", id="in-the-thoughts"),
+        pytest.param("<think>a</think><answer>?</answer>{}", id="after-the-answer"),
+        pytest.param("<think>a</think><answer>{0}</answer><answer>{0}</answer>", id="twice"),
+    ],
+)
+def test_what_is_no_answer_earns_nothing(name, text):
+    solution, answer, _ = GOLD[name]
+    assert not any(scores(name, solution, text.format(answer)).values())
+
+
+def test_either_kind_of_truth_is_judged_by_one_reward():
+    """Structure perception asks for a letter or for mathematics."""
+    text = "<think>a</think><answer>12</answer>"
+    assert scores("reason_rft/structure", Expression("12"), text) == {"ChoiceMatch": 0, "MathMatch": 1, "Format": 1}
+
+
+@pytest.mark.parametrize("name", get_args(PaperRewards))
+def test_rewards_are_made_anew_with_weight_one(name):
+    first, second = paper_rewards(name), paper_rewards(name)
+    check_names(first)
+    assert all(reward.weight_at(0) == 1 for reward in first)
+    assert not {id(reward) for reward in first} & {id(reward) for reward in second}
+
+
+def test_other_names_are_refused():
+    with pytest.raises(ValueError, match=r"out of visual_rft/detection, .*, reason_rft/spatial, but got 'visual_rft'"):
+        paper_rewards("visual_rft")
+
+
+class Model:
+    def __init__(self, rewards: PaperRewards | Sequence[Reward]) -> None:
+        self.rewards = rewards
+
+
+def test_a_name_or_a_list_can_be_given_in_yaml():
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Model, "model")
+
+    def read(value):
+        return parser.instantiate(parser.parse_object({"model": {"rewards": value}})).model.rewards
+
+    assert read("reason_rft/counting") == "reason_rft/counting"
+    assert [reward.name for reward in read([{"class_path": "vrft_pl.rewards.Format"}])] == ["Format"]
+    with pytest.raises(Exception, match="reason_rft/count"):
+        read("reason_rft/count")

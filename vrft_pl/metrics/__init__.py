@@ -1,0 +1,19 @@
+"""What held-out answers are judged by where the mean of a reward is not enough."""
+
+from vrft_pl.metrics.accuracy import Accuracy
+from vrft_pl.metrics.collected import Collected
+from vrft_pl.metrics.detection import COCOAveragePrecision
+from vrft_pl.metrics.grounding import GroundingIoU, MaskIoU, Segmenter
+from vrft_pl.metrics.interval import wilson_interval
+from vrft_pl.metrics.lvis import LVISAveragePrecision
+
+__all__ = [
+    "Accuracy",
+    "COCOAveragePrecision",
+    "Collected",
+    "GroundingIoU",
+    "LVISAveragePrecision",
+    "MaskIoU",
+    "Segmenter",
+    "wilson_interval",
+]

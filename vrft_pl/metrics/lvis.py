@@ -1,0 +1,83 @@
+"""Average precision on LVIS, whose images are each annotated for some categories only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
+
+from vrft_pl.metrics.collected import Row
+from vrft_pl.metrics.detection import Asked, AveragePrecision, CategoryEval, mean_precision
+from vrft_pl.types import InputError
+
+Frequency = Literal["r", "c", "f"]
+"""Rare, common and frequent: in up to 10, up to 100 and more images of LVIS's training set."""
+
+MAX_DETECTIONS = 300
+"""Boxes of an image that count, the most confident ones of all categories."""
+
+
+class LVISAveragePrecision(AveragePrecision):
+    """LVIS's federated average precision (Gupta et al. 2019, https://arxiv.org/abs/1908.03195, sec. 2.2; lvis-api).
+
+    A category is judged in the images in which it was asked for, which are to be those where it is known to be present
+    (positive) or absent (negative); boxes without a match are excused where it is in `Instances.not_exhaustive`. Logs
+    ``<name>``, ``/APr``, ``/APc``, ``/APf``, ``/AP50``, ``/AP75``, ``/APs``, ``/APm`` and ``/APl``, each where it has a
+    truth, and ``/dropped`` and ``parse_failures/<name>``. Up to 300 boxes count per image, of the categories asked for.
+
+    Args:
+        frequency: ``r``, ``c`` or ``f`` by category.
+        name: Name in logs.
+
+    Raises:
+        ValueError: If a frequency is another one.
+    """
+
+    def __init__(self, frequency: Mapping[str, Frequency], name: str = "LVIS_AP") -> None:
+        super().__init__(name)
+        for category, value in frequency.items():
+            if value not in get_args(Frequency):
+                raise ValueError(f"Expected the frequency of `{category}` to be r, c or f, but got {value!r}.")
+        self.frequency = dict(frequency)
+
+    def summarize(self, rows: Sequence[Row]) -> dict[str, float]:
+        """Average precision, of all and by size and frequency.
+
+        Raises:
+            InputError: If the frequency of a category is not known.
+        """
+        merged = self.by_category(rows)
+        if unknown := sorted(merged.keys() - self.frequency.keys()):
+            raise InputError(f"Expected `frequency` of {self.name} to hold every category, but it lacks {unknown}.")
+        limited = limit_detections(merged)
+        precisions = {
+            category: CategoryEval(list(asked.values()), MAX_DETECTIONS, lenient=True).precision()
+            for category, asked in limited.items()
+        }
+        numbers = self.overview(precisions, rows)
+        for frequency in get_args(Frequency):
+            chosen = [p for category, p in precisions.items() if self.frequency[category] == frequency]
+            numbers[f"{self.name}/AP{frequency}"] = mean_precision(chosen)
+        return {key: value for key, value in numbers.items() if value is not None}
+
+
+def limit_detections(
+    merged: Mapping[str, Mapping[tuple[str, int], Asked]],
+) -> dict[str, dict[tuple[str, int], Asked]]:
+    """Keep the most confident boxes of each image over all its categories."""
+    scores: dict[tuple[str, int], list[tuple[float, str, int]]] = {}
+    for category, images in merged.items():
+        for image, asked in images.items():
+            ranked = ((-score, category, i) for i, (_, score) in enumerate(asked.answers))
+            scores.setdefault(image, []).extend(ranked)
+    kept = {image: set(sorted(ranked)[:MAX_DETECTIONS]) for image, ranked in scores.items()}
+    return {
+        category: {
+            image: asked._replace(
+                answers=tuple(
+                    (box, score) for i, (box, score) in enumerate(asked.answers) if (-score, category, i) in kept[image]
+                )
+            )
+            for image, asked in images.items()
+        }
+        for category, images in merged.items()
+    }

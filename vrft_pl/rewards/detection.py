@@ -1,0 +1,258 @@
+"""How well the boxes of an answer fit the objects of an image."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrft_pl.rewards.base import Reward
+from vrft_pl.rewards.matching import Floats, box_areas, intersections, iou_matrix, matched_ious
+from vrft_pl.rewards.parsing import Unread, normalize_label, parse_detections, read_answer
+from vrft_pl.solutions import XYXY, Instances
+from vrft_pl.types import AnswerFrame, Sample
+
+Ints = NDArray[np.int64]
+
+_COVERED = 0.5
+"""Share of a box's area on a crowd from which the box is taken to be one of the crowd."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The boxes of one answer, in the order of writing."""
+
+    boxes: Floats
+    """Cut at the edges of the image, xyxy pixels of the original image. Shape ``(M, 4)``."""
+    inside: NDArray[np.bool_]
+    """Whether any of the box lies in the image. Shape ``(M,)``."""
+    confidences: Floats
+    """Limited to [0, 1]; NaN where the answer gives none. Shape ``(M,)``."""
+    categories: Ints
+    """Position of its label among the categories asked for; -1 for another one. Shape ``(M,)``."""
+    unreadable: int
+    """Entries that are no box."""
+
+
+@lru_cache(maxsize=4096)
+def category_positions(categories: tuple[str, ...]) -> dict[str, int]:
+    """Positions of the categories asked for by their normalised names."""
+    return {normalize_label(name): i for i, name in enumerate(categories)}
+
+
+def read_detections(text: str, sample: Sample, frame: AnswerFrame | None) -> Answered | Unread:
+    """Read the boxes of a completion. Where one category is asked for, a box needs no label."""
+    truth = sample.solution
+    assert isinstance(truth, Instances)
+    answer = read_answer(text, sample.style)
+    if isinstance(answer, Unread):
+        return answer
+    detections = parse_detections(answer)
+    if isinstance(detections, Unread):
+        return detections
+    if detections.items and frame is None:
+        return Unread.NO_PICTURE
+    items = detections.items
+    boxes = [] if frame is None else [_inside(frame.to_pixels(item.xyxy), frame) for item in items]
+    positions = category_positions(truth.categories)
+    unnamed = 0 if len(truth.categories) == 1 else -1
+    known = {name: positions.get(normalize_label(name), -1) for name in {item.label for item in items} if name}
+    stated = [math.nan if item.confidence is None else min(max(item.confidence, 0.0), 1.0) for item in items]
+    return Answered(
+        boxes=np.array(boxes, dtype=np.float64).reshape(-1, 4),
+        inside=np.array([x2 > x1 and y2 > y1 for x1, y1, x2, y2 in boxes], dtype=np.bool_),
+        confidences=np.array(stated, dtype=np.float64),
+        categories=np.array([unnamed if i.label is None else known.get(i.label, -1) for i in items], dtype=np.int64),
+        unreadable=detections.unreadable,
+    )
+
+
+def _inside(box: XYXY, frame: AnswerFrame) -> XYXY:
+    """Cut a box in pixels at the edges of the image."""
+    x1, y1, x2, y2 = box
+    width, height = float(frame.width), float(frame.height)
+    return min(max(x1, 0.0), width), min(max(y1, 0.0), height), min(max(x2, 0.0), width), min(max(y2, 0.0), height)
+
+
+class _Truth(NamedTuple):
+    """The annotated objects of the categories asked for, as arrays."""
+
+    boxes: Floats
+    """Of the objects to be found. Shape ``(K, 4)``."""
+    categories: Ints
+    """Shape ``(K,)``."""
+    crowds: Floats
+    """Shape ``(C, 4)``."""
+    crowd_categories: Ints
+    """Shape ``(C,)``."""
+    lenient: Ints
+    """Categories that are not annotated exhaustively."""
+
+
+@lru_cache(maxsize=4096)
+def _arrays(truth: Instances) -> _Truth:
+    """Prepare a ground truth, which every completion of a group is compared with."""
+    positions = category_positions(truth.categories)
+    names = [(normalize_label(item.category), item) for item in truth.items]
+    parts: list[Any] = []  # boxes and categories of objects, then of crowds
+    for crowd in (False, True):
+        asked = [(positions[name], item.xyxy) for name, item in names if name in positions and item.crowd == crowd]
+        parts.append(np.array([box for _, box in asked], dtype=np.float64).reshape(-1, 4))
+        parts.append(np.array([category for category, _ in asked], dtype=np.int64))
+    lenient = [positions[name] for name in map(normalize_label, truth.not_exhaustive) if name in positions]
+    return _Truth(parts[0], parts[1], parts[2], parts[3], np.array(lenient, dtype=np.int64))
+
+
+class DetectionReward(Reward):
+    """Compares the boxes of an answer with the objects of an image after a one-to-one matching; has two subclasses.
+
+    Pairs of an answered and a true box of one category are chosen so that the sum of their IoU is the largest possible;
+    pairs below the threshold are none. Crowds need not be found: a box without a pair counts neither for nor against
+    the answer where half of it lies on a crowd of its category, or where its category is not annotated exhaustively.
+    Boxes are cut at the edges of the image; one outside, one with another label than those asked for and an entry that
+    is no box are wrong boxes.
+
+    Args:
+        threshold: IoU from which two boxes are a pair; 0 for any overlap.
+        **kwargs: Those of `Reward`.
+
+    Raises:
+        ValueError: If ``threshold`` is not in [0, 1].
+    """
+
+    solution_type = Instances
+    bounds = (0.0, 1.0)
+    prefers_confident = False
+    """Whether of equally good boxes the most confident is paired, so that the order of writing never matters."""
+
+    def __init__(self, threshold: float = 0.5, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"Expected `threshold` to be an IoU in [0, 1], but got {threshold}.")
+        self.threshold = threshold
+
+    def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
+        """Judge the boxes of one answer."""
+        truth = sample.solution
+        assert isinstance(truth, Instances)
+        answered = read_detections(text, sample, frame)
+        if isinstance(answered, Unread):
+            return answered
+        true = _arrays(truth)
+        if not len(answered.boxes) and not answered.unreadable:
+            return self.credit(np.zeros(0), np.zeros(0), len(true.boxes))
+        ious = iou_matrix(answered.boxes, true.boxes)
+        ious[(answered.categories[:, None] != true.categories) | (ious < self.threshold)] = 0
+        stated = answered.confidences
+        confidences = np.where(np.isnan(stated), 0.0, stated) if self.prefers_confident else None
+        matched = matched_ious(ious, confidences)
+        if len(true.crowds) or len(true.lenient):
+            counted = (matched > 0) | ~_excused(answered, true)
+            matched, stated = matched[counted], stated[counted]
+        if answered.unreadable:
+            matched = np.concatenate([matched, np.zeros(answered.unreadable)])
+            stated = np.concatenate([stated, np.full(answered.unreadable, np.nan)])
+        return self.credit(matched, stated, len(true.boxes))
+
+    @abstractmethod
+    def credit(self, matched: Floats, confidences: Floats, num_true: int) -> float:
+        """Turn a matching into a score in [0, 1].
+
+        Args:
+            matched: IoU of each box that counts with its true box, 0 for a wrong one. Shape ``(M,)``.
+            confidences: Confidence of each box in [0, 1], NaN where there is none. Shape ``(M,)``.
+            num_true: Objects to be found.
+        """
+
+
+def _excused(answered: Answered, true: _Truth) -> NDArray[np.bool_]:
+    """Boxes that are not wrong without a pair: on a crowd, or of a category with further objects. Shape ``(M,)``."""
+    covered = intersections(answered.boxes, true.crowds) >= _COVERED * box_areas(answered.boxes)[:, None]
+    crowded = (covered & (answered.categories[:, None] == true.crowd_categories)).any(axis=1)
+    return answered.inside & (crowded | np.isin(answered.categories, true.lenient))
+
+
+class DetectionIoU(DetectionReward):
+    """Sum of IoU of the pairs, divided by the number of true or of answered boxes, whichever is greater.
+
+    The IoU reward of Visual-RFT (https://arxiv.org/abs/2503.01785, eq. 5-6). Deviations: eq. 6 averages over the
+    answered boxes, so that a missed object costs nothing; and the paper's code pairs boxes greedily in the order of
+    writing. Without an object to be found, 1 for no box, else 0.
+
+    Args:
+        threshold: IoU from which two boxes are a pair; 0 for the smooth form.
+        **kwargs: Those of `Reward`.
+
+    Raises:
+        ValueError: If ``threshold`` is not in [0, 1].
+
+    Example:
+        >>> from vrft_pl.solutions import Instance
+        >>> from vrft_pl.types import Sample
+        >>> truth = Instances((Instance((0, 0, 10, 10), "dog"), Instance((20, 0, 30, 10), "dog")), ("dog",), "a.jpg")
+        >>> sample = Sample("1", (), "Detect all dogs.", truth, style="answer")
+        >>> text = "[{'Position': [0, 0, 10, 6], 'Confidence': 0.9}]"
+        >>> DetectionIoU().grade_one(text, sample, AnswerFrame(40, 40, 1.0, 1.0))
+        0.3
+    """
+
+    def credit(self, matched: Floats, confidences: Floats, num_true: int) -> float:
+        """Average the IoU."""
+        if not num_true and not len(matched):
+            return 1.0
+        return min(float(matched.sum()) / max(num_true, len(matched)), 1.0)
+
+
+class DetectionConfidence(DetectionReward):
+    """Mean of c over paired and of 1 - c over wrong boxes, missed objects counting 0.
+
+    The confidence reward of Visual-RFT (https://arxiv.org/abs/2503.01785, eq. 7). Deviations: c is limited to [0, 1]; a
+    box without one earns nothing; and a missed object is one more term of 0 in the mean, where the paper leaves it out.
+    Without an object to be found, 1 for no box, and the mean of 1 - c divided by 1 + number of boxes for some.
+
+    Args:
+        threshold: IoU from which two boxes are a pair; 0 for any overlap.
+        proper: Earn ``1 - (c - hit)^2`` a box instead, whose mean is greatest where c is the chance of a hit; c and
+            1 - c are greatest at 0 or 1.
+        relative: Let a wrong box earn -c (-c^2 if ``proper``) in place of 1 - c, and count a sum below 0 as 0. In the
+            paper's form wrong boxes of confidence 0 earn as much as sure hits, and a grid of them outdoes a weak
+            detector.
+        **kwargs: Those of `Reward`.
+
+    Raises:
+        ValueError: If ``threshold`` is not in [0, 1].
+
+    Example:
+        >>> from vrft_pl.solutions import Instance
+        >>> from vrft_pl.types import Sample
+        >>> truth = Instances((Instance((0, 0, 10, 10), "dog"), Instance((20, 0, 30, 10), "dog")), ("dog",), "a.jpg")
+        >>> sample = Sample("1", (), "Detect all dogs.", truth, style="answer")
+        >>> found, wrong = "{'Position': [0, 0, 10, 6], 'Confidence': 0.9}", "{'bbox': [9, 9, 30, 30], 'score': 0.3}"
+        >>> score = DetectionConfidence().grade_one(f"[{found}, {wrong}]", sample, AnswerFrame(40, 40, 1.0, 1.0))
+        >>> round(score, 4)  # (0.9 + 0.7 + 0) / 3
+        0.5333
+    """
+
+    prefers_confident = True
+
+    def __init__(self, threshold: float = 0.5, proper: bool = False, relative: bool = False, **kwargs: Any) -> None:
+        super().__init__(threshold, **kwargs)
+        self.proper, self.relative = proper, relative
+
+    def credit(self, matched: Floats, confidences: Floats, num_true: int) -> float:
+        """Average what the confidences earn."""
+        if not len(matched):
+            return float(not num_true)
+        hits = matched > 0
+        earned = 1 - (confidences - hits) ** 2 if self.proper else np.where(hits, confidences, 1 - confidences)
+        if self.relative:
+            earned = earned - ~hits
+        total = max(float(np.where(np.isnan(confidences), 0.0, earned).sum()), 0.0)
+        if not num_true:
+            return total / len(matched) / (1 + len(matched))
+        return total / (len(matched) + num_true - int(hits.sum()))

@@ -1,0 +1,60 @@
+"""Overlap of many boxes with many, and which belong together."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+Floats = NDArray[np.float64]
+
+_TIE = 1e-9
+"""What a confidence of 1 adds to an IoU where the matching has to choose between equally good boxes."""
+
+
+def box_areas(boxes: Floats) -> Floats:
+    """Areas of xyxy boxes of shape ``(M, 4)``. Returns shape ``(M,)``."""
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def intersections(a: Floats, b: Floats) -> Floats:
+    """Area that each xyxy box of ``a`` ``(M, 4)`` has in common with each of ``b`` ``(K, 4)``. Returns ``(M, K)``."""
+    common = np.ones((len(a), len(b)))
+    for low, high in ((0, 2), (1, 3)):
+        span = np.minimum(a[:, None, high], b[None, :, high])
+        span -= np.maximum(a[:, None, low], b[None, :, low])
+        common *= np.maximum(span, 0, out=span)
+    return common
+
+
+def iou_matrix(a: Floats, b: Floats) -> Floats:
+    """IoU of each xyxy box of ``a`` ``(M, 4)`` with each of ``b`` ``(K, 4)``, whose areas are not 0.
+
+    Returns:
+        Shape ``(M, K)``.
+    """
+    common = intersections(a, b)
+    union = box_areas(a)[:, None] + box_areas(b)[None, :]
+    union -= common
+    return np.divide(common, union, out=common)
+
+
+def matched_ious(ious: Floats, preference: Floats | None = None) -> Floats:
+    """Pair rows and columns one to one so that the sum of IoU is the largest possible.
+
+    Args:
+        ious: IoU of each answered with each true box, 0 for pairs that may not be. Shape ``(M, K)``.
+        preference: In [0, 1]; of equally good pairings the one with the greatest sum is taken. Shape ``(M,)``.
+
+    Returns:
+        IoU of each answered box with its true box, 0 for one without. Shape ``(M,)``.
+    """
+    matched = np.zeros(len(ious))
+    values = ious if preference is None else np.where(ious > 0, ious + _TIE * preference[:, None], 0)
+    # some best pairing uses of each column the rows with its K largest values only
+    worst = max(len(ious) - ious.shape[1], 0)
+    rows = np.unique(np.argpartition(values, worst, axis=0)[worst:]) if worst else np.arange(len(ious))
+    rows = rows[ious[rows].any(axis=1)]
+    found, columns = linear_sum_assignment(values[rows], maximize=True)
+    matched[rows[found]] = ious[rows[found], columns]
+    return matched
