@@ -1,10 +1,26 @@
 from __future__ import annotations
 
-import pytest
-from builders import make_sample
+import math
 
-from vrft_pl.rewards import NumberMatch
-from vrft_pl.solutions import Number
+import pytest
+from builders import make_completions, make_sample
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vrft_pl.data.prompts import TAGS, target_text
+from vrft_pl.rewards import Unread
+from vrft_pl.rewards.answer import ChoiceMatch, GradedNumber, LabelMatch, NumberMatch
+from vrft_pl.rewards.parsing.number import UNITS
+from vrft_pl.solutions import Choice, Label, Number
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+WHOLE = st.integers(-(10**6), 10**6)
+GRADED = GradedNumber()
+COTS = {"answer": None, "think": "3 A lily", "caption": "<summary>3</summary><caption>A</caption><think>lily</think>"}
+
+
+def graded(reward, solution, answer):
+    return reward.grade_one(f"<think>{solution}</think><answer>{answer}</answer>", make_sample(solution), None)
 
 
 @pytest.mark.parametrize(
@@ -19,15 +35,41 @@ from vrft_pl.solutions import Number
         pytest.param("1", 0, 0.0, id="wrong-for-zero"),
         pytest.param("0.3333333333333", 1 / 3, 1.0, id="rounded"),
         pytest.param("0.333", 1 / 3, 0.0, id="rounded-too-far"),
-        pytest.param("three", 3, None, id="word"),
-        pytest.param("not 3", 3, None, id="text-before"),
-        pytest.param("7 and then 3", 3, None, id="two-numbers"),
-        pytest.param("nan", 3, None, id="nan"),
+        pytest.param("1,234", 1234, 1.0, id="thousands"),
+        pytest.param("three", 3, Unread.MALFORMED, id="word"),
+        pytest.param("not 3", 3, Unread.MALFORMED, id="text-before"),
+        pytest.param("7 and then 3", 3, Unread.MALFORMED, id="two-numbers"),
+        pytest.param("3 apples", 3, Unread.MALFORMED, id="text-after"),
+        pytest.param("nan", 3, Unread.NOT_FINITE, id="nan"),
+        pytest.param(" ", 3, Unread.EMPTY, id="empty"),
     ],
 )
 def test_an_answer_counts_if_it_is_the_number(answer, truth, expected):
-    text = f"<think>{truth}</think><answer>{answer}</answer>"
-    assert NumberMatch().grade_one(text, make_sample(Number(truth)), None) == expected
+    assert graded(NumberMatch(), Number(truth), answer) == expected
+
+
+@pytest.mark.parametrize("reward", [NumberMatch(), GradedNumber()], ids=str)
+@pytest.mark.parametrize(
+    ("answer", "unit", "expected"),
+    [
+        pytest.param("50", "cm", 1.0, id="left-out"),
+        pytest.param("50 cm", "cm", 1.0, id="same"),
+        pytest.param("50.0 Centimeters", "cm", 1.0, id="other-spelling"),
+        pytest.param("50 cm", "centimetres", 1.0, id="truth-in-another-spelling"),
+        pytest.param("50 mm", "cm", 0.0, id="another"),
+        pytest.param("0.5 m", "cm", 0.0, id="not-converted"),
+        pytest.param("50 cm^2", "cm", 0.0, id="square"),
+        pytest.param("50%", "cm", 0.0, id="percent-of-centimetres"),
+        pytest.param("50%", "%", 1.0, id="percent"),
+        pytest.param("50 deg", None, 1.0, id="none-asked-for"),
+        pytest.param("50 square units", None, 1.0, id="any-known"),
+        pytest.param("50%", None, 0.0, id="percent-where-none-is-asked-for"),
+        pytest.param("50 deg", "apples", 0.0, id="truth-in-an-unknown-unit"),
+        pytest.param("50 apples", None, Unread.MALFORMED, id="unknown"),
+    ],
+)
+def test_a_unit_may_be_left_out_but_not_be_wrong(reward, answer, unit, expected):
+    assert graded(reward, Number(50, unit), answer) == expected
 
 
 def test_several_lines_are_read():
@@ -40,8 +82,149 @@ def test_truth_in_the_thoughts_does_not_save_a_wrong_answer():
 
 def test_a_bare_answer_is_read_in_the_bare_style():
     assert NumberMatch().grade_one("3", make_sample(Number(3), "answer"), None) == 1
-    assert NumberMatch().grade_one("3", make_sample(Number(3), "think"), None) is None
+    assert NumberMatch().grade_one("3", make_sample(Number(3), "think"), None) == Unread.NO_ANSWER
 
 
-def test_words_are_read_if_asked_for():
-    assert NumberMatch(words=True).grade_one("<answer>Three</answer>", make_sample(Number(3)), None) == 1
+@pytest.mark.parametrize("reward", [NumberMatch, GradedNumber])
+def test_words_are_read_if_asked_for(reward):
+    assert graded(reward(words=True), Number(3), "Three") == 1
+    assert graded(reward(), Number(3), "Three") == Unread.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("value", "truth", "expected"),
+    [
+        pytest.param(0.95, 1.5, 0.0, id="far"),
+        pytest.param(100.5, 100.5, 1.0, id="equal"),
+        pytest.param(104.9, 100.5, 1.0, id="inside-the-tolerance"),
+        pytest.param(100.5 * 1.125, 100.5, 0.5, id="half-way"),
+        pytest.param(100.5 * 0.875, 100.5, 0.5, id="half-way-below"),
+        pytest.param(-100.5 * 1.1, -100.5, 0.75, id="a-third-of-the-way-below-zero"),
+        pytest.param(100.5 * 1.2001, 100.5, 0.0, id="at-the-end"),
+        pytest.param(-100.5, 100.5, 0.0, id="other-sign"),
+        pytest.param(21, 20, 0.853553, id="a-count-that-is-off-by-one"),
+        pytest.param(22, 20, 0.5, id="a-count-half-way"),
+        pytest.param(24, 20, 0.0, id="a-count-at-the-end"),
+        pytest.param(0, 0, 1.0, id="zero"),
+        pytest.param(1e-10, 0, 1.0, id="almost-zero"),
+        pytest.param(0.01, 0, 0.0, id="near-zero"),
+        pytest.param(1e308, -1e308, 0.0, id="difference-that-overflows"),
+        pytest.param(1e308, 1e-300, 0.0, id="error-that-overflows"),
+        pytest.param(1.0, 5e-324, 0.0, id="smallest-truth"),
+    ],
+)
+def test_credit_falls_with_the_relative_error(value, truth, expected):
+    assert GRADED.credit(value, truth) == pytest.approx(expected, abs=1e-6)
+
+
+def test_graded_credit_is_that_of_reason_rft_between_its_limits():
+    for percent in range(6, 20):
+        error = percent / 100
+        expected = 0.5 * (1 + math.cos(math.pi * (error - 0.05) / 0.15))
+        assert GRADED.credit(1.5 * (1 + error), 1.5) == pytest.approx(expected)
+
+
+def test_a_wrong_count_never_earns_full_credit():
+    """The published reward gives 1 for 21 instead of 20."""
+    for truth in range(1, 200):
+        scores = [GRADED.credit(value, truth) for value in range(400)]
+        assert [value for value, score in enumerate(scores) if score == 1] == [truth]
+
+
+@pytest.mark.parametrize("answer", ["nan", "inf", "-inf", "1e999"])
+@pytest.mark.parametrize("truth", [0, 3, 2.5])
+def test_no_number_earns_nothing(answer, truth):
+    assert graded(GradedNumber(), Number(truth), answer) == Unread.NOT_FINITE
+    grades = GradedNumber().grade(make_completions([f"<answer>{answer}</answer>"]), [make_sample(Number(truth))])
+    assert grades.scores.tolist() == [0]
+
+
+@given(FINITE | WHOLE, FINITE | WHOLE, FINITE | WHOLE)
+def test_credit_is_in_range_and_never_grows_with_the_error(truth, a, b):
+    near, far = sorted((a, b), key=lambda value: abs(value - truth))
+    credits = [GRADED.credit(value, truth) for value in (near, far)]
+    assert 1 >= credits[0] >= credits[1] >= 0
+
+
+@given(st.floats(0.1, 1e6), st.floats(0, 0.4), st.floats(0, 0.4))
+def test_credit_is_monotone_near_the_truth(truth, a, b):
+    credits = [GRADED.credit(truth * (1 + error), truth) for error in sorted((a, b))]
+    assert credits[0] >= credits[1] - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "zero_at"), [(-0.1, 0.2), (0.2, 0.2), (0.3, 0.2), (0.0, math.inf), (math.nan, 0.2), (0.1, math.nan)]
+)
+def test_the_limits_of_the_cosine_are_in_order(tolerance, zero_at):
+    message = f"0 <= `tolerance` < `zero_at`, but got `tolerance` {tolerance} and `zero_at` {zero_at}."
+    with pytest.raises(ValueError, match=message):
+        GradedNumber(tolerance, zero_at)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("B", 1.0),
+        ("b.", 1.0),
+        ("(B) 35 cm", 1.0),
+        ("A", 0.0),
+        ("A. 35 cm", 0.0),
+        ("A, B, C, D", Unread.AMBIGUOUS),
+        ("A or B", Unread.AMBIGUOUS),
+        ("not B", Unread.MALFORMED),
+        ("All of the above", Unread.MALFORMED),
+        ("35 cm", Unread.MALFORMED),
+        (" ", Unread.EMPTY),
+    ],
+)
+def test_a_choice_is_one_letter(answer, expected):
+    assert graded(ChoiceMatch(), Choice("B"), answer) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"), [("35 cm", 1.0), ("B. 35 cm", 1.0), ("30 cm", 0.0), ("B. 30 cm", Unread.AMBIGUOUS)]
+)
+def test_the_text_of_an_option_counts_where_it_is_known(answer, expected):
+    assert graded(ChoiceMatch(), Choice("B", ("30 cm", "35 cm")), answer) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("Fire-Lily.", 1.0),
+        ("flame lily", 1.0),
+        ("gloriosa", 1.0),
+        ("lily", 0.0),
+        ("fire lily 2012", 0.0),
+        ("a fire lily, I think", 0.0),
+        ("fire lily, flame lily", 0.0),
+        ("tiger lily", 0.0),
+        ("...", Unread.EMPTY),
+        ("", Unread.EMPTY),
+        ("lily " * 100, Unread.TOO_LONG),
+    ],
+)
+def test_a_label_is_the_whole_name_or_an_alias(answer, expected):
+    assert graded(LabelMatch(), Label("fire lily", ("Flame Lily", "gloriosa")), answer) == expected
+
+
+@pytest.mark.parametrize("reward", [NumberMatch, GradedNumber])
+@pytest.mark.parametrize("style", TAGS)
+@given(value=FINITE | WHOLE, unit=st.none() | st.sampled_from(sorted(UNITS)))
+def test_the_right_number_scores_1_as_supervised_training_writes_it(reward, style, value, unit):
+    sample = make_sample(Number(value, unit), style, cot=COTS[style])
+    assert reward().grade_one(target_text(sample, None), sample, None) == 1
+
+
+@pytest.mark.parametrize("style", TAGS)
+@given(letter=st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), options=st.lists(st.text(max_size=6), max_size=26))
+def test_the_right_letter_scores_1_as_supervised_training_writes_it(style, letter, options):
+    sample = make_sample(Choice(letter, tuple(options)), style, cot=COTS[style])
+    assert ChoiceMatch().grade_one(target_text(sample, None), sample, None) == 1
+
+
+@pytest.mark.parametrize("style", TAGS)
+@given(name=st.text("abcXYZ019 _-.'/()&é", min_size=1, max_size=30).filter(lambda name: any(map(str.isalnum, name))))
+def test_the_right_name_scores_1_as_supervised_training_writes_it(style, name):
+    sample = make_sample(Label(name), style, cot=COTS[style])
+    assert LabelMatch().grade_one(target_text(sample, None), sample, None) == 1

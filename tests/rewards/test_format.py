@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 from builders import make_sample
 
+from vrft_pl.data.prompts import TAGS, target_text
 from vrft_pl.rewards import Format
+from vrft_pl.solutions import Label
 
 THINK = "<think>a</think><answer>3</answer>"
 CAPTION = f"<summary>s</summary><caption>c</caption>{THINK}"
@@ -62,3 +64,14 @@ def test_the_form_is_the_one_the_sample_asks_for(style, text):
     reward = Format()
     scores = {other: reward.grade_one(text, make_sample(style=other), None) for other in ("answer", "think", "caption")}
     assert scores == {other: float(other == style) for other in scores}
+
+
+@pytest.mark.parametrize("style", TAGS)
+def test_what_supervised_training_imitates_has_the_form(style):
+    cot = {"answer": None, "think": "a", "caption": CAPTION.partition("<answer>")[0]}[style]
+    sample = make_sample(Label("lily"), style, cot=cot)
+    assert Format().grade_one(target_text(sample, None), sample, None) == 1
+
+
+def test_other_tags_may_stand_inside_a_block():
+    assert Format("think").grade_one("<think>a <b>c</b> < d</think><answer>x > y</answer>", make_sample(), None) == 1

@@ -10,10 +10,10 @@ from vrft_pl.types import AnswerStyle
 
 MAX_ANSWER = 4096
 """Characters of a single answer that is still read."""
-_FENCE = re.compile(r"```[\w+-]*+[ \t]*+\n?(.*?)(?:```)?", re.DOTALL)
+_FENCE = re.compile(r"```(?:[A-Za-z][\w+-]++[ \t]*+\n|json\b|python\b)?(.*)", re.DOTALL)
 _WRAPS = (
     *(("\\boxed{", "}"), ("\\fbox{", "}"), ("\\text{", "}"), ("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"), ("$", "$")),
-    *(("**", "**"), ("`", "`")),
+    *(("**", "**"), ("`", "`"), ('"', '"'), ("'", "'")),
 )
 
 
@@ -59,26 +59,29 @@ def read_answer(text: str, style: AnswerStyle) -> str | Unread:
 
 
 def unwrap(answer: str) -> str:
-    r"""Take off what models put around an answer: code fences, ``\boxed{}``, dollars, bold marks; four layers at most.
+    r"""Take off what models put around an answer: code fences, ``\boxed{}``, dollars, bold marks, quotes; four layers.
 
     Example:
-        >>> unwrap("$\\boxed{3}$"), unwrap("```json\n[1, 2]\n```")
-        ('3', '[1, 2]')
+        >>> unwrap("$\\boxed{3}$."), unwrap("```json\n[1, 2]\n```"), unwrap("**3** or **4**")
+        ('3', '[1, 2]', '**3** or **4**')
     """
     for _ in range(4):
         answer = inner = answer.strip()
         if answer.startswith("```") and (fenced := _FENCE.fullmatch(answer)):
-            inner = fenced[1]
+            content = fenced[1].removesuffix("```")
+            if "```" not in content:
+                inner = content.strip()
         for opening, closing in _WRAPS:
-            if inner.startswith(opening) and inner.endswith(closing) and len(inner) >= len(opening) + len(closing):
-                content = inner[len(opening) : -len(closing)]
+            whole = inner.removesuffix(".")
+            if whole.startswith(opening) and whole.endswith(closing) and len(whole) >= len(opening) + len(closing):
+                content = whole[len(opening) : -len(closing)]
                 # `\boxed{1} + \boxed{2}` and `**a** or **b**` are not wrapped as a whole
                 if closing not in content or (closing == "}" and _balanced(content)):
-                    inner = content
+                    inner = content.strip()
         if inner == answer:
             break
         answer = inner
-    return answer.strip()
+    return answer
 
 
 def _balanced(text: str) -> bool:

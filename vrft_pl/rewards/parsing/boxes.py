@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from vrft_pl.data.prompts import NO_OBJECTS
 from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, unwrap
-from vrft_pl.rewards.parsing.notation import NUMBER, Values, Word, is_number, read_values
+from vrft_pl.rewards.parsing.notation import Word, is_number, read_values
 from vrft_pl.rewards.parsing.text import MAX_LABEL, normalize_label
 from vrft_pl.rewards.parsing.unread import Unread
 from vrft_pl.solutions import XYXY
@@ -41,56 +41,56 @@ class Detections(NamedTuple):
 def parse_box(answer: str) -> XYXY | Unread:
     """Read the one box of an answer.
 
-    Reads ``[x1, y1, x2, y2]``, ``(x1,y1),(x2,y2)``, ``{"bbox_2d": [...], "label": ...}``, in lists and code fences, and
-    four numbers with words around them. Several boxes are no answer.
+    Reads ``[x1, y1, x2, y2]``, ``(x1,y1),(x2,y2)``, ``{"bbox_2d": [...], "label": ...}``, in lists and code fences,
+    with words before and after. Several boxes are no answer, nor is a list that is cut: it may have gone on.
+
+    Example:
+        >>> parse_box("The dog: (1,2),(30,40)"), parse_box("[[1, 2, 30, 40], [5, 6, 70, 80]]")
+        ((1.0, 2.0, 30.0, 40.0), <Unread.AMBIGUOUS: 'ambiguous'>)
     """
     if len(answer) > MAX_ANSWER:
         return Unread.TOO_LONG
-    answer = unwrap(answer)
-    values = read_values(answer)
-    if isinstance(values, Values):
-        entries, boxes = _entries(values.items), []
-        if any(isinstance(entry, list | dict) for entry in entries):
-            boxes = [box for box in map(_corners, entries) if box is not None]
-        if len(boxes) == 1 and len(entries) == 1:
-            return _checked(boxes[0])
-        if len(boxes) > 1:
-            return Unread.AMBIGUOUS
-        if not values.complete:
-            return Unread.TRUNCATED
-        if entries and not any(isinstance(entry, Word) for entry in values.items):
-            return Unread.MALFORMED
-    elif values == Unread.TOO_LONG:
+    values = read_values(unwrap(answer))
+    if isinstance(values, Unread):
         return values
-    numbers = [float(match) for match in NUMBER.findall(answer.replace("bbox_2d", ""))]
-    if len(numbers) != 4:
-        return Unread.AMBIGUOUS if len(numbers) > 4 else Unread.MALFORMED
-    return _checked(numbers)
+    entries = _entries([item for item in values.items if not isinstance(item, Word)])
+    boxes = [corners for corners in map(_corners, entries) if corners is not None]
+    if len(boxes) > 1:
+        return Unread.AMBIGUOUS
+    if not values.complete:
+        return Unread.TRUNCATED
+    return _checked(boxes[0]) if len(boxes) == 1 and len(entries) == 1 else Unread.MALFORMED
 
 
 def parse_detections(answer: str) -> Detections | Unread:
     """Read a list of boxes, each with a confidence and a label if they are written, or ``No Objects``.
 
-    Reads ``{'Position': [x1, y1, x2, y2], 'Confidence': c}``, ``{"bbox_2d": [...], "label": ...}``, bare boxes, and
-    ``[x1, y1, x2, y2, c]``, in a list or beside each other. Of a list that is cut, the complete entries count.
+    Reads ``{'Position': [x1, y1, x2, y2], 'Confidence': c}``, ``{"bbox_2d": [...], "label": ...}``, bare boxes, pairs
+    of points, ``[x1, y1, x2, y2, c]`` and ``[x1, y1, x2, y2, label]``, in a list or beside each other. Of a list that
+    is cut, the complete entries count.
+
+    Example:
+        >>> parse_detections('[{"bbox_2d": [1, 2, 30, 40], "label": "dog"}, {"bbox_2d": [5, 6], "label": "cat"}]')
+        Detections(items=(Detection(xyxy=(1.0, 2.0, 30.0, 40.0), confidence=None, label='dog'),), unreadable=1)
     """
     if len(answer) > MAX_LIST:
         return Unread.TOO_LONG
     answer = unwrap(answer)
+    if not answer:
+        return Unread.EMPTY
     if normalize_label(answer[:MAX_LABEL]) == normalize_label(NO_OBJECTS):
         return Detections((), 0)
     values = read_values(answer)
     if isinstance(values, Unread):
         return values
-    if any(not isinstance(item, list | dict) for item in values.items):
+    listed = all(isinstance(item, list | dict) for item in values.items) or _corners(values.items) is not None
+    if not values.items or not listed:
         return Unread.MALFORMED
-    entries = _entries(values.items)
-    items = [item for item in map(_detection, entries) if item is not None]
-    if entries and not items:
-        return Unread.MALFORMED
-    if not entries and not values.complete:
-        return Unread.TRUNCATED
-    return Detections(tuple(items), len(entries) - len(items))
+    answers = [_detection(entry) for entry in _entries(values.items)]
+    items = tuple(item for item in answers if isinstance(item, Detection))
+    if answers and not items:
+        return Unread.TRUNCATED if not values.complete else next(a for a in answers if isinstance(a, Unread))
+    return Detections(items, len(answers) - len(items))
 
 
 def _entries(values: list[Any]) -> list[Any]:
@@ -101,45 +101,55 @@ def _entries(values: list[Any]) -> list[Any]:
         only = values[0]
         if isinstance(only, dict) and len(only) == 1:
             only = next(iter(only.values()))
-        if isinstance(only, list) and len(only) != 5:
-            return only
-        if isinstance(only, list) and not all(is_number(value) for value in only):
-            return only
+        if _corners(only) is not None:
+            return [only]
+        if isinstance(only, list) and not (len(only) == 5 and is_number(only[0])):
+            values = only
+    if len(values) > 2 and all(isinstance(v, list) and len(v) == 2 and all(map(is_number, v)) for v in values):
+        return [values[i : i + 2] for i in range(0, len(values), 2)]
     return values
 
 
 def _corners(value: Any) -> list[float] | None:
     """Four numbers of a list, of two points, or under the key of a box; not yet checked."""
     if isinstance(value, dict):
-        value = _field(value, _BOX_KEYS)
+        value = _field(_lower(value), _BOX_KEYS)
     if not isinstance(value, list):
         return None
     if len(value) == 2 and all(isinstance(point, list) and len(point) == 2 for point in value):
         value = [*value[0], *value[1]]
-    return value if len(value) == 4 and all(is_number(v) for v in value) else None
+    return value if len(value) == 4 and all(map(is_number, value)) else None
+
+
+def _lower(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key.lower(): value for key, value in entry.items()}
 
 
 def _field(entry: dict[str, Any], keys: tuple[str, ...]) -> Any:
-    lower = {key.lower(): value for key, value in entry.items()}
-    return next((lower[key] for key in keys if key in lower), None)
+    for key in keys:
+        if key in entry:
+            return entry[key]
+    return None
 
 
 def _checked(corners: list[float]) -> XYXY | Unread:
     x1, y1, x2, y2 = corners
-    if not all(math.isfinite(v) for v in corners):
+    if not all(map(math.isfinite, corners)):
         return Unread.NOT_FINITE
     return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else Unread.NO_AREA
 
 
-def _detection(entry: Any) -> Detection | None:
+def _detection(entry: Any) -> Detection | Unread:
     confidence, label = None, None
     if isinstance(entry, dict):
-        confidence, label = _field(entry, _CONFIDENCE_KEYS), _field(entry, _LABEL_KEYS)
+        fields = _lower(entry)
+        confidence, label, entry = (_field(fields, keys) for keys in (_CONFIDENCE_KEYS, _LABEL_KEYS, _BOX_KEYS))
     elif isinstance(entry, list) and len(entry) == 5:
         *entry, confidence = entry
+        label = confidence
     corners = _corners(entry)
-    box = None if corners is None else _checked(corners)
-    if box is None or isinstance(box, Unread):
-        return None
+    box = Unread.MALFORMED if corners is None else _checked(corners)
+    if isinstance(box, Unread):
+        return box
     number = confidence if isinstance(confidence, float) and math.isfinite(confidence) else None
     return Detection(box, number, str(label) if isinstance(label, str) else None)

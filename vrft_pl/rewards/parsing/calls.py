@@ -10,7 +10,7 @@ from vrft_pl.rewards.parsing.unread import Unread
 from vrft_pl.solutions import Call
 
 _CALL = re.compile(r"(?<!\w)([A-Za-z_]\w*+)\s*+\(([^()]*+(?:\([^()]*+\)[^()]*+)*+)\)", re.ASCII)
-_BETWEEN_CALLS = re.compile(r"""(?:[\s,;\[\]"'`]++|->|and\b|\d++[.)](?!\w))*+""", re.ASCII)
+_BETWEEN_CALLS = re.compile(r"""(?:[\s,;\[\]"'`]++|->|[-*](?=\s)|and\b|\d++[.)](?!\d))*+""", re.ASCII)
 _CUT_CALL = re.compile(r"[A-Za-z_]\w*+\s*+(?:\([^()]*+(?:\([^()]*+\)?[^()]*+)*+)?", re.ASCII)
 _ARGUMENT_NAME = re.compile(r"\s*+[A-Za-z_]\w*+\s*+=(?!=)", re.ASCII)
 
@@ -28,7 +28,9 @@ def parse_calls(answer: str) -> tuple[Call, ...] | Unread:
     """
     if len(answer) > MAX_ANSWER:
         return Unread.TOO_LONG
-    answer = unwrap(answer)
+    answer = unwrap(answer).removesuffix(".")
+    if not answer:
+        return Unread.EMPTY
     calls, position = [], 0
     while True:
         between = _BETWEEN_CALLS.match(answer, position)

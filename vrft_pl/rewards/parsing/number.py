@@ -15,7 +15,6 @@ _NAMES = (
     "eighteen nineteen twenty"
 )
 _WORDS = {word: float(value) for value, word in enumerate(_NAMES.split())}
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})++(?:\.\d*+)?", re.ASCII)
 _UNITS = {
     "degree": "° º deg deg. degs degree degrees ^\\circ ^{\\circ} ^o \\degree \\circ",
     "radian": "rad rads radian radians",
@@ -30,7 +29,10 @@ _UNITS = {
     "unit": "unit units",
     "%": "% \\% percent",
 }
-_POWERS = {"{}^2 {}^{{2}} {}² square{} sq{} sq.{}": "{}^2", "{}^3 {}^{{3}} {}³ cubic{} cu{} cu.{}": "{}^3"}
+_POWERS = {
+    "{}^2 {}^{{2}} {}² {}2 {}squared square{} sq{} sq.{}": "{}^2",
+    "{}^3 {}^{{3}} {}³ {}3 {}cubed cubic{} cu{} cu.{}": "{}^3",
+}
 UNITS = {name: unit for unit, names in _UNITS.items() for name in names.split()}
 """Spellings of units, without blanks, and the unit each means."""
 UNITS |= {
@@ -40,8 +42,12 @@ UNITS |= {
     for forms, power in _POWERS.items()
     for form in forms.split()
 }
-_QUANTITY = re.compile(rf"({NUMBER.pattern})\s*+(.*)", re.ASCII | re.DOTALL)
+_THOUSANDS = r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})++(?:\.[0-9]*+)?"
+_QUANTITY = re.compile(  # the number alone may be wrapped: `$50$ cm`, `\boxed{50}^\circ`
+    rf"(\$|\\\(|\\boxed\{{|\*\*)?+\s*+({_THOUSANDS}|{NUMBER.pattern})\s*+(?(1)(?:\$|\\\)|\}}|\*\*))\s*+(.*)", re.DOTALL
+)
 _TEXT_UNIT = re.compile(r"\\(?:text|mathrm|mbox|operatorname)\s*+\{([^{}]*+)\}")
+_SPACE = re.compile(r"\\[,;:! ]|~")
 
 
 class Quantity(NamedTuple):
@@ -52,23 +58,27 @@ class Quantity(NamedTuple):
 
 
 def parse_number(answer: str, words: bool = False) -> Quantity | Unread:
-    """Read an answer that is a number, with a known unit or none: ``3``, ``3.0``, ``-2e1``, ``1,234``, ``50 deg``.
+    r"""Read an answer that is a number, with a known unit or none: ``3``, ``3.0``, ``-2e1``, ``1,234``, ``50 deg``.
 
     Args:
         answer: Content of the answer.
         words: Also read ``zero`` to ``twenty``.
+
+    Example:
+        >>> parse_number("$50^\\circ$"), parse_number("3 or 4")
+        (Quantity(value=50.0, unit='degree'), <Unread.MALFORMED: 'malformed'>)
     """
     if len(answer) > MAX_ANSWER:
         return Unread.TOO_LONG
-    answer = unwrap(answer).removesuffix(".")
+    answer = unwrap(answer).removesuffix(".").replace("{,}", ",").replace("\u2212", "-")
+    if not answer:
+        return Unread.EMPTY
     if words and answer.lower() in _WORDS:
         return Quantity(_WORDS[answer.lower()])
-    if thousands := _THOUSANDS.match(answer):
-        answer = thousands[0].replace(",", "") + answer[thousands.end() :]
     quantity = _QUANTITY.fullmatch(answer)
     if quantity is None:
         return Unread.NOT_FINITE if answer.lower().lstrip("+-") in ("nan", "inf", "infinity") else Unread.MALFORMED
-    value, unit = float(quantity[1]), read_unit(quantity[2])
+    value, unit = float(quantity[2].replace(",", "")), read_unit(quantity[3])
     if isinstance(unit, Unread):
         return unit
     return Quantity(value, unit) if math.isfinite(value) else Unread.NOT_FINITE
@@ -76,7 +86,10 @@ def parse_number(answer: str, words: bool = False) -> Quantity | Unread:
 
 def read_unit(text: str) -> str | Unread | None:
     r"""Read the unit after a number: ``cm^2``, ``\text{ square feet}``, ``°``; ``None`` for no text at all."""
-    spelling = "".join(_TEXT_UNIT.sub(r"\1", text).split())
-    if not spelling:
+    parts = _SPACE.sub("", _TEXT_UNIT.sub(r"\1", text)).split()
+    if not parts:
         return None
+    if any(part[0].isdigit() for part in parts):
+        return Unread.MALFORMED  # `3 in 2` is not 3 in2
+    spelling = "".join(parts)
     return UNITS.get(spelling) or UNITS.get(spelling.lower().removesuffix("."), Unread.MALFORMED)

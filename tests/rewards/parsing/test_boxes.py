@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from builders import make_sample
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vrft_pl.data.prompts import answer_text
+from vrft_pl.policy.coordinates import answer_frame
+from vrft_pl.rewards.parsing import Detection, Detections, Unread, parse_box, parse_detections
+from vrft_pl.rewards.parsing.boxes import MAX_LIST
+from vrft_pl.solutions import Box, Instance, Instances
+
+COORDINATE = st.integers(-5000, 5000).map(lambda v: v / 4)
+BOXES = st.tuples(COORDINATE, COORDINATE, st.integers(1, 4000), st.integers(1, 4000)).map(
+    lambda v: (v[0], v[1], v[0] + v[2] / 4, v[1] + v[3] / 4)
+)
+BOX = (1.0, 2.5, 30.0, 40.0)
+DOG = Detection(BOX, None, "dog")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("[1, 2.5, 30, 40]", id="list"),
+        pytest.param("(1,2.5),(30,40)", id="two-corners"),
+        pytest.param("[(1,2.5),(30,40)]", id="two-corners-in-a-list"),
+        pytest.param("[[1, 2.5], [30, 40]]", id="nested"),
+        pytest.param("[[1, 2.5, 30, 40]]", id="list-of-one"),
+        pytest.param("1 2.5 30 40", id="blanks"),
+        pytest.param('{"bbox_2d": [1, 2.5, 30, 40], "label": "dog"}', id="qwen"),
+        pytest.param('{"bbox_2d": [1, 2.5, 30, 40], "label": "dog 2", "score": 0.9}', id="number-in-the-label"),
+        pytest.param('```json\n[\n\t{"bbox_2d": [1, 2.5, 30, 40], "label": "dog"}\n]\n```', id="qwen-in-a-fence"),
+        pytest.param("{'Position': [1, 2.5, 30, 40], 'Confidence': 1.0,}", id="visual-rft"),
+        pytest.param("{bbox: [1, 2.5, 30, 40]}", id="key-without-quotes"),
+        pytest.param('{"the dog": [1, 2.5, 30, 40]}', id="name-as-key"),
+        pytest.param("{'objects': [{'bbox': [1, 2.5, 30, 40]}]}", id="list-in-a-dictionary"),
+        pytest.param("<|box_start|>(1,2.5),(30,40)<|box_end|>", id="special-tokens"),
+        pytest.param("<ref>dog</ref><box>[[1, 2.5, 30, 40]]</box>", id="internvl"),
+        pytest.param("[1,\n 2.5,\n 3e1,\n +40.0,]", id="lines-exponent-sign-comma"),
+        pytest.param("The dog's box is [1, 2.5, 30, 40].", id="words"),
+        pytest.param("x1: 1, y1: 2.5, x2: 30, y2: 40", id="named-edges"),
+        pytest.param("**Answer:** $[1, 2.5, 30, 40]$ pixels", id="words-and-marks"),
+        pytest.param('"[1, 2.5, 30, 40]"', id="quotes"),
+    ],
+)
+def test_a_box_is_four_numbers_in_any_brackets(text):
+    assert parse_box(text) == BOX
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param("[1, 2, 3]", Unread.MALFORMED, id="three-numbers"),
+        pytest.param("[1, 2, 3, 4, 5]", Unread.MALFORMED, id="five-numbers"),
+        pytest.param("[True, 2, 30, 40]", Unread.MALFORMED, id="boolean"),
+        pytest.param("box: [True, 2, 3, 40, 50]", Unread.MALFORMED, id="boolean-beside-four-numbers"),
+        pytest.param("['1', '2', '30', '40']", Unread.MALFORMED, id="strings"),
+        pytest.param("'1', 2, 3, 40, 50", Unread.MALFORMED, id="string-beside-four-numbers"),
+        pytest.param("[null, 2, 30, 40]", Unread.MALFORMED, id="null"),
+        pytest.param("[1px, 2px, 30px, 40px]", Unread.MALFORMED, id="units"),
+        pytest.param("[١, ٢, ٣, ٤]", Unread.MALFORMED, id="arabic-digits"),
+        pytest.param("[+-nan, 1, 2, 3]", Unread.MALFORMED, id="two-signs"),
+        pytest.param("box1: 5, 6, 70", Unread.MALFORMED, id="number-in-a-word"),
+        pytest.param("2 dogs at [1, 2, 30, 40]", Unread.MALFORMED, id="another-number"),
+        pytest.param('{"label": "a 1 2 30 40"}', Unread.MALFORMED, id="numbers-in-a-label-only"),
+        pytest.param("[1, 2, 30, 40)", Unread.MALFORMED, id="brackets-that-don't-match"),
+        pytest.param("{1, 2, 30, 40}", Unread.MALFORMED, id="set"),
+        pytest.param("No Objects", Unread.MALFORMED, id="words"),
+        pytest.param("[]", Unread.MALFORMED, id="no-numbers"),
+        pytest.param("", Unread.MALFORMED, id="empty"),
+        pytest.param("[1, 2, 30, 40], [1, 2, 30, 40]", Unread.AMBIGUOUS, id="one-box-twice"),
+        pytest.param("[[1, 2, 30, 40], [5, 6, 70, 80]]", Unread.AMBIGUOUS, id="two-boxes"),
+        pytest.param("[1, 2, 30, 40] or [5, 6, 70, 80]", Unread.AMBIGUOUS, id="or"),
+        pytest.param("(1,2),(30,40),(5,6),(70,80)", Unread.AMBIGUOUS, id="four-points"),
+        pytest.param("[[1, 2, 30, 40], [5, 6, 4, 3]]", Unread.AMBIGUOUS, id="one-of-two-has-an-area"),
+        pytest.param("[[1, 2, 30, 40], [5, 6, 70, 80], [9", Unread.AMBIGUOUS, id="two-boxes-and-cut"),
+        pytest.param("[30, 40, 1, 2]", Unread.NO_AREA, id="corners-swapped"),
+        pytest.param("[30, 2, 1, 40]", Unread.NO_AREA, id="left-and-right-swapped"),
+        pytest.param("[1, 2, 1, 40]", Unread.NO_AREA, id="no-width"),
+        pytest.param("[1, 2, 30, 2]", Unread.NO_AREA, id="no-height"),
+        pytest.param("[1, 2, 30, 1e999]", Unread.NOT_FINITE, id="overflow"),
+        pytest.param("[nan, 2, 30, 40]", Unread.NOT_FINITE, id="nan"),
+        pytest.param("[-inf, -Infinity, inf, Infinity]", Unread.NOT_FINITE, id="infinite"),
+        pytest.param("[1, 2, 30, 40", Unread.TRUNCATED, id="bracket-never-closed"),
+        pytest.param("[1, 2, 30, 40, 5", Unread.TRUNCATED, id="fifth-number-begun"),
+        pytest.param("(1, 2), (30, 40", Unread.TRUNCATED, id="last-point-cut"),
+        pytest.param("[[1, 2, 30, 40], [5, 6", Unread.TRUNCATED, id="second-box-begun"),
+        pytest.param('[{"bbox_2d": [1, 2, 30, 40], "label": "do', Unread.TRUNCATED, id="string-never-closed"),
+        pytest.param("[1, 2, 30, 40]" + " " * 5000, Unread.TOO_LONG, id="too-long"),
+        pytest.param("[" * 4000, Unread.TOO_LONG, id="too-deep"),
+    ],
+)
+def test_anything_else_is_no_box(text, reason):
+    assert parse_box(text) == reason
+
+
+@given(st.lists(COORDINATE, min_size=4, max_size=4))
+def test_a_box_is_read_back_if_it_has_an_area(values):
+    x1, y1, x2, y2 = values
+    assert parse_box(str(values)) == (tuple(values) if x2 > x1 and y2 > y1 else Unread.NO_AREA)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('[{"bbox_2d": [1, 2.5, 30, 40], "label": "dog"}]', id="qwen"),
+        pytest.param('```json\n[{"bbox_2d": [1, 2.5, 30, 40], "label": "dog"},]\n```', id="fence-and-comma"),
+        pytest.param('{"BBox": [1, 2.5, 30, 40], "Class": "dog"}', id="one-without-a-list"),
+        pytest.param("{'objects': [{'box': [[1, 2.5], [30, 40]], 'name': 'dog'}]}", id="dictionary-of-a-list"),
+        pytest.param("[{Position: [1, 2.5, 30, 40], category: dog}]", id="no-quotes"),
+        pytest.param('[1, 2.5, 30, 40, "dog"]', id="label-after-the-box"),
+        pytest.param('[{"bbox_2d": [1, 2.5, 30, 40], "label": "dog"}, {"bbox_2d": [5, 6, 7', id="cut-in-a-box"),
+        pytest.param('[{"bbox_2d": [1, 2.5, 30, 40], "label": "dog"}, {"bbox', id="cut-in-a-key"),
+        pytest.param('[{"bbox_2d": [1, 2.5, 30, 40], "label": "dog"}', id="cut-after-an-entry"),
+        pytest.param('{"bbox_2d": [1, 2.5, 30, 40], "label": "dog"}, {"bbox_2d": [5, 6', id="cut-without-a-list"),
+    ],
+)
+def test_a_list_of_one_object_is_read_in_any_notation(text):
+    assert parse_detections(text) == Detections((DOG,), 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "boxes"),
+    [
+        ("[[1, 2, 3, 4], [5, 6, 7, 8]]", [(1, 2, 3, 4), (5, 6, 7, 8)]),
+        ("[5, 6, 7, 8]\n[1, 2, 3, 4]", [(5, 6, 7, 8), (1, 2, 3, 4)]),
+        ("(1,2),(3,4)", [(1, 2, 3, 4)]),
+        ("(1,2),(3,4),(5,6),(7,8)", [(1, 2, 3, 4), (5, 6, 7, 8)]),
+        ("[[[1, 2], [3, 4]], [[5, 6], [7, 8]]]", [(1, 2, 3, 4), (5, 6, 7, 8)]),
+        ("[[1, 2], [3, 4]], [[5, 6], [7, 8]]", [(1, 2, 3, 4), (5, 6, 7, 8)]),
+        ("[1, 2, 3, 4]", [(1, 2, 3, 4)]),
+        ("1, 2, 3, 4", [(1, 2, 3, 4)]),
+        ("[1, 2, 3, 4], [5, 6, 7", [(1, 2, 3, 4)]),
+        ("[[1, 2, 3, 4], [5, 6, 7, 8", [(1, 2, 3, 4)]),
+        ("[]", []),
+        ("{'objects': []}", []),
+        ("No Objects", []),
+        ("no objects.", []),
+        ("**NO_OBJECTS**", []),
+        ("['No Objects']", []),
+    ],
+)
+def test_boxes_without_more_are_read_in_the_order_of_writing(text, boxes):
+    assert parse_detections(text) == Detections(tuple(Detection(box, None, None) for box in boxes), 0)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "expected"),
+    [("0.5", 0.5), ("1", 1.0), ("-5", -5.0), ("10", 10.0), ("'0.5'", None), ("true", None), ("nan", None),
+     ("1e999", None), ("null", None)],
+)  # fmt: skip
+def test_a_confidence_is_a_finite_number_in_any_range(confidence, expected):
+    for text in (f"[{{'Position': [1, 2.5, 30, 40], 'Confidence': {confidence}}}]", f"[1, 2.5, 30, 40, {confidence}]"):
+        detections = parse_detections(text)
+        assert [item[:2] for item in detections.items] == [(BOX, expected)]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["[1, 2, 3]", "[3, 4, 1, 2]", "[1, 2, 3, 1e999]", "[True, 2, 3, 4]", "['1', 2, 3, 4]", "{}", "7", "'dog'",
+     "{'Position': 3}", "{'label': 'dog'}", "[]", "null"],
+)  # fmt: skip
+def test_an_entry_that_is_no_box_is_counted(entry):
+    assert parse_detections(f"[[1, 2.5, 30, 40], {entry}]") == Detections((Detection(BOX, None, None),), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", Unread.EMPTY),
+        ("```json\n```", Unread.EMPTY),
+        ("the dog", Unread.MALFORMED),
+        (",", Unread.MALFORMED),
+        ("Here: [[1, 2, 3, 4]]", Unread.MALFORMED),
+        ("No Objects, [1, 2, 3, 4]", Unread.MALFORMED),
+        ("[1, 2, 3]", Unread.MALFORMED),
+        ("[{'Position': 3}]", Unread.MALFORMED),
+        ("[[]]", Unread.MALFORMED),
+        ("[[1, 2, 3, 4}]", Unread.MALFORMED),
+        ("{'a' 'b': [1, 2, 3, 4]}", Unread.MALFORMED),
+        ("{'Position': }", Unread.MALFORMED),
+        ("[[3, 4, 1, 2]]", Unread.NO_AREA),
+        ("[[1, 2, 3, inf]]", Unread.NOT_FINITE),
+        ("[", Unread.TRUNCATED),
+        ("[1, 2, 3, 4, 0.9", Unread.TRUNCATED),
+        ("[{'Position': [1, 2, 3, 4]", Unread.TRUNCATED),
+        ("[" * 20, Unread.TOO_LONG),
+        (" " * (MAX_LIST + 1), Unread.TOO_LONG),
+    ],
+)
+def test_anything_else_is_no_list_of_boxes(text, reason):
+    assert parse_detections(text) == reason
+
+
+@given(st.lists(BOXES, max_size=8), st.sampled_from([json.dumps, repr]))
+def test_a_list_of_bare_boxes_is_read_back(boxes, write):
+    expected = tuple(Detection(box, None, None) for box in boxes)
+    assert parse_detections(write([list(box) for box in boxes])) == Detections(expected, 0)
+
+
+@given(
+    st.lists(st.builds(Detection, BOXES, st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=8))),
+    st.sampled_from([json.dumps, repr, lambda rows: json.dumps(rows, ensure_ascii=False, indent=1)]),
+)
+def test_a_list_of_objects_is_read_back(items, write):
+    rows = [{"Position": list(d.xyxy), "Confidence": d.confidence, "Label": d.label} for d in items]
+    assert parse_detections(write(rows)) == Detections(tuple(items), 0)
+
+
+PICTURE_BOXES = st.tuples(*[st.floats(0, 300)] * 2, *[st.floats(0.5, 300)] * 2).map(
+    lambda v: (v[0], v[1], v[0] + v[2], v[1] + v[3])
+)
+
+
+@pytest.mark.parametrize("space", ["permille", "resized_pixels", "pixels", "unit"])
+@given(boxes=st.lists(PICTURE_BOXES, max_size=4), categories=st.sampled_from([("dog",), ("dog", "child's toy")]))
+def test_boxes_are_read_back_as_supervised_training_writes_them(space, boxes, categories):
+    frame = answer_frame(space, (640, 613), (1280, 240))
+    items = tuple(Instance(box, categories[-1]) for box in boxes)
+    answers = [parse_box(answer_text(make_sample(Box(box)), frame)) for box in boxes]
+    detections = parse_detections(answer_text(make_sample(Instances(items, categories, "a.jpg")), frame))
+    label = categories[1] if len(categories) > 1 else None
+    assert detections == Detections(tuple(Detection(box, 1.0, label) for box in answers), 0)
+    for box, answer in zip(boxes, answers, strict=True):
+        steps = (frame.scale_x, frame.scale_y) * 2
+        step = 1.01e-3 if space == "unit" else 1.01
+        assert all(abs(a - b) <= s * step for a, b, s in zip(frame.to_pixels(answer), box, steps, strict=True))
+
+
+@given(st.text(alphabet="0123456789.,-+eE[](){}:' \n<>/aN\\", max_size=60))
+def test_whatever_is_read_has_an_area(text):
+    box, detections = parse_box(text), parse_detections(text)
+    boxes = [] if isinstance(box, Unread) else [box]
+    boxes += [] if isinstance(detections, Unread) else [item.xyxy for item in detections.items]
+    for x1, y1, x2, y2 in boxes:
+        assert all(map(math.isfinite, (x1, y1, x2, y2)))
+        assert x2 > x1
+        assert y2 > y1

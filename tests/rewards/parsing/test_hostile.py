@@ -1,0 +1,87 @@
+"""Linear in the text: one of twice the length may not take four times as long, nor any more than 50 ms."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from vrft_pl.rewards.parsing import (
+    Unread,
+    normalize_label,
+    parse_box,
+    parse_calls,
+    parse_choice,
+    parse_detections,
+    parse_expression,
+    parse_label,
+    parse_number,
+    read_answer,
+    read_values,
+    unwrap,
+)
+from vrft_pl.rewards.parsing.blocks import MAX_ANSWER
+from vrft_pl.rewards.parsing.boxes import MAX_LIST
+from vrft_pl.rewards.parsing.number import read_unit
+
+PARSERS = (parse_box, parse_calls, parse_choice, parse_detections, parse_expression, parse_label, parse_number)
+LISTS = {
+    "boxes": "[1,1,2,2],",
+    "objects": "{'Position': [1, 1, 22, 22], 'Confidence': 0.5, 'Label': 'dog'}, ",
+    "points": "(1,1),(2,2),",
+    "boxes of points": "[[1,1],[2,2]],",
+}
+UNITS = [
+    "[", "(", "{", "[]", "()", "{}", "[1,", "[1,1", "[a,", "{a:", "{a:{b:1},", "a:1,",
+    "'", '"', "a'", "'a'b", "\\", "\\'",
+    "\\u0041", "'\\ud800", ",", ":", ";", "1 ", "1,000", "9", "9.", "1e", "+-", ".", "a ", " ", "\n", "-", "- ", "A ",
+    "A.", "(A)", "or ", "$", "**", "`", "```", "```json\n", "\\boxed{", "\\text{", "\\text{a}", "}", "f(", "f()",
+    "f(a,b),", "f((a),", "1.", "and ", "_", "\x00", "\ud800", "\u202e", "３", "ﷺ", "𝟛", "e\u0301", "İ", "ß", "the ",
+    "an ", "<answer>",
+]  # fmt: skip
+
+
+def seconds(function, *args, enough=0.0):
+    """Return the best of five runs, or the first that is good enough: a collection of garbage takes 200 ms."""
+    best = float("inf")
+    for _ in range(5):
+        start = time.process_time()
+        function(*args)
+        best = min(best, time.process_time() - start)
+        if best < enough:
+            break
+    return best
+
+
+@pytest.mark.parametrize("unit", LISTS.values(), ids=LISTS)
+def test_the_longest_list_of_boxes_is_read_in_time(unit):
+    text = f"[{unit * ((MAX_LIST - 3) // len(unit))}]"
+    detections = parse_detections(text)
+    assert len(detections.items) == text.count(unit)
+    assert detections.unreadable == 0
+    assert seconds(parse_detections, text, enough=0.05) < 0.05
+
+
+@pytest.mark.parametrize("parse", PARSERS, ids=lambda parse: parse.__name__)
+def test_any_answer_is_read_or_refused_in_time(parse):
+    for unit in UNITS:
+        for length in (MAX_ANSWER, MAX_LIST, 100_000):
+            for around in ("{}", "[{}]", "$1{}$"):
+                text = around.replace("{}", unit * ((length - 4) // len(unit)))
+                assert seconds(parse, text, enough=0.05) < 0.05, (unit, length, around)
+
+
+@pytest.mark.parametrize(
+    "read", [read_values, unwrap, read_unit, normalize_label, lambda text: read_answer(text, "think")]
+)
+def test_twice_the_text_does_not_take_four_times_as_long(read):
+    for unit in UNITS:
+        for around in ("{}", "[{}", "x{}", "{}x"):
+            half, whole = (around.replace("{}", unit * (size // len(unit))) for size in (15_000, 30_000))
+            limit = 3.5 * seconds(read, half, enough=1e-3) + 2e-3
+            assert seconds(read, whole, enough=limit) < limit, (unit, around)
+
+
+def test_50000_brackets_are_refused_without_recursion():
+    for brackets in ("[" * 50_000, "{'a':" * 10_000, "[" * 25_000 + "]" * 25_000):
+        assert read_values(brackets) == Unread.TOO_LONG

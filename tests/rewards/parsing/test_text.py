@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import string
+
+import pytest
+from builders import make_sample
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vrft_pl.data.prompts import answer_text
+from vrft_pl.rewards.parsing import Unread, normalize_label, parse_choice, parse_expression, parse_label
+from vrft_pl.solutions import Expression
+
+LENGTHS = ("30 cm", "35 cm", "40 cm")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["B", "b", "(B)", "(b)", "b)", "B.", "B:", "(B).", "[B]", "Option B", "Answer: (B)", "choice b.", "$\\boxed{B}$.",
+     "**B**", "`B`", '"B"', "\\text{B}", "```\nB\n```", "```B```", "B. 35 cm", "(B) 35 cm", "B) 35 cm", "b: 35 m",
+     "Option B: the red one", "B.35"],
+)  # fmt: skip
+def test_a_letter_is_read_with_or_without_the_text_of_its_option(text):
+    assert parse_choice(text) == "B"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param("", Unread.EMPTY, id="empty"),
+        pytest.param("``` ```", Unread.EMPTY, id="empty-fence"),
+        pytest.param("A" * 5000, Unread.TOO_LONG, id="too-long"),
+        pytest.param("A B C D", Unread.AMBIGUOUS, id="letters"),
+        pytest.param("A, B", Unread.AMBIGUOUS, id="comma"),
+        pytest.param("A,B,C,D", Unread.AMBIGUOUS, id="commas"),
+        pytest.param("A/B", Unread.AMBIGUOUS, id="slash"),
+        pytest.param("A or B", Unread.AMBIGUOUS, id="or"),
+        pytest.param("A and B", Unread.AMBIGUOUS, id="and"),
+        pytest.param("A\nB", Unread.AMBIGUOUS, id="lines"),
+        pytest.param("A. B. C.", Unread.AMBIGUOUS, id="full-stops"),
+        pytest.param("A.B", Unread.AMBIGUOUS, id="no-blank"),
+        pytest.param("(A) (B)", Unread.AMBIGUOUS, id="brackets"),
+        pytest.param("a) b) c)", Unread.AMBIGUOUS, id="small-letters"),
+        pytest.param("a. or b", Unread.AMBIGUOUS, id="small-or"),
+        pytest.param("A. Option b", Unread.AMBIGUOUS, id="option-and-option"),
+        pytest.param("A: 30 cm, B: 35 cm", Unread.AMBIGUOUS, id="all-options"),
+        pytest.param("A. 30 cm\n35 cm", Unread.AMBIGUOUS, id="two-texts"),
+        pytest.param("a: 30 cm, b: 35 cm", Unread.AMBIGUOUS, id="all-options-small"),
+        pytest.param("A. 30 cm. No, B", Unread.AMBIGUOUS, id="second-thoughts"),
+        pytest.param("A cat", Unread.AMBIGUOUS, id="article"),
+        pytest.param("A is right", Unread.AMBIGUOUS, id="sentence"),
+        pytest.param("B 35 cm", Unread.AMBIGUOUS, id="nothing-between-letter-and-text"),
+        pytest.param("A\u200bB", Unread.AMBIGUOUS, id="zero-width-blank"),
+        pytest.param("A²", Unread.AMBIGUOUS, id="superscript"),
+        pytest.param("ABCD", Unread.MALFORMED, id="word-of-letters"),
+        pytest.param("**A** **B**", Unread.MALFORMED, id="two-bold"),
+        pytest.param("not A", Unread.MALFORMED, id="not"),
+        pytest.param("All of the above", Unread.MALFORMED, id="all"),
+        pytest.param("None of the above", Unread.MALFORMED, id="none"),
+        pytest.param("The answer is A", Unread.MALFORMED, id="sentence-before"),
+        pytest.param("Option", Unread.MALFORMED, id="no-letter"),
+        pytest.param("['A', 'B']", Unread.MALFORMED, id="list"),
+        pytest.param("[A, B]", Unread.MALFORMED, id="list-of-words"),
+        pytest.param("(A", Unread.MALFORMED, id="half-a-bracket"),
+        pytest.param("\u212a", Unread.MALFORMED, id="kelvin-sign"),
+        pytest.param("\u017f", Unread.MALFORMED, id="long-s"),
+        pytest.param("Ａ", Unread.MALFORMED, id="full-width"),
+        pytest.param("А", Unread.MALFORMED, id="cyrillic"),
+    ],
+)
+def test_anything_else_is_no_letter(text, reason):
+    assert parse_choice(text) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("B", "B"),
+        ("35 cm", "B"),
+        ("35 CM.", "B"),
+        ("B. 35 cm", "B"),
+        ("B 35 cm", "B"),
+        ("(B) 35 cm", "B"),
+        ("B. 30 cm", Unread.AMBIGUOUS),
+        ("B. 35", Unread.AMBIGUOUS),
+        ("D. 35 cm", Unread.AMBIGUOUS),
+        ("30 cm, 35 cm", Unread.MALFORMED),
+        ("50 cm", Unread.MALFORMED),
+        ("D", "D"),
+    ],
+)
+def test_known_texts_name_their_option_and_must_fit_the_letter(text, expected):
+    assert parse_choice(text, LENGTHS) == expected
+
+
+def test_a_letter_alone_is_that_letter_whatever_the_texts_say():
+    assert [parse_choice(text, ("B", "A cat", "A dog")) for text in ("A", "(A)", "B.", "a cat")] == ["A", "A", "B", "B"]
+
+
+def test_a_text_that_two_options_share_names_neither():
+    assert parse_choice("red", ("red", "Red", "blue")) == Unread.AMBIGUOUS
+
+
+def test_an_option_without_text_is_never_named():
+    assert parse_choice("?!", ("", "x")) == Unread.MALFORMED
+
+
+@given(st.text(alphabet="ABab .,:()[]\n/&-orand1$", max_size=20))
+def test_no_second_letter_stands_beside_the_one_that_is_read(text):
+    letter = parse_choice(text)
+    others = {c for c in string.ascii_uppercase if c != letter}
+    assert isinstance(letter, Unread) or not others & set("".join(c if c.isalnum() else " " for c in text).split())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Fire-Lily", "fire_lily", " FIRE  LILY ", "fire lily.", "The fire lily", "a fire lily!", "**Fire lily**",
+     '"fire lily"', "(fire lily)", "fire\u2010lily", "ｆｉｒｅ lily", "the_fire_lily", "```\nfire lily\n```"],
+)  # fmt: skip
+def test_spellings_of_a_name_are_one_label(text):
+    assert parse_label(text) == "fire lily"
+
+
+@pytest.mark.parametrize(
+    "text", ["lily", "fire lily, tiger lily", "fire lily tiger lily", "firelily", "no fire lily", "fire\x00lily"]
+)
+def test_other_text_is_another_label(text):
+    assert parse_label(text) not in ("fire lily", Unread.EMPTY)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("An-12", "an 12"), ("an 12", "an 12"), ("an 8-pounder", "8 pounder"), ("a", "a"), ("The A", "a"), ("...", "")],
+)
+def test_an_article_goes_and_a_name_stays(name, expected):
+    assert normalize_label(name) == expected
+
+
+@given(st.text(max_size=30), st.sampled_from(["", ".", "!", " ", '"']))
+def test_case_and_ends_of_a_name_do_not_matter(name, end):
+    label = normalize_label(name)
+    assert label == label.strip()
+    assert normalize_label(f"{end}{name}{end}") == label
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("", Unread.EMPTY), ("...", Unread.EMPTY), ("**", Unread.EMPTY), ("a" * 300, Unread.TOO_LONG)]
+)
+def test_a_label_has_some_letters_and_not_too_many(text, reason):
+    assert parse_label(text) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("$\\frac{1}{2}$", "\\frac{1}{2}"),
+        ("\\boxed{x + 1}", "x + 1"),
+        ("6\\sqrt{3} \\text{ cm}", "6\\sqrt{3} \\text{ cm}"),
+        ("", Unread.EMPTY),
+        ("$$ $$", Unread.EMPTY),
+        ("9" * 5000, Unread.TOO_LONG),
+    ],
+)
+def test_an_expression_is_what_models_put_nothing_around(text, expected):
+    assert parse_expression(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["\\frac{1}{2}", "6\\sqrt{3}", "x^2 + 1", "50^\\circ", "\\boxed{1} + \\boxed{2}", "f'(x)"]
+)
+def test_an_expression_is_read_back_as_supervised_training_writes_it(text):
+    assert parse_expression(answer_text(make_sample(Expression(text)), None)) == text
