@@ -152,7 +152,8 @@ def test_fit_writes_summary_export_metrics_and_completions(tmp_path, capsys, no_
     folder = tmp_path / "run"
     main([*QUICKSTART, *SHORT, "--run.folder", str(folder)])
     summary = json.loads((folder / "summary.json").read_text())
-    names = {f"val/{split}/{name}" for split in ("ood_snow", "id", "ood_night") for name in ("NumberMatch", "Format")}
+    logged = ("NumberMatch", "Format", "parse_failures/NumberMatch")
+    names = {f"val/{split}/{name}" for split in ("ood_snow", "id", "ood_night") for name in logged}
     assert set(summary) == {"before", "after", "seconds"}
     assert set(summary["before"]) == set(summary["after"]) == names
     assert (folder / "export/model.safetensors").exists()

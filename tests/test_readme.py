@@ -37,7 +37,7 @@ def test_own_data(workplace, capsys):
     for name in ("train", "val"):
         Path(f"pens/{name}.json").write_text(block("json", "pens.png"))
     summary = fit(workplace, block("yaml", "pens/train.json"))
-    assert set(summary["after"]) == {"val/id/NumberMatch", "val/id/Format"}
+    assert set(summary["after"]) == {"val/id/NumberMatch", "val/id/Format", "val/id/parse_failures/NumberMatch"}
 
 
 def test_own_reward(workplace, capsys):
