@@ -5,7 +5,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from itertools import permutations
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from builders import make_completions, make_sample
 from hypothesis import given
 from hypothesis import strategies as st
+from timing import seconds
 
 from vrft_pl.rewards import Unread
 from vrft_pl.rewards.transformation import TransformationExact, TransformationMatch, transformation_credit
@@ -157,14 +157,12 @@ def test_penalty_needs_partial_matches():
         TransformationMatch(partial=False, penalty=True)
 
 
-def test_thousands_of_calls_are_paired_at_once():
+def test_a_thousand_calls_are_paired_at_once():
     draw = random.Random(0)
-    answered = [Call("change_color", str(i), draw.choice("abcdef")) for i in range(5000)]
-    true = [Call("change_color", str(i), draw.choice("abcdef")) for i in range(8)]
-    start = time.process_time()
-    transformation_credit(answered, true, penalty=True)
-    transformation_credit(answered[:1] * 5000, true)
-    assert time.process_time() - start < 0.05
+    answered = tuple(Call("change_color", str(i), draw.choice("abcdef")) for i in range(1000))  # more than are read
+    true = tuple(Call("change_color", str(i), draw.choice("abcdef")) for i in range(8))
+    assert seconds(transformation_credit, answered, true, True, True, enough=0.05) < 0.05
+    assert seconds(transformation_credit, answered[:1] * 1000, true, enough=0.05) < 0.05
 
 
 @pytest.mark.parametrize("reward", [TransformationMatch(), TransformationMatch(penalty=True), TransformationExact()])
@@ -173,7 +171,6 @@ def test_hostile_completions_are_only_data(reward):
     texts = ["".join(random.Random(i).choices(pieces, k=400)) for i in range(100)]
     texts += [piece * 50_000 for piece in pieces] + ["f(1, a)," * 12_000, "f(" * 50_000 + ")" * 50_000]
     for text in texts:
-        start = time.process_time()
+        assert seconds(reward.score, make_completions([text]), [TRUTH], enough=0.05) < 0.05, text[:80]
         score = reward.score(make_completions([text]), [TRUTH]).item()
-        assert time.process_time() - start < 0.05, text[:80]
         assert reward.bounds[0] <= score < 1, text[:80]

@@ -123,7 +123,7 @@ class PolicyModule(LightningModule):
                 metric.reset()
                 for quantity, value in values.items():
                     # the same on every rank already
-                    self.log(f"{stage}/{name}/{quantity}", value.float(), sync_dist=True, batch_size=1)
+                    self.log(f"{stage}/{name}/{quantity}", value.float().to(self.device), sync_dist=True, batch_size=1)
 
     def _parts(self, split: Split) -> list[str]:
         """Names of the parts of a split, in the order of their loaders."""
