@@ -163,7 +163,7 @@ class MathWorker:
         if self._process is not None and self._owner == os.getpid() and self._limit == time_limit:
             return self._process
         self.stop()
-        command = [sys.executable, "-I", str(Path(__file__).with_name("math_worker.py")), str(time_limit)]
+        command = [sys.executable, "-P", str(Path(__file__).with_name("math_worker.py")), str(time_limit)]
         self._owner, self._limit, self._lines = os.getpid(), time_limit, queue.Queue()
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1
