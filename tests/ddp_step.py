@@ -1,4 +1,4 @@
-"""Short runs on two processes: ``python ddp_step.py step|zero2|whole|resumed CHECKPOINT FOLDER``."""
+"""Short runs on two processes: ``python ddp_step.py step|zero2|eval|whole|resumed CHECKPOINT FOLDER``."""
 
 import os
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 os.environ["DS_ACCELERATOR"] = "cpu"
 
 import torch
+from evaluation import evaluate, uneven
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy
 from training import FixedSampler, counting, fit, grpo, weights
@@ -39,6 +40,11 @@ if __name__ == "__main__":
         module = grpo(checkpoint, sampler=FixedSampler(), loss=GRPOLoss("token"))
         trainer = fit(module, counting(batch_size=1), accumulate_grad_batches=2, **ranks)
         assert trainer.global_step == 1
+    elif task == "eval":
+        module, rows = uneven(checkpoint)
+        numbers = evaluate(module, rows, **ranks)
+        torch.save(numbers, folder / f"eval{module.global_rank}.pt")
+        sys.exit()
     else:
         module = grpo(checkpoint, num_iterations=3)
         keep = ModelCheckpoint(folder, "{step}", save_top_k=-1, every_n_train_steps=1)

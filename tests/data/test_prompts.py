@@ -6,7 +6,7 @@ from builders import grey_scene, make_sample
 from vrft_pl.data.prompts import TAGS, answer_text, chat, question, target_text
 from vrft_pl.policy.coordinates import answer_frame
 from vrft_pl.rewards import BoxIoU, Format, NumberMatch
-from vrft_pl.solutions import Box, Number
+from vrft_pl.solutions import Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
 from vrft_pl.types import InputError, Sample
 
 BOX = Box((64.0, 48.0, 320.0, 240.4))
@@ -14,12 +14,30 @@ FRAME = answer_frame("pixels", (640, 480), None)
 COTS = {"answer": None, "think": "1 2", "caption": "<summary>s</summary><caption>c</caption><think>1 2</think>"}
 
 
+def objects(*items, categories=("dog",)):
+    return Instances(tuple(Instance(*item) for item in items), categories, "a.jpg")
+
+
 @pytest.mark.parametrize("style", TAGS)
 @pytest.mark.parametrize(
     ("solution", "form"),
     [
         pytest.param(Number(3.0), "a number", id="number"),
+        pytest.param(Choice("B"), "the letter of one option", id="choice"),
+        pytest.param(Expression("x"), "a number or an expression", id="expression"),
+        pytest.param(Label("lily"), "a class name", id="label"),
         pytest.param(BOX, "a box [x1, y1, x2, y2] in inches", id="box"),
+        pytest.param(
+            objects(categories=("dog",)),
+            "a list of {'Position': [x1, y1, x2, y2], 'Confidence': c} in inches, or No Objects,",
+            id="one-category",
+        ),
+        pytest.param(
+            objects(categories=("dog", "cat")),
+            "a list of {'Position': [x1, y1, x2, y2], 'Confidence': c, 'Label': name} in inches, or No Objects,",
+            id="categories",
+        ),
+        pytest.param(Transformation(()), "calls such as change_color(object, value), separated", id="transformation"),
     ],
 )
 def test_the_question_says_the_form_of_the_answer_and_every_tag(style, solution, form):
@@ -45,6 +63,36 @@ def test_a_chat_puts_pictures_before_the_text(images, system):
 )
 def test_a_number_is_written_without_needless_decimals(value, expected):
     assert answer_text(make_sample(Number(value)), None) == expected
+
+
+DOG = "{'Position': [64, 48, 320, 240], 'Confidence': 1.0"
+
+
+@pytest.mark.parametrize(
+    ("solution", "expected"),
+    [
+        pytest.param(Number(2.5, "cm"), "2.5 cm", id="unit"),
+        pytest.param(Choice("B", ("1", "2")), "B", id="choice"),
+        pytest.param(Expression(r"6\sqrt{3}"), r"6\sqrt{3}", id="expression"),
+        pytest.param(Label("Fire lily", ("flame lily",)), "Fire lily", id="label"),
+        pytest.param(objects((BOX.xyxy, "dog")), f"[{DOG}}}]", id="one-category"),
+        pytest.param(
+            objects((BOX.xyxy, "dog"), (BOX.xyxy, "cat's"), categories=("dog", "cat's")),
+            f"[{DOG}, 'Label': 'dog'}}, {DOG}, 'Label': \"cat's\"}}]",
+            id="categories",
+        ),
+        pytest.param(objects(), "No Objects", id="no-object"),
+        pytest.param(objects((BOX.xyxy, "dog", None, True)), "No Objects", id="crowd-alone"),
+        pytest.param(objects((BOX.xyxy, "dog"), (BOX.xyxy, "dog", None, True)), f"[{DOG}}}]", id="crowd"),
+        pytest.param(
+            Transformation((Call("change_color", "2", "red"), Call("change_size", "1", "small"))),
+            "change_color(2, red), change_size(1, small)",
+            id="transformation",
+        ),
+    ],
+)
+def test_every_kind_of_truth_is_written(solution, expected):
+    assert answer_text(make_sample(solution), FRAME) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,30 +1,20 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
-from lightning import Trainer
+from evaluation import SHORT, Alternating, Looking, evaluate, evaluator, scenes, uneven
+from lightning import Callback
 from torch.optim import SGD
+from torch.utils.data import DataLoader
 from training import Share, counting, fit, grpo, sgd
 
-from vrft_pl.data import Counting, CountingScenes, Grounding, GroundingScenes, Mixture
+from vrft_pl.data import Counting, Grounding, GroundingScenes, Mixture
+from vrft_pl.metrics import Accuracy, COCOAveragePrecision
 from vrft_pl.modules import PolicyModule, SFTModule, WarmupDecay
 from vrft_pl.policy import VLM
-from vrft_pl.rewards import BoxIoU, NumberMatch
-from vrft_pl.rollout import SamplingParams
-
-SHORT = SamplingParams(6, temperature=0.0)
-
-
-def scenes(size=3, domain="base"):
-    return CountingScenes(domain, size=size, image_size=32)
-
-
-def evaluator():
-    return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
-
-
-def evaluate(module, task, stage="validate"):
-    return {
-        k: v for part in getattr(evaluator(), stage)(module, datamodule=task, verbose=False) for k, v in part.items()
-    }
+from vrft_pl.rewards import BoxIoU, Format, Judge, NumberMatch
 
 
 def by_hand(module, samples, params=SHORT):
@@ -38,7 +28,8 @@ def test_each_split_is_logged_under_its_own_name(qwen3_vl, stage):
     task = Counting(val={"id": scenes(), "ood.snow": scenes(5, "snow")}, style="answer", eval_batch_size=2)
     got = evaluate(module, task, stage)
     key = {"validate": "val", "test": "test"}[stage]
-    assert set(got) == {f"{key}/{part}/{name}" for part in ("id", "ood.snow") for name in ("Share", "NumberMatch")}
+    names = [f"{kind}{name}" for kind in ("", "parse_failures/") for name in ("Share", "NumberMatch")]
+    assert set(got) == {f"{key}/{part}/{name}" for part in ("id", "ood.snow") for name in names}
     for part, dataset in task.datasets(key).items():
         expected = by_hand(module, [dataset[i] for i in range(len(dataset))])
         assert got[f"{key}/{part}/Share"] == pytest.approx(expected, abs=1e-6)
@@ -59,13 +50,94 @@ def test_two_evaluations_are_independent(qwen3_vl):
 def test_a_metric_judges_only_the_solutions_it_can(qwen3_vl):
     tasks = {"count": Counting(val={"id": scenes()}), "ground": Grounding(val={"id": GroundingScenes(size=2)})}
     module = PolicyModule(VLM(qwen3_vl), metrics=[NumberMatch(), BoxIoU()], eval_params=SHORT)
-    assert set(evaluate(module, Mixture(tasks))) == {"val/count_id/NumberMatch", "val/ground_id/BoxIoU"}
+    assert set(evaluate(module, Mixture(tasks))) == {
+        f"val/{part}/{kind}{name}"
+        for part, name in (("count_id", "NumberMatch"), ("ground_id", "BoxIoU"))
+        for kind in ("", "parse_failures/")
+    }
+
+
+def test_a_metric_may_log_several_numbers(qwen3_vl):
+    metrics = [Accuracy(NumberMatch()), COCOAveragePrecision(), Format(), BoxIoU()]
+    module = PolicyModule(VLM(qwen3_vl), metrics=metrics, eval_params=SHORT, sampler=Looking())
+    task = Alternating(val={"id": scenes(8)}, style="answer", eval_batch_size=3)
+    got = {name.removeprefix("val/id/"): value for name, value in evaluate(module, task).items()}
+    accuracy = {"Accuracy", *(f"Accuracy/{name}" for name in ("low", "high", "tag/id"))}
+    precision = {"AP", *(f"AP/{name}" for name in ("AP50", "AP75", "APs", "class/dog", "dropped"))}
+    assert set(got) == accuracy | precision | {"parse_failures/Accuracy", "parse_failures/AP", "Format"}
+    samples = [task.datasets("val")["id"][i] for i in range(8)]
+    completions = module.generate(samples, 1, SHORT, 0)
+    for metric in metrics[:2]:
+        metric.update(completions, samples)
+        expected = {name: value.item() for name, value in metric.values().items()}
+        assert {name: got[name] for name in expected} == pytest.approx(expected)
+    assert 0 < got["Accuracy"] < 1
+    assert 0 < got["AP"] < 1
+
+
+class Seen(Judge):
+    """Counts the completions since it was last reset."""
+
+    def __init__(self):
+        super().__init__()
+        self.add_state("count", default=torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, completions, samples):
+        self.count = self.count + len(completions)
+
+    def values(self):
+        return {"Seen": self.count}
+
+
+class Validations(Callback):
+    """Keeps what each validation says."""
+
+    def __init__(self):
+        self.logged = []
+
+    def on_validation_end(self, trainer, module):
+        if not trainer.sanity_checking:
+            self.logged.append(float(trainer.callback_metrics["val/id/Seen"]))
+
+
+def test_a_metric_forgets_an_evaluation_before_the_next(qwen3_vl):
+    seen = Validations()
+    module = grpo(qwen3_vl, metrics=[Seen()], eval_params=SHORT)
+    task = counting(size=2, val={"id": scenes(3)}, eval_batch_size=2)
+    fit(module, task, num_sanity_val_steps=2, max_epochs=3, callbacks=[seen])
+    assert seen.logged == [3.0] * 3
+    assert evaluate(module, task) == {"val/id/Seen": 3.0}
+
+
+def test_parts_of_other_data_are_numbered(qwen3_vl):
+    module = PolicyModule(VLM(qwen3_vl), metrics=[Share()], eval_params=SHORT)
+    parts = counting(val={"a": scenes(2), "b": scenes(3, "snow")}).datasets("val")
+    loaders = [DataLoader(part, batch_size=2, collate_fn=list) for part in parts.values()]
+    rows = evaluator().validate(module, loaders, verbose=False)
+    got = {name: value for part in rows for name, value in part.items()}
+    for number, part in enumerate(parts.values()):
+        expected = by_hand(module, [part[i] for i in range(len(part))])
+        assert got[f"val/{number}/Share"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_two_processes_evaluate_as_one_does(qwen3_vl, tmp_path):
+    """Of an odd number of rows; each rank holds the only rows that one of the metrics can judge."""
+    script = Path(__file__).parent.with_name("ddp_step.py")
+    command = [sys.executable, str(script), "eval", qwen3_vl, str(tmp_path)]
+    done = subprocess.run(command, timeout=60, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, second = (torch.load(tmp_path / f"eval{rank}.pt") for rank in range(2))
+    alone = evaluate(*uneven(qwen3_vl))
+    assert first == second == pytest.approx(alone, abs=1e-6)
+    assert {"val/few/AP", "val/many/Accuracy", "val/many/sampled/AP"} <= set(alone)
+    assert 0 < alone["val/many/AP"] < 1
+    assert 0 < alone["val/many/Accuracy"] < 1
 
 
 def test_sampled_completions_are_scored_beside_the_greedy_one(qwen3_vl):
     module = PolicyModule(VLM(qwen3_vl), metrics=[Share()], eval_params=SHORT, eval_samples=3)
     got = evaluate(module, counting(val={"id": scenes()}))
-    assert set(got) == {"val/id/Share", "val/id/sampled/Share"}
+    assert set(got) == {f"val/id/{draw}{kind}Share" for draw in ("", "sampled/") for kind in ("", "parse_failures/")}
     assert got == evaluate(module, counting(val={"id": scenes()}))
 
 

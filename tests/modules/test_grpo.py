@@ -14,6 +14,7 @@ from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.callbacks import RolloutCallback
 from vrft_pl.data import CountingScenes
 from vrft_pl.policy import VLM, LoRA
+from vrft_pl.rewards import FunctionReward, Unread
 from vrft_pl.rollout import SamplingParams
 from vrft_pl.types import InputError
 
@@ -321,3 +322,59 @@ def test_a_reward_that_fails_ends_the_run_with_its_own_error(qwen3_vl, kl):
 
     with pytest.raises(KeyError, match="broken"):
         fit(grpo(qwen3_vl, rewards=[Broken()], loss=GRPOLoss(kl_coefficient=kl)), counting(size=2))
+
+
+def test_the_name_of_a_papers_rewards_builds_them(qwen3_vl):
+    module = grpo(qwen3_vl, rewards="reason_rft/counting")
+    assert [(reward.name, reward.weight) for reward in module.rewards] == [("NumberMatch", 1.0), ("Format", 1.0)]
+    assert [metric.name for metric in module.metrics] == ["NumberMatch", "Format"]
+    log = Log()
+    fit(module, counting(size=2), callbacks=[log])
+    assert set(log.batches[0].scores) == {"NumberMatch", "Format"}
+
+
+def test_the_rewards_of_a_configuration_are_those_that_train(qwen3_vl):
+    rewards = [Share(weight=2.0), Share(name="Other", weight=0.0)]
+    assert list(grpo(qwen3_vl, rewards=rewards).rewards) == rewards
+
+
+def test_a_weight_waits_for_its_optimizer_step(qwen3_vl):
+    """Two micro-batches a step: step 0 is that of the first two, step 1 that of the next two."""
+    log = Log()
+    module = grpo(qwen3_vl, rewards=[Share(), Share(name="Later", weight=0.5, start=1)])
+    fit(module, counting(size=8), accumulate_grad_batches=2, callbacks=[log])
+    for i, (batch, logged) in enumerate(zip(log.batches, log.logged, strict=True)):
+        weight = 0.0 if i < 2 else 0.5
+        torch.testing.assert_close(batch.rewards, batch.scores["Share"] + weight * batch.scores["Later"])
+        assert logged["train/reward"] == pytest.approx((1 + weight) * logged["train/reward/Share"], rel=1e-5)
+        assert logged["train/reward/Later"] > 0
+
+
+class Fails(Share):
+    """Reads no completion of the first rollout, every other one of the second, and all after that."""
+
+    def grade(self, completions, samples):
+        self.rollouts = getattr(self, "rollouts", 0) + 1
+        every = {1: 1, 2: 2}.get(self.rollouts, 1000)
+        reason = {1: Unread.NO_ANSWER, 2: Unread.EMPTY}.get(self.rollouts)
+        verdicts = [reason if i % every == every - 1 else 0.1 * i for i in range(len(samples))]
+        return self.verdict(verdicts, completions, samples)
+
+
+def test_the_reasons_of_parse_failures_are_logged_while_they_occur(qwen3_vl):
+    log = Log()
+    fit(grpo(qwen3_vl, rewards=[Fails(), Share()]), counting(size=6), callbacks=[log])
+    key = "train/parse_failures/Fails"
+    logged = [{k: v for k, v in step.items() if k.startswith(f"{key}/")} for step in log.logged]
+    assert [step[key] for step in log.logged] == [1.0, 0.5, 0.0]
+    assert logged[0] == {f"{key}/no_answer": 1.0}
+    assert logged[1] == {f"{key}/no_answer": 0.0, f"{key}/empty": 0.5}
+    assert logged[2] == {f"{key}/no_answer": 0.0, f"{key}/empty": 0.0}
+    assert not any(name.startswith("train/parse_failures/Share/") for step in log.logged for name in step)
+
+
+def test_a_reward_of_zero_is_logged_whatever_its_name(qwen3_vl):
+    log = Log()
+    zero = FunctionReward(lambda texts, samples: [0.0] * len(texts), name="of/mine/alone")
+    fit(grpo(qwen3_vl, rewards=[Share(), zero]), counting(size=2), callbacks=[log])
+    assert log.logged[0]["train/reward/of/mine/alone"] == log.logged[0]["train/parse_failures/of/mine/alone"] == 0

@@ -14,7 +14,7 @@ from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, veri
 
 from vrft_pl.rewards import Unread
 from vrft_pl.rewards.base import REASONS
-from vrft_pl.rewards.mathematics import WORKER, MathMatch, MathWorker, compare
+from vrft_pl.rewards.mathematics import WORKER, MathMatch, MathWorker, compare, forget
 from vrft_pl.rewards.parsing.mathematics import split_unit, unsafe
 from vrft_pl.solutions import Expression, Number
 
@@ -112,7 +112,7 @@ PATHOLOGICAL = r"(x+y+z)^{40}(x-y+z)^{40}(x+y-z)^{40}(a+b+c)^{40}"
 
 
 def test_a_pathological_formula_stops_at_the_limit_on_any_thread():
-    compare.cache_clear()
+    forget()
     assert unsafe(PATHOLOGICAL) is None
     grades = []
     thread = threading.Thread(
