@@ -16,7 +16,7 @@ import torch
 from graders.questions import PROSE, complete, honest, questions, rewards
 
 from vrft_pl.rewards import MathMatch, Reward
-from vrft_pl.rewards.mathematics import compare
+from vrft_pl.rewards.mathematics import forget
 from vrft_pl.types import Completions, Sample
 
 BATCH = 128
@@ -41,7 +41,7 @@ def rate(reward: Reward, batches: list[Batch]) -> float:
     """Completions a second: the median of three passes, none of which remembers the one before."""
     seconds = []
     for _ in range(3):
-        compare.cache_clear()
+        forget()
         start = time.perf_counter()
         for completions, samples in batches:
             reward.grade(completions, samples)

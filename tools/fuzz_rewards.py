@@ -25,7 +25,7 @@ from graders.hostile import completions
 from graders.questions import FAMILIES, complete, questions, rewards
 
 from vrft_pl.rewards import Reward
-from vrft_pl.rewards.mathematics import compare
+from vrft_pl.rewards.mathematics import forget
 from vrft_pl.types import Completions, Sample
 
 LIMIT_SECONDS = 0.05
@@ -124,7 +124,7 @@ class Fuzzer:
 
 def timed(reward: Reward, batch: Completions, samples: list[Sample]) -> float:
     """Seconds of one grading; what rewards remember of earlier ones is forgotten."""
-    compare.cache_clear()
+    forget()
     start = time.perf_counter()
     reward.grade(batch, samples)
     return time.perf_counter() - start

@@ -231,8 +231,8 @@ class Experience(ToDevice):
     scores: dict[str, Tensor]
     """Unweighted score of each reward by name, each of shape ``(N,)``."""
     parse_failures: dict[str, Tensor]
-    """Why a reward could not read a completion, by its name: 0 where it could, else the position of the reason in
-    `vrft_pl.rewards.Unread` counted from 1. Shape ``(N,)``, int8."""
+    """Why a reward could not read a completion, by its name: 0 where it could, the position of the reason in
+    `vrft_pl.rewards.Unread` counted from 1, or -1 where it does not judge the sample. Shape ``(N,)``, int8."""
     rewards: Tensor
     """Weighted sum of the scores. Shape ``(N,)``."""
     advantages: Tensor

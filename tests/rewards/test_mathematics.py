@@ -5,6 +5,7 @@ import itertools
 import logging
 import os
 import random
+import signal
 import threading
 import time
 
@@ -101,6 +102,71 @@ def test_an_answer_is_one_expression_and_nothing_else(answer, truth, expected):
     assert got == expected or (isinstance(expected, Unread) and isinstance(got, Unread)), got
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("THE ANSWER IS 50", "50|60", "50)60", "50](((", "50),(60", "50°60", "50°C", "50/", "50*", "50..60", "5_0"),
+        *(r"50\in60", r"50\approx60", r"50\cup60", r"50\text{A}", "60=50", "=1=2=50", "60;=50", "50²", "50·60", "50√3"),
+        *("50%", "50 or 60", "50 60", "50!", r"50\%", "x=60=50", "50\\60"),
+    ],
+)
+def test_nothing_beside_the_expression_is_dropped(answer):
+    assert grade(answer, Expression("50")) != 1.0
+    assert grade(answer, Number(50)) != 1.0
+
+
+@pytest.mark.parametrize(
+    ("truth", "answer"),
+    [
+        *((t, t) for t in ("yes", r"5 \text{ kg}", "60 mph", r"AB \parallel CD", "25!", "y = mx + b", r"\mathbb{R}")),
+        (r"6\sqrt{3}", "6√3"),
+        (r"6\sqrt{3}", "6*sqrt(3)"),
+        (r"6\sqrt{3}", r"(6\sqrt{3})"),
+        ("50", "((50))"),
+        ("36", "6²"),
+        ("3000", "50·60"),
+        (r"2\pi", "2*pi"),
+        (r"2\pi", "2π"),
+        (r"\frac{1}{2}", "½"),
+        ("0.5", "50%"),
+        ("50%", "50"),
+        (r"6\sqrt{3}", "10.392304845413264"),
+        ("x>3", "x > 3"),
+        ("2x", "2 x"),
+    ],
+)
+def test_honest_forms_are_right(truth, answer):
+    assert compare(truth, answer, 2.0) == 1.0
+
+
+@pytest.mark.parametrize(("truth", "answer"), [("2", "2m + 1"), ("50%", "0.5"), ("5", "5x")])
+def test_a_letter_is_no_unit_of_an_expression(truth, answer):
+    assert compare(truth, answer, 2.0) != 1.0
+
+
+@pytest.mark.parametrize("answer", ["9^{20!}", "2^{(20!)}", r"\binom{20!}{10!}"])
+def test_infinities_get_no_patience(answer):
+    WORKER.ask("1", "2", 0.04)
+    start = time.perf_counter()
+    assert compare("5", answer, 0.04) != 1.0
+    assert time.perf_counter() - start < 0.3
+
+
+def test_what_took_too_long_is_asked_again(monkeypatch):
+    replies = iter([Unread.TIMEOUT, True])
+    monkeypatch.setattr(MathWorker, "ask", lambda *args: next(replies))
+    forget()
+    assert [compare("x+7", "7+x", 0.04) for _ in range(3)] == [Unread.TIMEOUT, 1.0, 1.0]
+    forget()
+
+
+def test_two_limits_share_one_process():
+    WORKER.ask("1+x", "x+1", 0.05)
+    process = WORKER._process
+    WORKER.ask("1+x", "x+1", 0.04)
+    assert WORKER._process is process
+
+
 def test_what_stands_outside_the_answer_never_counts():
     truth = Expression("3")
     assert grade("<think>3</think><answer>\n3\n</answer>", truth, "think") == 1
@@ -174,7 +240,9 @@ def test_a_worker_that_dies_is_started_again():
     assert worker._process is not None
     worker._process.kill()
     worker._process.wait()
-    assert worker.ask("1+x", "x+1", 0.5) is Unread.TIMEOUT
+    assert worker.ask("1+x", "x+1", 0.5) is True
+    os.kill(worker._process.pid, signal.SIGKILL)  # between two questions, nobody waiting
+    time.sleep(0.2)
     assert worker.ask("1+x", "x+2", 0.5) is False
     worker.stop()
 

@@ -141,7 +141,8 @@ class GRPOModule(PolicyModule):
             reference_logprobs=reference,
             seconds=dict(self._seconds),
         )
-        self.rollout_stats = rollout_log(experience, self.trainer.strategy)
+        # 0 for a reason that no longer occurs: Lightning repeats what is not logged again
+        self.rollout_stats = dict.fromkeys(self.rollout_stats, 0.0) | rollout_log(experience, self.trainer.strategy)
         self._tell("on_rollout_end", experience)
         return experience
 
@@ -202,8 +203,8 @@ class GRPOModule(PolicyModule):
     def _timed(self, phase: str) -> Iterator[None]:
         start = time.perf_counter()
         yield
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
+        if self.device.type == "cuda" and phase != "reward":  # which runs in a thread beside the device
+            torch.cuda.synchronize(self.device)
         self._seconds[phase] = time.perf_counter() - start
 
     def _tell(self, hook: str, *args: Any) -> None:

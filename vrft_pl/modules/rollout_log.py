@@ -13,27 +13,32 @@ def rollout_log(experience: Experience, strategy: Strategy) -> dict[str, float]:
     """Summarise a window, averaged over ranks, under the names of the log.
 
     Returns:
-        ``train/reward`` and its mean spread within a group, each reward, its parse failures and those of each reason
-        that occurs (shares), ``train/dead_groups`` (share of groups whose rewards are all equal),
-        ``train/completion_tokens`` (mean), ``train/truncated`` (share), and seconds by phase.
+        ``train/reward`` and its mean spread within a group; each reward, its parse failures and those of each reason
+        that occurs (shares), over the samples that it judges; ``train/dead_groups`` (share of groups whose rewards are
+        all equal), ``train/completion_tokens`` (mean), ``train/truncated`` (share), and seconds by phase.
     """
-    completions, failures = experience.completions, experience.parse_failures
-    groups = experience.rewards.view(len(experience), -1)
-    values = {
+    completions = experience.completions
+    means = {
         "train/reward": experience.rewards.mean(),
-        "train/reward_std": groups.std(dim=1).mean(),
+        "train/reward_std": experience.rewards.view(len(experience), -1).std(dim=1).mean(),
         "train/dead_groups": 1 - experience.live_groups.float().mean(),
         "train/completion_tokens": completions.mask.sum(dim=1).float().mean(),
         "train/truncated": completions.truncated.float().mean(),
-        **{f"train/reward/{name}": score.mean() for name, score in experience.scores.items()},
-        **{f"train/parse_failures/{name}": (code > 0).float().mean() for name, code in failures.items()},
-        **{
-            f"train/parse_failures/{name}/{reason.value}": (code == i).float().mean()
-            for name, code in failures.items()
-            for i, reason in enumerate(REASONS, start=1)
-        },
         **{f"time/{name}": torch.tensor(seconds) for name, seconds in experience.seconds.items()},
     }
-    stacked = torch.stack([value.float().to(experience.rewards.device) for value in values.values()])
-    means = dict(zip(values, strategy.reduce(stacked, reduce_op="mean").tolist(), strict=True))
-    return {name: mean for name, mean in means.items() if mean or name.count("/") < 3}
+    judged: dict[str, torch.Tensor] = {}
+    sums: dict[str, torch.Tensor] = {}
+    reasons: set[str] = set()
+    for name, code in experience.parse_failures.items():
+        parts = {f"train/reward/{name}": experience.scores[name], f"train/parse_failures/{name}": code > 0}
+        of_reason = {f"train/parse_failures/{name}/{r.value}": code == i for i, r in enumerate(REASONS, start=1)}
+        sums |= {key: value.sum() for key, value in (parts | of_reason).items()}
+        judged |= dict.fromkeys((*parts, *of_reason), (code >= 0).sum())
+        reasons |= set(of_reason)
+    values = [*means.values(), *sums.values(), *judged.values()]
+    stacked = torch.stack([value.float().to(experience.rewards.device) for value in values])
+    reduced = iter(strategy.reduce(stacked, reduce_op="mean").tolist())
+    log = {name: next(reduced) for name in means}
+    totals = [next(reduced) for _ in sums]
+    log |= {name: total / count for name, total, count in zip(sums, totals, reduced, strict=True) if count}
+    return {name: value for name, value in log.items() if value or name not in reasons}

@@ -23,7 +23,7 @@ class Grades(NamedTuple):
     """Shape ``(N,)``, float32."""
     parse_failures: Tensor
     """0 where an answer was read; where none was, the score is 0 and this the position of the reason in `Unread`,
-    counted from 1. Shape ``(N,)``, int8."""
+    counted from 1; -1 where the ground truth is of a kind that the reward does not judge. Shape ``(N,)``, int8."""
 
 
 class Judge(Metric):
@@ -144,6 +144,7 @@ class Reward(Judge):
         """
         reasons = [Unread.MALFORMED if v is None else v if isinstance(v, Unread) else None for v in verdicts]
         codes = [0 if reason is None else REASONS.index(reason) + 1 for reason in reasons]
+        codes = [code if self.judges(sample) else -1 for code, sample in zip(codes, samples, strict=True)]
         values = [v if code == 0 else 0.0 for v, code in zip(verdicts, codes, strict=True)]
         scores = torch.tensor(values, dtype=torch.float32)
         if not bool(scores.isfinite().all()):

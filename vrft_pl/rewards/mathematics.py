@@ -16,7 +16,7 @@ from typing import Any
 
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.parsing import Quantity, Unread, parse_expression, parse_number, read_answer
-from vrft_pl.rewards.parsing.mathematics import Parts, split_parts, split_unit, unsafe
+from vrft_pl.rewards.parsing.mathematics import Parts, split_parts, split_unit, translate, unsafe, without_brackets
 from vrft_pl.solutions import Expression, Number
 from vrft_pl.types import AnswerFrame, Sample
 
@@ -29,7 +29,8 @@ class MathMatch(Reward):
     Only the content of the answer is compared, as a whole: one expression and nothing around it (math-verify itself
     takes the last expression of any text). Units may be left out; two different ones are never equal. Comparison runs
     in a process of its own under a limit of CPU time, which works on any thread; what exceeds it scores 0 and counts as
-    ``timeout``. An answer that is right in numbers gets 25 times the limit for its proof.
+    ``timeout``. The parser is many times slower on forms that it has not seen, so that a right answer in a rare form
+    may be lost once. An answer that is right in numbers gets ten times the limit for its proof.
 
     Args:
         time_limit: Seconds of CPU for one comparison.
@@ -73,9 +74,8 @@ class MathMatch(Reward):
         return compare(truth, answer, self.time_limit)
 
 
-@lru_cache(maxsize=65_536)
 def compare(truth: str, answer: str, time_limit: float) -> float | Unread:
-    """Compare two expressions.
+    """Compare two expressions. What took too long is asked again the next time: the parser is faster then.
 
     Args:
         truth: Ground truth.
@@ -85,14 +85,33 @@ def compare(truth: str, answer: str, time_limit: float) -> float | Unread:
     Returns:
         1 if they are equal, 0 if not, or why the answer is no expression.
     """
+    try:
+        return _compare(truth, answer, time_limit)
+    except TimeoutError:
+        return Unread.TIMEOUT
+
+
+def forget() -> None:
+    """Forget the comparisons of this process."""
+    _compare.cache_clear()
+
+
+@lru_cache(maxsize=65_536)
+def _compare(truth: str, answer: str, time_limit: float) -> float | Unread:
+    """`compare`; raises `TimeoutError`, which is not remembered."""
+    if "".join(truth.split()) == "".join(answer.split()):
+        return 1.0
     left, right = parse_number(truth), parse_number(answer)
-    if isinstance(left, Quantity) and isinstance(right, Quantity) and "%" not in (left.unit, right.unit):
-        same_unit = left.unit is None or right.unit is None or left.unit == right.unit
-        return float(same_unit and math.isclose(left.value, right.value, rel_tol=1e-9, abs_tol=1e-9))
+    if isinstance(left, Quantity) and isinstance(right, Quantity):
+        # a percentage of its own is a hundredth; where one is asked for, its sign is a unit that may be left out
+        value = right.value / 100 if right.unit == "%" != left.unit else right.value
+        same_unit = left.unit is None or right.unit in (None, left.unit) or right.unit == "%"
+        return float(same_unit and math.isclose(left.value, value, rel_tol=1e-9, abs_tol=1e-9))
     if right is Unread.NOT_FINITE:
         return right
-    (truth, truth_unit), (answer, answer_unit) = split_unit(truth), split_unit(answer)
-    if problem := unsafe(answer):
+    (truth, truth_unit), (answer, answer_unit) = (split_unit(translate(text)) for text in (truth, answer))
+    truth, answer = without_brackets(truth), without_brackets(answer)
+    if "".join(truth.split()) != "".join(answer.split()) and (problem := unsafe(answer)):
         return problem
     if truth_unit is not None and answer_unit is not None and truth_unit != answer_unit:
         return 0.0
@@ -102,6 +121,8 @@ def compare(truth: str, answer: str, time_limit: float) -> float | Unread:
     if any(several) and "\\pm" not in truth + answer:
         return float(same_parts(*several, time_limit))
     verdict = WORKER.ask(truth, answer, time_limit)
+    if verdict is Unread.TIMEOUT:
+        raise TimeoutError
     return verdict if isinstance(verdict, Unread) else float(verdict)
 
 
@@ -115,7 +136,7 @@ def same_parts(truth: Parts | None, answer: Parts | None, time_limit: float) -> 
     rest = list(answer.items)
     for part in truth.items:
         candidates = rest[:1] if kinds == {"("} else rest
-        same = next((item for item in candidates if compare(part, item, time_limit) == 1.0), None)
+        same = next((item for item in candidates if _compare(part, item, time_limit) == 1.0), None)
         if same is None:
             return False
         rest.remove(same)
@@ -129,44 +150,68 @@ class MathWorker:
     """
 
     def __init__(self) -> None:
+        self._forget()
+        atexit.register(self.stop)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        """Own nothing: another process may hold the lock, and owns the worker."""
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str] = queue.Queue()
-        self._owner, self._limit = 0, 0.0
-        atexit.register(self.stop)
 
     def ask(self, truth: str, answer: str, time_limit: float) -> bool | Unread:
         """Compare two expressions under a limit of CPU seconds."""
+        question = json.dumps([truth, answer, time_limit]) + "\n"
         with self._lock:
-            process = self._running(time_limit)
-            assert process.stdin is not None
-            try:
-                process.stdin.write(json.dumps([truth, answer]) + "\n")
-                process.stdin.flush()
-                # far more than the limit, for work that no signal interrupts and for machines that are busy
-                verdict = self._lines.get(timeout=5 + 50 * time_limit)
-            except (queue.Empty, OSError):
-                verdict = ""
-            if not verdict:
-                self.stop()
-                return Unread.TIMEOUT
-        return Unread(verdict) if verdict in ("timeout", "malformed") else verdict == "right"
+            verdict = self._reply(question, time_limit)
+            if verdict is None:  # it was killed, which says nothing of the question
+                verdict = self._reply(question, time_limit)
+        if verdict in (None, "timeout"):
+            return Unread.TIMEOUT
+        return Unread.MALFORMED if verdict == "malformed" else verdict == "right"
 
     def stop(self) -> None:
-        """End the process, if it is ours."""
-        if self._process is not None and self._owner == os.getpid():
+        """End the process."""
+        if self._process is not None:
             self._process.kill()
             self._process.wait()
         self._process = None
 
-    def _running(self, time_limit: float) -> subprocess.Popen[str]:
-        if self._process is not None and self._owner == os.getpid() and self._limit == time_limit:
+    def _reply(self, question: str, time_limit: float) -> str | None:
+        """What the process says; ``timeout`` if it hangs, nothing if it died."""
+        process = self._running()
+        assert process.stdin is not None
+        try:
+            process.stdin.write(question)
+            process.stdin.flush()
+            # far more than the limit, for work that no signal interrupts and for machines that are busy
+            verdict = self._lines.get(timeout=5 + 50 * time_limit)
+        except queue.Empty:
+            self.stop()
+            return "timeout"
+        except OSError:
+            verdict = ""
+        if not verdict:
+            self.stop()
+        return verdict or None
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is not None:
             return self._process
-        self.stop()
-        command = [sys.executable, "-P", str(Path(__file__).with_name("math_worker.py")), str(time_limit)]
-        self._owner, self._limit, self._lines = os.getpid(), time_limit, queue.Queue()
+        command = [sys.executable, "-P", str(Path(__file__).with_name("math_worker.py"))]
+        self._lines = queue.Queue()
+        # in a session of its own, so that an interrupt from the keyboard ends the run and not the comparison
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            text=True,
+            bufsize=1,
+            start_new_session=True,
         )
         threading.Thread(target=_drain, args=(self._process, self._lines), daemon=True).start()
         try:

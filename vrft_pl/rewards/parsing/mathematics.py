@@ -14,38 +14,83 @@ _MAX_DEPTH = 12
 _TOKEN = re.compile(r"\\[a-zA-Z]++|\\.|\d++(?:\.\d*+)?|\.\d++|[a-zA-Z]++|\s++|.", re.DOTALL)
 _NAMES = (
     "frac dfrac tfrac sqrt pi theta alpha beta gamma phi cdot times div pm mp circ degree left right angle triangle "
-    "infty sin cos tan cot sec csc arcsin arccos arctan log ln exp le leq ge geq lt gt neq approx cup cap in text "
-    "mathrm mathbf operatorname overline quad binom vec hat bar displaystyle"
+    "infty sin cos tan cot sec csc arcsin arccos arctan log ln exp le leq ge geq lt gt neq cup cap in overline quad "
+    "binom vec hat bar displaystyle"
 )
 _COMMANDS = frozenset(_NAMES.split())
-_WORDS = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "sqrt", "pi", "abs"}
+_WORDS = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "abs"}
 _FACTORS = set("abcxyz")
-_ESCAPES = {"\\,", "\\;", "\\:", "\\!", "\\ ", "\\%", "\\{", "\\}", "\\\\", "\\$", "\\|"}
-_MARKS = set("+-*/^=<>()[]{}|,.:;!%_'°²³π√×÷·≤≥±∞−")
+_ESCAPES = {"\\,", "\\;", "\\:", "\\!", "\\ ", "\\{", "\\}", "\\|"}
+_MARKS = set("+-*/^=<>()[]{}|,:!_'")
+_OPERATORS = set("+-*/^=<>|,:_") | {
+    f"\\{name}" for name in ("cdot", "times", "div", "pm", "in", "cup", "cap", "le", "ge", "leq", "geq", "neq")
+}
 _OPENING, _CLOSING = "([{", ")]}"
-_UNIT = re.compile(r"(?:\\(?:text|mathrm|mbox)\s*+\{([^{}]*+)\}|(?<=[\s\d}])([a-zA-Z%][a-zA-Z.%^{}\d²³ ]*+|°))$")
+_NAMED = {"\\angle", "\\triangle", "{", "=", "m", "\\overline", "("}
+"""What a name of several capitals may follow."""
+_SYMBOLS = {
+    "²": "^2", "³": "^3", "·": "\\cdot ", "⋅": "\\cdot ", "×": "\\times ", "÷": "\\div ", "π": "\\pi ",
+    "∞": "\\infty ", "−": "-", "–": "-", "≤": "\\leq ", "≥": "\\geq ", "±": "\\pm ", "°": "^\\circ ",
+    "∠": "\\angle ", "△": "\\triangle ", "½": "\\frac{1}{2}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}",
+    "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}", "*": "\\cdot ", "\\dfrac": "\\frac", "\\tfrac": "\\frac",
+    "\\left": "", "\\right": "", "\\!": "", "\\,": " ", "\\;": " ", "~": " ",
+}  # fmt: skip
+_SYMBOL = re.compile("|".join(re.escape(mark) + "(?![a-z])" * mark[-1].isalpha() for mark in _SYMBOLS))
+_ROOT = re.compile(r"(?:√|(?<![\\a-zA-Z])sqrt)\s*+(?:\(([^()]*+)\)|\{([^{}]*+)\}|(\d++(?:\.\d++)?|[a-z]))")
+_PI = re.compile(r"(?<![\\a-zA-Z])pi(?![a-zA-Z])")
+_TEXT = re.compile(r"\\(?:text|mathrm|mbox)\s*+\{([^{}]*+)\}\s*+((?:\^(?:\d|\{\d\}))?)$")
+_UNIT = re.compile(r"(\s*+)((?:\^\\circ|[a-zA-Z][a-zA-Z./]*+(?:\s++[a-zA-Z]++)?(?:\^(?:\d|\{\d\}))?)\s*+)$")
+
+
+def translate(text: str) -> str:
+    r"""Write symbols as the commands of LaTeX, which is all that the parser of mathematics knows.
+
+    Example:
+        >>> translate("6√3"), translate("2*pi"), translate("x² ≤ ½")
+        ('6\\sqrt{3}', '2\\cdot \\pi ', 'x^2 \\leq  \\frac{1}{2}')
+    """
+    text = _ROOT.sub(lambda root: f"\\sqrt{{{root[1] or root[2] or root[3] or ''}}}", text)
+    return _SYMBOL.sub(lambda symbol: _SYMBOLS[symbol[0]], _PI.sub(r"\\pi ", text))
 
 
 def split_unit(text: str) -> tuple[str, str | None]:
-    r"""Take a known unit off the end of an expression.
+    r"""Take a known unit off the end of an expression without variables.
 
     Example:
-        >>> split_unit(r"6\sqrt{3} \text{ cm}^2"), split_unit("3x")
-        (('6\\sqrt{3}', 'cm^2'), ('3x', None))
+        >>> split_unit(r"6\sqrt{3} \text{ cm}^2"), split_unit("3x"), split_unit("2x m")
+        (('6\\sqrt{3}', 'cm^2'), ('3x', None), ('2x m', None))
     """
     text = text.strip().removesuffix(".")
-    power = ""
-    for suffix, kind in {"}^2": "^2", "}^{2}": "^2", "}^3": "^3", "}^{3}": "^3"}.items():
-        if text.endswith(suffix) and re.search(r"\\(?:text|mathrm|mbox)\s*+\{[^{}]*+$", text[: -len(suffix)]):
-            text, power = text[: -len(suffix)] + "}", kind
-    found = _UNIT.search(text)
-    if found is None:
+    if found := _TEXT.search(text):
+        spelling = found[1] + found[2]
+    elif found := _UNIT.search(text):
+        spelling = found[2]
+    else:
         return text, None
-    spelling = "".join((found[1] or found[2] or found[0]).split()) + power
+    rest, spelling = text[: found.start()].strip(), "".join(spelling.split())
     unit = UNITS.get(spelling) or UNITS.get(spelling.lower())
-    if unit is None or unit == "%":
+    if unit is None or unit == "%" or not rest or re.search(r"(?<![\\a-zA-Z])[a-zA-Z]", rest):
         return text, None
-    return text[: found.start()].strip(), unit
+    return rest, unit
+
+
+def without_brackets(text: str) -> str:
+    """Take brackets off that hold a whole expression: they mean nothing, and are slow to parse.
+
+    Example:
+        >>> without_brackets("((50))"), without_brackets("(1)(2)"), without_brackets("(1,2)")
+        ('50', '(1)(2)', '(1,2)')
+    """
+    while text[:1] in ("(", "{") and text[-1:] in (")", "}"):
+        depth, closed, point = 0, False, False
+        for i, mark in enumerate(text):
+            depth += (mark in _OPENING) - (mark in _CLOSING)
+            closed |= depth == 0 and i < len(text) - 1
+            point |= depth == 1 and mark == ","
+        if closed or point or depth:
+            break
+        text = text[1:-1].strip()
+    return text
 
 
 class Parts(NamedTuple):
@@ -85,53 +130,85 @@ def split_parts(text: str) -> Parts | None:
 def unsafe(text: str) -> Unread | None:
     """Say why a text is no expression that a parser should see: prose, or mathematics that explodes.
 
-    Allowed are numbers of at most 15 digits, single letters, the usual commands and functions, at most 12 levels of
-    brackets, powers up to 256 in all, and factorials up to 20.
+    The parser drops what it does not understand, so only what it does is let through: numbers of at most 15 digits
+    before the point, single letters, names such as ABC after an angle or triangle, the usual commands and functions,
+    closed brackets in at most 12 levels, one equation for something that is no number, powers up to 256 in all, and
+    factorials up to 20.
     """
     if len(text) > MAX_EXPRESSION:
         return Unread.TOO_LONG
+    tokens = [token for token in _TOKEN.findall(text) if not token.isspace()]
+    if not tokens:
+        return Unread.EMPTY
+    for i, token in enumerate(tokens):
+        if not (_is_number(token) or _is_known(token, tokens[i - 1] if i else "", tokens[i + 1 : i + 2])):
+            return Unread.MALFORMED
+    return _untidy(tokens) or _explosive(tokens)
+
+
+def _untidy(tokens: list[str]) -> Unread | None:
+    """Whether the parser would drop a part: open brackets, ends without an operand, equations between numbers."""
+    expected = []
+    for token in tokens:
+        if token in _OPENING:
+            expected.append(_CLOSING[_OPENING.index(token)])
+        elif token in _CLOSING and (not expected or (expected.pop() != token and token == "}")):
+            return Unread.MALFORMED
+    if expected or tokens[-1] in _OPERATORS or tokens.count("|") % 2:
+        return Unread.MALFORMED
+    if tokens.count("=") > 1 or tokens[0] in {"=", ",", ":", "^", "_", "!"}:
+        return Unread.MALFORMED
+    if "=" in tokens and not any(t[-1].isalpha() for t in tokens[: tokens.index("=")]):
+        return Unread.MALFORMED
+    for left, right in zip(tokens, tokens[1:], strict=False):
+        glued = left in ("\\circ", "\\degree") and (right[0].isalnum() or right[0] == "\\")
+        between = right in ("\\in", "\\cup", "\\cap", "_", "|") and _is_number(left)
+        if glued or between or (_is_number(left) and _is_number(right)) or (left == "!" and right == "!"):
+            return Unread.MALFORMED if right != "!" else Unread.TOO_LONG
+    return None
+
+
+def _explosive(tokens: list[str]) -> Unread | None:
+    """Whether powers, factorials or brackets would cost more than the comparison is worth."""
     degrees = [1.0]  # the greatest power in each open bracket
     base, exponent = 1.0, 0  # power of what stands before `^`; level of the exponent that is open, 0 for none
-    tokens = [token for token in _TOKEN.findall(text) if not token.isspace()]
     for i, token in enumerate(tokens):
         previous = tokens[i - 1] if i else ""
-        if not (_is_number(token) or _is_known(token)):
-            return Unread.MALFORMED
         if _is_number(token):
             if previous == "^" or exponent:
                 degrees[-1] = max(degrees[-1], base * float(token))
-            if len(token) > 15 or degrees[-1] > 256:
+            if len(token) > 32 or len(token.partition(".")[0]) > 15 or degrees[-1] > 256:
                 return Unread.TOO_LONG
         elif token in _OPENING:
             if previous == "^" and not exponent:
                 exponent = len(degrees)
             degrees.append(1.0)
         elif token in _CLOSING and len(degrees) > 1:
-            inner = degrees.pop()
+            base = degrees.pop()
             if exponent == len(degrees):
                 exponent = 0
-            degrees[-1] = max(degrees[-1], inner)
-            base = inner
+            degrees[-1] = max(degrees[-1], base)
         elif token == "^":
             if exponent or (i > 1 and tokens[i - 2] == "^"):
                 return Unread.TOO_LONG
-            base = base if previous in _CLOSING and previous else 1.0
-        elif token == "!" and not (previous.isdigit() and float(previous) <= 20):
+            base = base if previous and previous in _CLOSING else 1.0
+        elif token == "!" and (exponent or "\\binom" in tokens or not (previous.isdigit() and float(previous) <= 20)):
             return Unread.TOO_LONG
         if len(degrees) > _MAX_DEPTH:
             return Unread.TOO_LONG
-    return None if tokens else Unread.EMPTY
+    return None
 
 
 def _is_number(token: str) -> bool:
     return token[0].isascii() and (token[0].isdigit() or (token[0] == "." and len(token) > 1))
 
 
-def _is_known(token: str) -> bool:
+def _is_known(token: str, previous: str, following: list[str]) -> bool:
     """Whether a token that is no number may be part of mathematics."""
     if token[0] == "\\":
         return token[1:] in _COMMANDS or token in _ESCAPES
     if token.isascii() and token.isalpha():
-        product = len(token) == 1 or (len(token) < 4 and set(token) <= _FACTORS)
-        return product or token in _WORDS or token.isupper() or token.lower() in UNITS
+        if len(token) > 1 and token.isupper():
+            return len(token) < 5 and (previous in _NAMED or (not previous and following in ([], ["="])))
+        return len(token) == 1 or (len(token) < 4 and set(token) <= _FACTORS) or token in _WORDS
     return token in _MARKS
