@@ -157,7 +157,7 @@ def test_a_sample_of_another_kind_scores_nothing_and_fails_nothing(family):
         for reward in judges(family):
             if not reward.judges(sample):
                 pair = reward.grade(make_completions([honest(mine), honest(mine)]), [sample, mine])
-                assert (pair.scores[0], pair.parse_failures[0]) == (0, 0)
+                assert (pair.scores[0], pair.parse_failures[0]) == (0, -1)
                 assert pair.scores[1] == reward.grade(make_completions([honest(mine)]), [mine]).scores[0]
 
 
