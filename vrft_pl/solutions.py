@@ -22,12 +22,20 @@ class Number:
 
 @dataclass(frozen=True)
 class Choice:
-    """The letter of one of several options."""
+    """The letter of one of several options.
+
+    Raises:
+        ValueError: If ``letter`` is not one of A to Z.
+    """
 
     letter: str
     """Upper case, ``A`` to ``Z``."""
     options: tuple[str, ...] = ()
     """Texts of the options, from A on, where they are known: an answer may then repeat the text of its option."""
+
+    def __post_init__(self) -> None:
+        if len(self.letter) != 1 or not "A" <= self.letter <= "Z":
+            raise ValueError(f"Expected `letter` to be one of A to Z, but got {self.letter!r}.")
 
 
 @dataclass(frozen=True)
@@ -39,11 +47,19 @@ class Expression:
 
 @dataclass(frozen=True)
 class Label:
-    """A class name."""
+    """A class name.
+
+    Raises:
+        ValueError: If ``name`` is blank.
+    """
 
     name: str
     aliases: tuple[str, ...] = ()
     """Other names of the same class."""
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ValueError(f"Expected `name` to be the name of a class, but got {self.name!r}.")
 
 
 @dataclass(frozen=True)
@@ -104,6 +120,12 @@ class Transformation:
     """The steps between two pictures, in any order."""
 
     calls: tuple[Call, ...]
+    """At least one."""
+
+    def __post_init__(self) -> None:
+        """Check the calls."""
+        if not self.calls:
+            raise ValueError("Expected `calls` to hold at least one call, but got none.")
 
 
 Solution = Number | Choice | Expression | Label | Box | Instances | Transformation

@@ -37,7 +37,11 @@ def objects(*items, categories=("dog",)):
             "a list of {'Position': [x1, y1, x2, y2], 'Confidence': c, 'Label': name} in inches, or No Objects,",
             id="categories",
         ),
-        pytest.param(Transformation(()), "calls such as change_color(object, value), separated", id="transformation"),
+        pytest.param(
+            Transformation((Call("f", "1", "a"),)),
+            "calls such as change_color(object, value), separated",
+            id="transformation",
+        ),
     ],
 )
 def test_the_question_says_the_form_of_the_answer_and_every_tag(style, solution, form):

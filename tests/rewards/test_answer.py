@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vrft_pl.data.prompts import TAGS, target_text
 from vrft_pl.rewards import Unread
 from vrft_pl.rewards.answer import ChoiceMatch, GradedNumber, LabelMatch, NumberMatch
-from vrft_pl.rewards.parsing.number import UNITS
+from vrft_pl.rewards.parsing.number import NUMBER_UNITS
 from vrft_pl.solutions import Choice, Label, Number
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -65,6 +65,9 @@ def test_an_answer_counts_if_it_is_the_number(answer, truth, expected):
         pytest.param("50 square units", None, 1.0, id="any-known"),
         pytest.param("50%", None, 0.0, id="percent-where-none-is-asked-for"),
         pytest.param("50 deg", "apples", 0.0, id="truth-in-an-unknown-unit"),
+        pytest.param("50 Apples.", "apples", 1.0, id="unknown-as-it-is-spelled"),
+        pytest.param("50 kilos", "kg", 1.0, id="mass"),
+        pytest.param("50 g", "kg", 0.0, id="another-mass"),
         pytest.param("50 apples", None, Unread.MALFORMED, id="unknown"),
     ],
 )
@@ -210,7 +213,7 @@ def test_a_label_is_the_whole_name_or_an_alias(answer, expected):
 
 @pytest.mark.parametrize("reward", [NumberMatch, GradedNumber])
 @pytest.mark.parametrize("style", TAGS)
-@given(value=FINITE | WHOLE, unit=st.none() | st.sampled_from(sorted(UNITS)))
+@given(value=FINITE | WHOLE, unit=st.none() | st.sampled_from([*sorted(NUMBER_UNITS), "furlong", "Light years"]))
 def test_the_right_number_scores_1_as_supervised_training_writes_it(reward, style, value, unit):
     sample = make_sample(Number(value, unit), style, cot=COTS[style])
     assert reward().grade_one(target_text(sample, None), sample, None) == 1

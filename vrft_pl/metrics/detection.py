@@ -122,6 +122,7 @@ class AveragePrecision(Collected):
     of one question, each counts as another image. Boxes are cut at the edges of the image. A confidence is limited to
     [0, 1], and 1 where none is given; an answer that can't be read holds no box. Boxes outside the image, entries that
     are no box and boxes of categories that were not asked for are dropped: ``<name>/dropped`` counts them an answer.
+    Where one category is asked for, labels are not read.
     """
 
     solution_type = Instances

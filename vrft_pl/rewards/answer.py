@@ -7,7 +7,7 @@ from typing import Any
 
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.parsing import Unread, normalize_label, parse_choice, parse_label, parse_number, read_answer
-from vrft_pl.rewards.parsing.number import read_unit
+from vrft_pl.rewards.parsing.number import read_unit, units_for
 from vrft_pl.solutions import Choice, Label, Number
 from vrft_pl.types import AnswerFrame, Sample
 
@@ -17,7 +17,8 @@ class NumberMatch(Reward):
 
     Numbers are equal when they differ by at most 1e-9, or one part in 10^9: ``3``, ``3.0`` and ``3.`` are one answer. A
     unit may be left out. One that is written must be that of the ground truth, in any spelling and without conversion;
-    where the ground truth has none, it may be any that `vrft_pl.rewards.parsing.number` knows but ``%``.
+    where the ground truth has none, it may be any of `vrft_pl.rewards.parsing.number.NUMBER_UNITS` but ``%``. A unit of
+    the ground truth that is not known there is read as it is spelled.
 
     Args:
         words: Also read ``zero`` to ``twenty``.
@@ -44,12 +45,13 @@ class NumberMatch(Reward):
         answer = read_answer(text, sample.style)
         if isinstance(answer, Unread):
             return answer
-        quantity = parse_number(answer, self.words)
+        expected = sample.solution.unit
+        units = units_for(expected)
+        quantity = parse_number(answer, self.words, units)
         if isinstance(quantity, Unread):
             return quantity
         value, unit = quantity
-        expected = sample.solution.unit
-        fits = unit is None or (unit != "%" if expected is None else unit == read_unit(expected))
+        fits = unit is None or (unit != "%" if expected is None else unit == read_unit(expected, units))
         return self.credit(value, sample.solution.value) if fits else 0.0
 
     def credit(self, value: float, truth: float) -> float:

@@ -34,7 +34,7 @@ class Answered:
     confidences: Floats
     """Limited to [0, 1]; NaN where the answer gives none. Shape ``(M,)``."""
     categories: Ints
-    """Position of its label among the categories asked for; -1 for another one. Shape ``(M,)``."""
+    """Position of its label among the categories asked for, 0 if there is one; -1 for another one. Shape ``(M,)``."""
     unreadable: int
     """Entries that are no box."""
 
@@ -46,7 +46,7 @@ def category_positions(categories: tuple[str, ...]) -> dict[str, int]:
 
 
 def read_detections(text: str, sample: Sample, frame: AnswerFrame | None) -> Answered | Unread:
-    """Read the boxes of a completion. Where one category is asked for, a box needs no label."""
+    """Read the boxes of a completion. Where one category is asked for, a label is not asked for, and not read."""
     truth = sample.solution
     assert isinstance(truth, Instances)
     answer = read_answer(text, sample.style)
@@ -60,14 +60,14 @@ def read_detections(text: str, sample: Sample, frame: AnswerFrame | None) -> Ans
     items = detections.items
     boxes = [] if frame is None else [_inside(frame.to_pixels(item.xyxy), frame) for item in items]
     positions = category_positions(truth.categories)
-    unnamed = 0 if len(truth.categories) == 1 else -1
     known = {name: positions.get(normalize_label(name), -1) for name in {item.label for item in items} if name}
+    labels = [-1 if item.label is None else known.get(item.label, -1) for item in items]
     stated = [math.nan if item.confidence is None else min(max(item.confidence, 0.0), 1.0) for item in items]
     return Answered(
         boxes=np.array(boxes, dtype=np.float64).reshape(-1, 4),
         inside=np.array([x2 > x1 and y2 > y1 for x1, y1, x2, y2 in boxes], dtype=np.bool_),
         confidences=np.array(stated, dtype=np.float64),
-        categories=np.array([unnamed if i.label is None else known.get(i.label, -1) for i in items], dtype=np.int64),
+        categories=np.array([0] * len(items) if len(truth.categories) == 1 else labels, dtype=np.int64),
         unreadable=detections.unreadable,
     )
 
@@ -114,8 +114,9 @@ class DetectionReward(Reward):
     Pairs of an answered and a true box of one category are chosen so that the sum of their IoU is the largest possible;
     pairs below the threshold are none. Crowds need not be found: a box without a pair counts neither for nor against
     the answer where half of it lies on a crowd of its category, or where its category is not annotated exhaustively.
-    Boxes are cut at the edges of the image; one outside, one with another label than those asked for and an entry that
-    is no box are wrong boxes.
+    Boxes are cut at the edges of the image; one outside, an entry that is no box and, where several categories are
+    asked for, one without a label of theirs are wrong boxes, and so is each after the first 1000. Where one category is
+    asked for, labels are not read.
 
     Args:
         threshold: IoU from which two boxes are a pair; 0 for any overlap.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vrft_pl.data.prompts import answer_text
 from vrft_pl.policy.coordinates import answer_frame
 from vrft_pl.rewards.parsing import Detection, Detections, Unread, parse_box, parse_detections
-from vrft_pl.rewards.parsing.boxes import MAX_LIST
+from vrft_pl.rewards.parsing.boxes import MAX_BOXES, MAX_LIST
 from vrft_pl.solutions import Box, Instance, Instances
 
 COORDINATE = st.integers(-5000, 5000).map(lambda v: v / 4)
@@ -45,6 +45,7 @@ DOG = Detection(BOX, None, "dog")
         pytest.param("x1: 1, y1: 2.5, x2: 30, y2: 40", id="named-edges"),
         pytest.param("**Answer:** $[1, 2.5, 30, 40]$ pixels", id="words-and-marks"),
         pytest.param('"[1, 2.5, 30, 40]"', id="quotes"),
+        pytest.param("Of 2 dogs:\n```json\n[1, 2.5, 30, 40]\n```\nThe left one.", id="words-around-a-fence"),
     ],
 )
 def test_a_box_is_four_numbers_in_any_brackets(text):
@@ -150,13 +151,58 @@ def test_boxes_without_more_are_read_in_the_order_of_writing(text, boxes):
 
 @pytest.mark.parametrize(
     ("confidence", "expected"),
-    [("0.5", 0.5), ("1", 1.0), ("-5", -5.0), ("10", 10.0), ("'0.5'", None), ("true", None), ("nan", None),
+    [("0.5", 0.5), ("1", 1.0), ("-5", -5.0), ("10", 10.0), ("true", None), ("nan", None),
      ("1e999", None), ("null", None)],
 )  # fmt: skip
 def test_a_confidence_is_a_finite_number_in_any_range(confidence, expected):
     for text in (f"[{{'Position': [1, 2.5, 30, 40], 'Confidence': {confidence}}}]", f"[1, 2.5, 30, 40, {confidence}]"):
         detections = parse_detections(text)
         assert [item[:2] for item in detections.items] == [(BOX, expected)]
+
+
+@pytest.mark.parametrize(
+    ("confidence", "expected"),
+    [("'0.9'", 0.9), ('"0.95"', 0.95), ("'90%'", 0.9), ("90%", 0.9), ("' 90 % '", 0.9), ("'high'", None),
+     ("'1e999'", None), ("''", None), ("'0.9 0.8'", None)],
+)  # fmt: skip
+def test_a_confidence_under_its_key_may_be_a_string(confidence, expected):
+    detections = parse_detections(f"[{{'Position': [1, 2.5, 30, 40], 'Confidence': {confidence}}}]")
+    assert detections.items == (Detection(BOX, expected, None),)
+
+
+def test_a_string_behind_a_box_is_a_label():
+    assert parse_detections("[1, 2.5, 30, 40, '0.5']").items == (Detection(BOX, None, "0.5"),)
+
+
+QWEN = '{"bbox_2d": [1, 2.5, 30, 40], "label": "dog"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f"[{QWEN}, {QWEN}].", id="full-stop"),
+        pytest.param(f"Here are the dogs:\n```json\n[{QWEN}, {QWEN}]\n```", id="words-before-a-fence"),
+        pytest.param(f"```json\n[{QWEN}, {QWEN}]\n```\nThat is all.", id="words-after-a-fence"),
+        pytest.param(f"1. {QWEN}\n2. {QWEN}", id="numbered"),
+        pytest.param(f"- {QWEN}\n- {QWEN}", id="bullets"),
+    ],
+)
+def test_a_list_is_read_in_the_habits_of_models(text):
+    assert parse_detections(text) == Detections((DOG, DOG), 0)
+
+
+def test_tokens_around_boxes_are_read_over():
+    one, two = "<|box_start|>(1,2),(3,4)<|box_end|>", "<|box_start|>(5,6),(7,8)<|box_end|>"
+    boxes = tuple(Detection(box, None, None) for box in ((1, 2, 3, 4), (5, 6, 7, 8)))
+    assert parse_detections(one + two) == Detections(boxes, 0)
+    assert parse_detections(f"<|object_ref_start|>dog 1<|object_ref_end|>{one}") == Detections(boxes[:1], 0)
+
+
+def test_boxes_after_the_first_thousand_are_wrong():
+    for count in (MAX_BOXES, MAX_BOXES + 1, 2000):
+        detections = parse_detections(f"[[1, 2], {'[1,1,2,2],' * count}]")
+        assert len(detections.items) == MAX_BOXES
+        assert detections.unreadable == count - MAX_BOXES + 1
 
 
 @pytest.mark.parametrize(
@@ -176,6 +222,8 @@ def test_an_entry_that_is_no_box_is_counted(entry):
         ("the dog", Unread.MALFORMED),
         (",", Unread.MALFORMED),
         ("Here: [[1, 2, 3, 4]]", Unread.MALFORMED),
+        ("Here:\n```\n[[1, 2, 3, 4]]", Unread.MALFORMED),
+        ("```\n[[1, 2, 3, 4]]\n``` or\n```\n[[1, 2, 3, 5]]\n```", Unread.MALFORMED),
         ("No Objects, [1, 2, 3, 4]", Unread.MALFORMED),
         ("[1, 2, 3]", Unread.MALFORMED),
         ("[{'Position': 3}]", Unread.MALFORMED),

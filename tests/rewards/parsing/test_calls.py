@@ -30,6 +30,11 @@ NAMES = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=8).filter(la
         pytest.param("change_color(2.0, red), change_size(obj_1, big)", id="whole-number"),
         pytest.param("change_color(2, red), change_size(obj_1, big), change_shape(3", id="cut-in-a-call"),
         pytest.param("change_color(2, red), change_size(obj_1, big), chan", id="cut-in-a-name"),
+        pytest.param("change\\_color(2, red), change\\_size(obj\\_1, big)", id="escaped-underscores"),
+        pytest.param("**change_color(2, red)**, **change_size(obj_1, big)**", id="bold"),
+        pytest.param("change_color(2, red) then change_size(obj_1, big)", id="then"),
+        pytest.param("Step 1: change_color(2, red)\nStep 2: change_size(obj_1, big)", id="steps"),
+        pytest.param("(change_color(2, red), change_size(obj_1, big))", id="tuple"),
     ],
 )
 def test_calls_are_read_with_only_separators_between(text):
@@ -42,6 +47,19 @@ def test_calls_stay_in_order_and_repeats_stay():
 
 def test_a_pair_of_numbers_is_one_value():
     assert parse_calls("change_position(2, (0, -1))") == (Call("change_position", "2", "(0,-1)"),)
+
+
+@pytest.mark.parametrize("value", ["(0, -1.0)", "(0,\u22121)", "[0,-1]", "value=[0.0, -1]", "(0, -1)"])
+def test_spellings_of_a_pair_are_one(value):
+    assert parse_calls(f"change_position(obj_1, {value})") == (Call("change_position", "obj_1", "(0,-1)"),)
+
+
+def test_words_between_calls_may_be_functions():
+    assert parse_calls("then(1, a), step(2, b), and(3, c)") == (
+        Call("then", "1", "a"),
+        Call("step", "2", "b"),
+        Call("and", "3", "c"),
+    )
 
 
 def test_a_value_may_be_missing():
@@ -71,7 +89,16 @@ def test_anything_else_is_no_list_of_calls(text, reason):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [(" Dark Red ", "darkred"), ("value='Red'", "red"), ("2.0", "2"), ("2.50", "2.50"), ("1e999", "1e999"), ("", "")],
+    [
+        (" Dark Red ", "darkred"),
+        ("value='Red'", "red"),
+        ("2.0", "2"),
+        ("2.50", "2.50"),
+        ("1e999", "1e999"),
+        ("", ""),
+        ("(1.5, 2.0)", "(1.5,2)"),
+        ("-0.0", "0"),
+    ],
 )
 def test_spellings_of_an_argument_are_one(text, expected):
     assert normalize_argument(text) == expected

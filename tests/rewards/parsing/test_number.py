@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vrft_pl.rewards.parsing import Quantity, Unread, parse_number
-from vrft_pl.rewards.parsing.number import UNITS, read_unit
+from vrft_pl.rewards.parsing.number import NUMBER_UNITS, UNITS, read_unit, units_for
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,26 @@ def test_anything_else_after_a_number_is_no_unit(text):
 
 def test_every_unit_is_one_of_its_own_spellings():
     assert {read_unit(unit) for unit in UNITS.values()} == set(UNITS.values())
+    assert {read_unit(unit, NUMBER_UNITS) for unit in NUMBER_UNITS.values()} == set(NUMBER_UNITS.values())
     assert read_unit(" ") is None
+
+
+def test_units_that_could_be_variables_are_read_where_they_are_asked_for():
+    for text, unit in (
+        ("3 kg", "kg"),
+        ("3 g", "g"),
+        ("3 S", "second"),
+        ("3 min.", "minute"),
+        ("3 L", "liter"),
+        ("3 km/h", "km/h"),
+        ("3 m", "m"),
+        ("3 furlong", "furlong"),
+        ("3 FURLONG.", "furlong"),
+    ):
+        assert parse_number(text, units=units_for("furlong")) == Quantity(3.0, unit)
+    assert parse_number("3 furlong", units=units_for(None)) == Unread.MALFORMED
+    assert parse_number("3 h") == Unread.MALFORMED
+    assert {unit: NUMBER_UNITS[unit] for unit in UNITS} == UNITS
 
 
 @pytest.mark.parametrize(

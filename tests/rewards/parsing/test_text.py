@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import string
 
 import pytest
@@ -18,7 +19,8 @@ LENGTHS = ("30 cm", "35 cm", "40 cm")
     "text",
     ["B", "b", "(B)", "(b)", "b)", "B.", "B:", "(B).", "[B]", "Option B", "Answer: (B)", "choice b.", "$\\boxed{B}$.",
      "**B**", "`B`", '"B"', "\\text{B}", "```\nB\n```", "```B```", "B. 35 cm", "(B) 35 cm", "B) 35 cm", "b: 35 m",
-     "Option B: the red one", "B.35"],
+     "Option B: the red one", "B.35", "**B**. 35 cm", "**(B)**", "**B.** 35 cm", "\\textbf{B}", "\\mathrm{B}",
+     "\\mathbf{B}", "\\boxed{B}. 35 cm", "B, 35 cm", "B - 35 cm", "B \u2014 35 cm", "B. A red cube"],
 )  # fmt: skip
 def test_a_letter_is_read_with_or_without_the_text_of_its_option(text):
     assert parse_choice(text) == "B"
@@ -33,6 +35,8 @@ def test_a_letter_is_read_with_or_without_the_text_of_its_option(text):
         pytest.param("A B C D", Unread.AMBIGUOUS, id="letters"),
         pytest.param("A, B", Unread.AMBIGUOUS, id="comma"),
         pytest.param("A,B,C,D", Unread.AMBIGUOUS, id="commas"),
+        pytest.param("A - B", Unread.AMBIGUOUS, id="dash"),
+        pytest.param("B. A or so", Unread.AMBIGUOUS, id="no-article"),
         pytest.param("A/B", Unread.AMBIGUOUS, id="slash"),
         pytest.param("A or B", Unread.AMBIGUOUS, id="or"),
         pytest.param("A and B", Unread.AMBIGUOUS, id="and"),
@@ -53,7 +57,7 @@ def test_a_letter_is_read_with_or_without_the_text_of_its_option(text):
         pytest.param("A\u200bB", Unread.AMBIGUOUS, id="zero-width-blank"),
         pytest.param("A²", Unread.AMBIGUOUS, id="superscript"),
         pytest.param("ABCD", Unread.MALFORMED, id="word-of-letters"),
-        pytest.param("**A** **B**", Unread.MALFORMED, id="two-bold"),
+        pytest.param("**A** **B**", Unread.AMBIGUOUS, id="two-bold"),
         pytest.param("not A", Unread.MALFORMED, id="not"),
         pytest.param("All of the above", Unread.MALFORMED, id="all"),
         pytest.param("None of the above", Unread.MALFORMED, id="none"),
@@ -97,6 +101,31 @@ def test_a_letter_alone_is_that_letter_whatever_the_texts_say():
     assert [parse_choice(text, ("B", "A cat", "A dog")) for text in ("A", "(A)", "B.", "a cat")] == ["A", "A", "B", "B"]
 
 
+@pytest.mark.parametrize(
+    ("text", "options", "expected"),
+    [
+        (r"A. $\sqrt{3}$", (r"\sqrt{3}", "14"), "A"),
+        ("A. 12", ("$12$", "$14$"), "A"),
+        ("$12$", ("$12$", "$14$"), "A"),
+        ("B. $35$ cm", LENGTHS, "B"),
+        (r"\(35\) cm", LENGTHS, "B"),
+        ("-5", ("-5", "5"), "A"),
+        ("\u22125.", ("-5", "5"), "A"),
+        ("5", ("-5", "5"), "B"),
+        ("A. -5", ("-5", "5"), "A"),
+        ("A. 5", ("-5", "5"), Unread.AMBIGUOUS),
+        ("5!", ("5", "5!"), "B"),
+        ("B. 5", ("5", "5!"), Unread.AMBIGUOUS),
+        ("[1, 2]", ("(1,2)", "[1,2]"), "B"),
+        ("B. (1, 2)", ("(1,2)", "[1,2]"), Unread.AMBIGUOUS),
+        ("A. >", ("<", ">"), Unread.AMBIGUOUS),
+        ("The red-cube.", ("red cube", "blue cube"), "A"),
+    ],
+)
+def test_texts_are_told_apart_by_signs_and_brackets_but_not_by_dollars(text, options, expected):
+    assert parse_choice(text, options) == expected
+
+
 def test_a_text_that_two_options_share_names_neither():
     assert parse_choice("red", ("red", "Red", "blue")) == Unread.AMBIGUOUS
 
@@ -108,6 +137,7 @@ def test_an_option_without_text_is_never_named():
 @given(st.text(alphabet="ABab .,:()[]\n/&-orand1$", max_size=20))
 def test_no_second_letter_stands_beside_the_one_that_is_read(text):
     letter = parse_choice(text)
+    text = re.sub("A(?= [a-z]{2})", "", text)  # an article
     others = {c for c in string.ascii_uppercase if c != letter}
     assert isinstance(letter, Unread) or not others & set("".join(c if c.isalnum() else " " for c in text).split())
 
@@ -130,7 +160,21 @@ def test_other_text_is_another_label(text):
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("An-12", "an 12"), ("an 12", "an 12"), ("an 8-pounder", "8 pounder"), ("a", "a"), ("The A", "a"), ("...", "")],
+    [
+        ("An-12", "an 12"),
+        ("an 12", "an 12"),
+        ("an 8-pounder", "8 pounder"),
+        ("a", "a"),
+        ("The A", "a"),
+        ("...", ""),
+        ("A-10", "a 10"),
+        ("A beagle", "beagle"),
+        ("The_beagle", "beagle"),
+        ("child\u2019s toy", "child's toy"),
+        ("fire\u200b lily\u200f", "fire lily"),
+        ("\ufefffire\x00 li\u2060ly\u202c", "fire lily"),
+        ("a -", "a"),
+    ],
 )
 def test_an_article_goes_and_a_name_stays(name, expected):
     assert normalize_label(name) == expected
@@ -170,3 +214,9 @@ def test_an_expression_is_what_models_put_nothing_around(text, expected):
 )
 def test_an_expression_is_read_back_as_supervised_training_writes_it(text):
     assert parse_expression(answer_text(make_sample(Expression(text)), None)) == text
+
+
+@pytest.mark.parametrize("answer", ["-5", ".5", "(5", "A. -5"])
+def test_a_sign_is_never_dropped_to_find_an_option(answer):
+    assert parse_choice(answer, ("5", "7")) in (Unread.MALFORMED, Unread.AMBIGUOUS)
+    assert parse_choice("5", ("5", "7")) == "A"

@@ -12,7 +12,8 @@ MAX_ANSWER = 4096
 """Characters of a single answer that is still read."""
 _FENCE = re.compile(r"```(?:[A-Za-z][\w+-]++[ \t]*+\n|json\b|python\b)?(.*)", re.DOTALL)
 _WRAPS = (
-    *(("\\boxed{", "}"), ("\\fbox{", "}"), ("\\text{", "}"), ("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"), ("$", "$")),
+    *((f"\\{name}{{", "}") for name in ("boxed", "fbox", "text", "textbf", "mathrm", "mathbf")),
+    *(("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"), ("$", "$")),
     *(("**", "**"), ("`", "`"), ('"', '"'), ("'", "'")),
 )
 
@@ -82,6 +83,13 @@ def unwrap(answer: str) -> str:
             break
         answer = inner
     return answer
+
+
+def read_fence(text: str) -> str:
+    """Read the content of the only code fence of a text, if it is closed; without one, the text is as it was."""
+    fence = text.split("```", maxsplit=3)
+    content = _FENCE.fullmatch("```" + fence[1]) if len(fence) == 3 else None
+    return content[1].strip() if content else text
 
 
 def _balanced(text: str) -> bool:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, NamedTuple
 
 from vrft_pl.data.prompts import NO_OBJECTS
-from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, unwrap
-from vrft_pl.rewards.parsing.notation import Word, is_number, read_values
+from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, read_fence, unwrap
+from vrft_pl.rewards.parsing.notation import NUMBER, Word, is_number, read_values
 from vrft_pl.rewards.parsing.text import MAX_LABEL, normalize_label
 from vrft_pl.rewards.parsing.unread import Unread
 from vrft_pl.solutions import XYXY
 
 MAX_LIST = 32_768
 """Characters of a list of boxes that is still read."""
+MAX_BOXES = 1000
+"""Boxes of a list that are compared; further ones are wrong."""
 _BOX_KEYS = ("bbox_2d", "bbox", "box", "position")
 _CONFIDENCE_KEYS = ("confidence", "conf", "score")
 _LABEL_KEYS = ("label", "category", "class", "name")
+_TOKENS = re.compile(r"<\|object_ref_start\|>[^<]*+<\|object_ref_end\|>|<\|[a-z_]++\|>")
+_ITEM_MARK = re.compile(r"^[ \t]*+(?:[0-9]++[.)]|[-*])[ \t]++(?=[\[({])", re.MULTILINE)
+_CONFIDENCE = re.compile(rf"\s*+({NUMBER.pattern})\s*+(%?)\s*+")
 
 
 class Detection(NamedTuple):
@@ -35,14 +41,15 @@ class Detections(NamedTuple):
     items: tuple[Detection, ...]
     """In the order of writing."""
     unreadable: int
-    """Entries that are no box; they are answers all the same."""
+    """Entries that are no box, or stand behind the first ``MAX_BOXES`` boxes; they are answers all the same."""
 
 
 def parse_box(answer: str) -> XYXY | Unread:
     """Read the one box of an answer.
 
     Reads ``[x1, y1, x2, y2]``, ``(x1,y1),(x2,y2)``, ``{"bbox_2d": [...], "label": ...}``, in lists and code fences,
-    with words before and after. Several boxes are no answer, nor is a list that is cut: it may have gone on.
+    with words before and after; where there is one closed fence, only what is in it. Several boxes are no answer, nor
+    is a list that is cut: it may have gone on.
 
     Example:
         >>> parse_box("The dog: (1,2),(30,40)"), parse_box("[[1, 2, 30, 40], [5, 6, 70, 80]]")
@@ -50,7 +57,7 @@ def parse_box(answer: str) -> XYXY | Unread:
     """
     if len(answer) > MAX_ANSWER:
         return Unread.TOO_LONG
-    values = read_values(unwrap(answer))
+    values = read_values(_plain(answer))
     if isinstance(values, Unread):
         return values
     entries = _entries([item for item in values.items if not isinstance(item, Word)])
@@ -66,8 +73,9 @@ def parse_detections(answer: str) -> Detections | Unread:
     """Read a list of boxes, each with a confidence and a label if they are written, or ``No Objects``.
 
     Reads ``{'Position': [x1, y1, x2, y2], 'Confidence': c}``, ``{"bbox_2d": [...], "label": ...}``, bare boxes, pairs
-    of points, ``[x1, y1, x2, y2, c]`` and ``[x1, y1, x2, y2, label]``, in a list or beside each other. Of a list that
-    is cut, the complete entries count.
+    of points, ``[x1, y1, x2, y2, c]`` and ``[x1, y1, x2, y2, label]``, in a list, numbered or beside each other, also
+    with Qwen's tokens. Words are allowed around one closed code fence only. A confidence under its key may be a string,
+    or ``90%``. Of a list that is cut, the complete entries count; boxes after the first 1000 count as unreadable.
 
     Example:
         >>> parse_detections('[{"bbox_2d": [1, 2, 30, 40], "label": "dog"}, {"bbox_2d": [5, 6], "label": "cat"}]')
@@ -75,7 +83,7 @@ def parse_detections(answer: str) -> Detections | Unread:
     """
     if len(answer) > MAX_LIST:
         return Unread.TOO_LONG
-    answer = unwrap(answer)
+    answer = _plain(answer)
     if not answer:
         return Unread.EMPTY
     if normalize_label(answer[:MAX_LABEL]) == normalize_label(NO_OBJECTS):
@@ -90,7 +98,14 @@ def parse_detections(answer: str) -> Detections | Unread:
     items = tuple(item for item in answers if isinstance(item, Detection))
     if answers and not items:
         return Unread.TRUNCATED if not values.complete else next(a for a in answers if isinstance(a, Unread))
+    items = items[:MAX_BOXES]
     return Detections(items, len(answers) - len(items))
+
+
+def _plain(answer: str) -> str:
+    """Take off what models put around and between boxes: fences, special tokens, numbers of items, a full stop."""
+    answer = read_fence(unwrap(_TOKENS.sub(" ", answer)))
+    return _ITEM_MARK.sub("", answer).removesuffix(".")
 
 
 def _entries(values: list[Any]) -> list[Any]:
@@ -144,6 +159,8 @@ def _detection(entry: Any) -> Detection | Unread:
     if isinstance(entry, dict):
         fields = _lower(entry)
         confidence, label, entry = (_field(fields, keys) for keys in (_CONFIDENCE_KEYS, _LABEL_KEYS, _BOX_KEYS))
+        if isinstance(confidence, str) and (written := _CONFIDENCE.fullmatch(confidence)):
+            confidence = float(written[1]) / (100 if written[2] else 1)
     elif isinstance(entry, list) and len(entry) == 5:
         *entry, confidence = entry
         label = confidence

@@ -10,13 +10,17 @@ from vrft_pl.rewards.parsing.unread import Unread
 from vrft_pl.solutions import Call
 
 _CALL = re.compile(r"(?<!\w)([A-Za-z_]\w*+)\s*+\(([^()]*+(?:\([^()]*+\)[^()]*+)*+)\)", re.ASCII)
-_BETWEEN_CALLS = re.compile(r"""(?:[\s,;\[\]"'`]++|->|[-*](?=\s)|and\b|\d++[.)](?!\d))*+""", re.ASCII)
+_BETWEEN_CALLS = re.compile(
+    r"""(?:[\s,;()\[\]"'`*]++|->|-(?=\s)|(?:and|then)\b(?!\()|step\s*+\d++\s*+[:.)]|\d++[.)](?!\d))*+""",
+    re.ASCII | re.IGNORECASE,
+)
 _CUT_CALL = re.compile(r"[A-Za-z_]\w*+\s*+(?:\([^()]*+(?:\([^()]*+\)?[^()]*+)*+)?", re.ASCII)
 _ARGUMENT_NAME = re.compile(r"\s*+[A-Za-z_]\w*+\s*+=(?!=)", re.ASCII)
+_MARKS = str.maketrans({"[": "(", "]": ")", "\u2212": "-"})
 
 
 def parse_calls(answer: str) -> tuple[Call, ...] | Unread:
-    """Read calls ``function(object, value)`` with nothing but separators between them.
+    """Read calls ``function(object, value)`` with nothing but separators, ``and``, ``then`` and numbers between them.
 
     Of an answer that is cut, the complete calls count. A call without a value has the empty one.
 
@@ -28,7 +32,7 @@ def parse_calls(answer: str) -> tuple[Call, ...] | Unread:
     """
     if len(answer) > MAX_ANSWER:
         return Unread.TOO_LONG
-    answer = unwrap(answer).removesuffix(".")
+    answer = unwrap(answer.replace("\\_", "_")).removesuffix(".")
     if not answer:
         return Unread.EMPTY
     calls, position = [], 0
@@ -50,13 +54,19 @@ def parse_calls(answer: str) -> tuple[Call, ...] | Unread:
 def normalize_argument(text: str) -> str:
     """Bring an argument of a call into one form: case, blanks, quotes and its own name (``value=red``) don't matter.
 
+    Nor do the kind of bracket, and ``.0`` at a whole number, alone or in a list.
+
     Example:
-        >>> normalize_argument(' object = "Obj_1" '), normalize_argument("2.0")
-        ('obj_1', '2')
+        >>> normalize_argument(' object = "Obj_1" '), normalize_argument("2.0"), normalize_argument("[0, -1.0]")
+        ('obj_1', '2', '(0,-1)')
     """
     if name := _ARGUMENT_NAME.match(text):
         text = text[name.end() :]
     text = "".join(mark for mark in text if not mark.isspace() and mark not in "\"'`").casefold()
+    return "".join(map(_whole, re.split(r"([(),])", text.translate(_MARKS))))
+
+
+def _whole(text: str) -> str:
     if NUMBER.fullmatch(text) and float(text).is_integer() and abs(float(text)) < 1e9:
         return str(int(float(text)))
     return text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, unwrap
@@ -42,6 +44,20 @@ UNITS |= {
     for forms, power in _POWERS.items()
     for form in forms.split()
 }
+_MEASURES = {
+    "kg": "kg kgs kilogram kilograms kilo kilos",
+    "g": "g gram grams",
+    "mg": "mg milligram milligrams",
+    "second": "s sec secs second seconds",
+    "minute": "min mins minute minutes",
+    "hour": "h hr hrs hour hours",
+    "liter": "l L liter liters litre litres",
+    "ml": "ml mL milliliter milliliters millilitre millilitres",
+    "mph": "mph mi/h",
+    "km/h": "km/h km/hr kmh kph",
+}
+NUMBER_UNITS = UNITS | {name: unit for unit, names in _MEASURES.items() for name in names.split()}
+"""Those of ``UNITS`` and others, which in a formula would be variables: ``2h``."""
 _THOUSANDS = r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})++(?:\.[0-9]*+)?"
 _QUANTITY = re.compile(  # the number alone may be wrapped: `$50$ cm`, `\boxed{50}^\circ`
     rf"(\$|\\\(|\\boxed\{{|\*\*)?+\s*+({_THOUSANDS}|{NUMBER.pattern})\s*+(?(1)(?:\$|\\\)|\}}|\*\*))\s*+(.*)", re.DOTALL
@@ -57,12 +73,13 @@ class Quantity(NamedTuple):
     unit: str | None = None
 
 
-def parse_number(answer: str, words: bool = False) -> Quantity | Unread:
+def parse_number(answer: str, words: bool = False, units: Mapping[str, str] = UNITS) -> Quantity | Unread:
     r"""Read an answer that is a number, with a known unit or none: ``3``, ``3.0``, ``-2e1``, ``1,234``, ``50 deg``.
 
     Args:
         answer: Content of the answer.
         words: Also read ``zero`` to ``twenty``.
+        units: Known spellings of units, and the unit each means.
 
     Example:
         >>> parse_number("$50^\\circ$"), parse_number("3 or 4")
@@ -78,18 +95,31 @@ def parse_number(answer: str, words: bool = False) -> Quantity | Unread:
     quantity = _QUANTITY.fullmatch(answer)
     if quantity is None:
         return Unread.NOT_FINITE if answer.lower().lstrip("+-") in ("nan", "inf", "infinity") else Unread.MALFORMED
-    value, unit = float(quantity[2].replace(",", "")), read_unit(quantity[3])
+    value, unit = float(quantity[2].replace(",", "")), read_unit(quantity[3], units)
     if isinstance(unit, Unread):
         return unit
     return Quantity(value, unit) if math.isfinite(value) else Unread.NOT_FINITE
 
 
-def read_unit(text: str) -> str | Unread | None:
+@lru_cache(maxsize=256)
+def units_for(expected: str | None) -> Mapping[str, str]:
+    """The units that are read where a unit is expected: ``NUMBER_UNITS``, and that one even if it is none of them."""
+    if expected is None or not isinstance(read_unit(expected, NUMBER_UNITS), Unread):
+        return NUMBER_UNITS
+    spelling = "".join(_unit_parts(expected))
+    return NUMBER_UNITS | dict.fromkeys((spelling, spelling.lower().removesuffix(".")), expected)
+
+
+def read_unit(text: str, units: Mapping[str, str] = UNITS) -> str | Unread | None:
     r"""Read the unit after a number: ``cm^2``, ``\text{ square feet}``, ``°``; ``None`` for no text at all."""
-    parts = _SPACE.sub("", _TEXT_UNIT.sub(r"\1", text)).split()
+    parts = _unit_parts(text)
     if not parts:
         return None
     if any(part[0].isdigit() for part in parts):
         return Unread.MALFORMED  # `3 in 2` is not 3 in2
     spelling = "".join(parts)
-    return UNITS.get(spelling) or UNITS.get(spelling.lower().removesuffix("."), Unread.MALFORMED)
+    return units.get(spelling) or units.get(spelling.lower().removesuffix("."), Unread.MALFORMED)
+
+
+def _unit_parts(text: str) -> list[str]:
+    return _SPACE.sub("", _TEXT_UNIT.sub(r"\1", text)).split()

@@ -12,21 +12,31 @@ from vrft_pl.rewards.parsing.unread import Unread
 MAX_LABEL = 256
 """Characters of a name that is still read."""
 _CHOICE = re.compile(
-    r"(?:(?:option|choice|answer)\b[\s:]*+)?+(?:\(([A-Z])(\))|\[([A-Z])(\])|([A-Z])(?!\w)(\)?+))([.:]?)\s*+(.*)",
+    r"(?:(?:option|choice|answer)\b[\s:]*+)?+(?:\(([A-Z])(\))|\[([A-Z])(\])|([A-Z])(?!\w)(\)?+))"
+    r"([.:,]|\s++[-\u2013\u2014](?=\s)|)\s*+(.*)",
     re.IGNORECASE | re.ASCII | re.DOTALL,
 )
-_OTHER_LETTER = re.compile(r"(?<!\w)(?:[A-Z](?!\w)|[a-z][.:)])|\n")
+_WRAPPED_LETTER = re.compile(
+    r"(?:\*\*|\\(?:boxed|text|textbf|mathrm|mathbf)\{)(\(?[A-Z]\)?[.:]?)(?:\*\*|\})", re.IGNORECASE | re.ASCII
+)
+_MATH_MARKS = re.compile(r"\$|\\[()]")
+_ARTICLE_A = r"A (?!(?:and|because|but|if|is|not|or|was)\b)[a-z]{2}"
+_OTHER_LETTER = re.compile(rf"(?<!\w)(?!{_ARTICLE_A})(?:[A-Z](?!\w)|[a-z][.:)])|\n")
 _AROUND_LETTERS = {"or", "and", "option", "choice", "answer"}
 _SEPARATORS = re.compile(r"[\s_\-\u2010-\u2015\u2212]++")
-_ARTICLE = re.compile(r"(?:a|the|an(?! (?!8|11|18)[0-9])) (?=\S)")
+_BLANKS = re.compile(r"[\s_]++")
+_INVISIBLE = re.compile(r"[\x00\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
+_ARTICLE = re.compile(r"(?:a|the|an(?! (?!8|11|18)[0-9])) ")
 _ENDS = string.whitespace + ".,;:!?\"'`*()[]{}<>\u2018\u2019\u201c\u201d"
+_HYPHENS = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 
 
 def parse_choice(answer: str, options: tuple[str, ...] = ()) -> str | Unread:
     """Read the letter of an option: ``B``, ``(b)``, ``B.``, ``Option B``, ``B. 35 cm``; with texts also ``35 cm``.
 
-    Where the texts are known, text beside a letter must be that of its option. Where they are not, it must stand behind
-    a full stop, colon or bracket, on one line, and hold no other letter of an option.
+    Where the texts are known, text beside a letter must be that of its option: the same but for case, blanks and marks
+    of LaTeX, or, where that tells the options apart, in the form of `normalize_label`. Where they are not, it must
+    stand behind a full stop, colon, comma, dash or bracket, on one line, and hold no other letter of an option.
 
     Args:
         answer: Content of the answer.
@@ -38,23 +48,44 @@ def parse_choice(answer: str, options: tuple[str, ...] = ()) -> str | Unread:
     """
     if len(answer) > MAX_ANSWER:
         return Unread.TOO_LONG
-    answer = unwrap(answer)
+    answer = _without_marks(answer)
     if not answer:
         return Unread.EMPTY
-    texts = dict(zip(string.ascii_uppercase, map(normalize_label, options), strict=False))
+    texts = dict(zip(string.ascii_uppercase, map(_without_marks, options), strict=False))
     mark = _CHOICE.fullmatch(answer)
-    beside = normalize_label(mark[8]) if mark else normalize_label(answer)
-    if mark and not beside:
-        return (mark[1] or mark[3] or mark[5]).upper()
-    same = [letter for letter, text in texts.items() if text and text == normalize_label(answer)]
+    letter = (mark[1] or mark[3] or mark[5]).upper() if mark else ""
+    named = _letters_of(mark[8], texts) if mark else []
+    if mark and not named and not normalize_label(mark[8]):
+        return letter
+    same = _letters_of(answer, texts)
     if len(same) == 1:
         return same[0]
     if mark is None:
         return Unread.AMBIGUOUS if same else Unread.MALFORMED
-    letter = (mark[1] or mark[3] or mark[5]).upper()
     delimited = bool(mark[2] or mark[4] or mark[6] or mark[7])
-    known = texts.get(letter) == beside if texts else delimited and not _names_another_letter(mark[8])
+    known = letter in named if texts else delimited and not _names_another_letter(mark[8])
     return letter if known else Unread.AMBIGUOUS
+
+
+def _without_marks(text: str) -> str:
+    """Take the marks off that an answer and an option may be written with or without: bold, dollars, LaTeX brackets."""
+    return unwrap(_WRAPPED_LETTER.sub(r"\1", _MATH_MARKS.sub("", unwrap(text))))
+
+
+def _letters_of(text: str, options: dict[str, str]) -> list[str]:
+    """Letters of the options with this text; signs and brackets count where some options differ in nothing else."""
+    exact = _exact(text)
+    same = [letter for letter, option in options.items() if exact and _exact(option) == exact]
+    labels = {letter: label for letter, option in options.items() if (label := normalize_label(option))}
+    if same or len(set(labels.values())) < len(labels):
+        return same
+    if not exact[:1].isalnum():
+        return []  # a sign, a point or a bracket means something
+    return [letter for letter, label in labels.items() if label == normalize_label(text)]
+
+
+def _exact(text: str) -> str:
+    return "".join(text.casefold().replace("\u2212", "-").split()).removesuffix(".")
 
 
 def _names_another_letter(text: str) -> bool:
@@ -67,16 +98,18 @@ def _names_another_letter(text: str) -> bool:
 def normalize_label(name: str) -> str:
     """Bring a class name into one form: case, width, blanks, underscores, hyphens, punctuation at the ends, an article.
 
-    ``an`` before a number is an article only where it is spoken so: ``An-12`` is an aircraft.
+    Marks that can't be seen go. ``a`` before a hyphen is no article, and ``an`` before a number only where it is spoken
+    so: ``A-10`` and ``An-12`` are aircraft.
 
     Example:
         >>> normalize_label("The  Hard-leaved_Pocket orchid.")
         'hard leaved pocket orchid'
     """
-    name = unicodedata.normalize("NFKC", name).casefold().strip(_ENDS)
-    name = _SEPARATORS.sub(" ", name).strip(_ENDS)
-    article = _ARTICLE.match(name)
-    return name[article.end() :].strip(_ENDS) if article else name
+    name = _INVISIBLE.sub("", unicodedata.normalize("NFKC", name)).replace("\u2019", "'").casefold()
+    name = _BLANKS.sub(" ", name).strip(_ENDS + _HYPHENS)
+    if article := _ARTICLE.match(name):
+        name = name[article.end() :]
+    return _SEPARATORS.sub(" ", name).strip(_ENDS)
 
 
 def parse_label(answer: str) -> str | Unread:
