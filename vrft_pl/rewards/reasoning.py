@@ -20,16 +20,18 @@ _START = re.compile(
 _INNER = re.compile(rf"\b(?=[\dsftnl]){_MARK}", re.IGNORECASE | re.ASCII)
 _WORD = re.compile(r"\w+")
 _MIN_WORDS = 3
+_MAX_THOUGHTS = 32_768
+"""Characters of the thoughts in which steps are looked for."""
 _ENOUGH_STEPS = 3
 
 
 def thoughts(text: str) -> str | None:
-    """The content of the only ``<think>`` block; ``None`` where there is none, several, or one that is open."""
+    """The start of the only ``<think>`` block; ``None`` where there is none, several, or one that is open."""
     if text.count("<think>") != 1 or text.count("</think>") != 1:
         return None
     _, _, rest = text.partition("<think>")
     content, closed, _ = rest.partition("</think>")
-    return content if closed else None
+    return content[:_MAX_THOUGHTS] if closed else None
 
 
 def step_contents(text: str) -> Iterator[str]:
@@ -115,7 +117,7 @@ class Repetition(Reward):
         >>> ids = torch.tensor([[1, 2, 1, 2, 1, 2], [1, 2, 3, 4, 0, 0]])
         >>> mask = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
         >>> completions = Completions(ids, mask, None, ("", ""), ("stop",) * 2, (None,) * 2)
-        >>> Repetition(ngram=2).grade(completions, []).scores
+        >>> Repetition(ngram=2).grade(completions, [Sample("1", (), "How many?", None)] * 2).scores
         tensor([-0.6000,  0.0000])
     """
 

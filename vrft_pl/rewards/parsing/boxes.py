@@ -13,7 +13,7 @@ from vrft_pl.rewards.parsing.text import MAX_LABEL, normalize_label
 from vrft_pl.rewards.parsing.unread import Unread
 from vrft_pl.solutions import XYXY
 
-MAX_LIST = 32_768
+MAX_LIST = 20_000
 """Characters of a list of boxes that is still read."""
 MAX_BOXES = 1000
 """Boxes of a list that are compared; further ones are wrong."""
