@@ -125,6 +125,7 @@ def rewards() -> dict[str, list[Reward]]:
             DetectionIoU(threshold=0.0, name="DetectionIoU(smooth)"),
             DetectionConfidence(),
             DetectionConfidence(proper=True, name="DetectionConfidence(proper)"),
+            DetectionConfidence(relative=True, name="DetectionConfidence(relative)"),
         ],
         "transformation": [
             TransformationMatch(),
