@@ -205,5 +205,5 @@ def test_a_callable_class_is_given_with_its_arguments(parser):
 
 
 def test_a_misspelt_function_is_refused(parser):
-    with pytest.raises(Exception, match="has no attribute 'lenghts'"):
-        parser.parse_string(YAML.format(function="my_module.lenghts"))
+    with pytest.raises(Exception, match="has no attribute 'no_such_function'"):
+        parser.parse_string(YAML.format(function="my_module.no_such_function"))
