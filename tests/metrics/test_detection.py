@@ -198,7 +198,7 @@ def test_random_detections_agree_with_pycocotools(together):
     truths = [made_up(rng, categories[:3], int(rng.integers(0, 9))) for _ in range(30)]
     answers = [perturbed(rng, items, categories, extra=3) for items in truths]
     # above the limit of 100 boxes, but short enough to be read
-    answers[0] += perturbed(rng, truths[0], categories, extra=300 if together else 600)
+    answers[0] += perturbed(rng, truths[0], categories, extra=115 if together else 600)
     cases = []
     for i, (items, boxes) in enumerate(zip(truths, answers, strict=True)):
         # names of images sort like their numbers in the oracle

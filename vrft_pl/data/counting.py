@@ -19,7 +19,7 @@ class Counting(VisionTask):
         >>> task.setup("validate")
         >>> sample = task.val_dataloader()[0].dataset[0]
         >>> sample.problem, sample.solution
-        ('How many red objects are there?', Number(value=3.0))
+        ('How many red objects are there?', Number(value=3.0, unit=None))
     """
 
     def solution(self, record: Record) -> Solution:
