@@ -26,6 +26,7 @@ from vrft_pl.rewards import (
     TransformationExact,
     TransformationMatch,
 )
+from vrft_pl.rewards.detection import forget
 from vrft_pl.solutions import Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
 from vrft_pl.types import AnswerFrame
 
@@ -169,11 +170,16 @@ def test_hostile_completions_are_only_data(case, style):
     sample = make_sample(truth, style)
     low, high = reward.bounds if case != "FunctionReward" else (0, 1)
     reward.grade(make_completions(["1/2+x"]), [sample])  # starts the process that compares mathematics
+
+    def score():
+        forget()
+        return reward.score(completions, [sample]).item()
+
     for name, text in (TEXTS | ANSWERS).items():
         for frame in FRAMES if "Box" in case or "Detection" in case else FRAMES[:1]:
             completions = make_completions([text], frame, truncated=[len(text) > 5000])
-            assert low <= reward.score(completions, [sample]).item() <= high, name
-            assert seconds(reward.score, completions, [sample], enough=0.05) < 0.05, name
+            assert low <= score() <= high, name
+            assert seconds(score, enough=0.05) < 0.05, name
 
 
 @pytest.mark.parametrize("case", [name for name in CASES if CASES[name][0].reads_answers and name != "FunctionReward"])

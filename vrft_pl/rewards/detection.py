@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrft_pl.rewards.base import Reward
+from vrft_pl.rewards.boxes import limit_box
 from vrft_pl.rewards.matching import Floats, box_areas, intersections, iou_matrix, matched_ious
 from vrft_pl.rewards.parsing import Unread, normalize_label, parse_detections, read_answer
-from vrft_pl.solutions import XYXY, Instances
+from vrft_pl.solutions import Instances
 from vrft_pl.types import AnswerFrame, Sample
 
 Ints = NDArray[np.int64]
@@ -50,33 +51,36 @@ def read_detections(text: str, sample: Sample, frame: AnswerFrame | None) -> Ans
     truth = sample.solution
     assert isinstance(truth, Instances)
     answer = read_answer(text, sample.style)
-    if isinstance(answer, Unread):
-        return answer
+    return answer if isinstance(answer, Unread) else _read_detections(answer, truth.categories, frame)
+
+
+@lru_cache(maxsize=512)
+def _read_detections(answer: str, categories: tuple[str, ...], frame: AnswerFrame | None) -> Answered | Unread:
+    """Read an answer once for every reward and for those of its group that give the same."""
     detections = parse_detections(answer)
     if isinstance(detections, Unread):
         return detections
-    if detections.items and frame is None:
-        return Unread.NO_PICTURE
     items = detections.items
-    boxes = [] if frame is None else [_inside(frame.to_pixels(item.xyxy), frame) for item in items]
-    positions = category_positions(truth.categories)
-    known = {name: positions.get(normalize_label(name), -1) for name in {item.label for item in items} if name}
-    labels = [-1 if item.label is None else known.get(item.label, -1) for item in items]
+    if items and frame is None:
+        return Unread.NO_PICTURE
+    boxes = [] if frame is None else [limit_box(frame.to_pixels(item.xyxy), frame) for item in items]
+    labels = [0] * len(items)
+    if len(categories) > 1:
+        positions = category_positions(categories)
+        labels = [-1 if item.label is None else positions.get(normalize_label(item.label), -1) for item in items]
     stated = [math.nan if item.confidence is None else min(max(item.confidence, 0.0), 1.0) for item in items]
     return Answered(
         boxes=np.array(boxes, dtype=np.float64).reshape(-1, 4),
         inside=np.array([x2 > x1 and y2 > y1 for x1, y1, x2, y2 in boxes], dtype=np.bool_),
         confidences=np.array(stated, dtype=np.float64),
-        categories=np.array([0] * len(items) if len(truth.categories) == 1 else labels, dtype=np.int64),
+        categories=np.array(labels, dtype=np.int64),
         unreadable=detections.unreadable,
     )
 
 
-def _inside(box: XYXY, frame: AnswerFrame) -> XYXY:
-    """Cut a box in pixels at the edges of the image."""
-    x1, y1, x2, y2 = box
-    width, height = float(frame.width), float(frame.height)
-    return min(max(x1, 0.0), width), min(max(y1, 0.0), height), min(max(x2, 0.0), width), min(max(y2, 0.0), height)
+def forget() -> None:
+    """Forget the answers that were read in this process."""
+    _read_detections.cache_clear()
 
 
 class _Truth(NamedTuple):
@@ -150,8 +154,7 @@ class DetectionReward(Reward):
         ious = iou_matrix(answered.boxes, true.boxes)
         ious[(answered.categories[:, None] != true.categories) | (ious < self.threshold)] = 0
         stated = answered.confidences
-        confidences = np.where(np.isnan(stated), 0.0, stated) if self.prefers_confident else None
-        matched = matched_ious(ious, confidences)
+        matched = matched_ious(ious, stated if self.prefers_confident else None)
         if len(true.crowds) or len(true.lenient):
             counted = (matched > 0) | ~_excused(answered, true)
             matched, stated = matched[counted], stated[counted]
@@ -253,7 +256,7 @@ class DetectionConfidence(DetectionReward):
         earned = 1 - (confidences - hits) ** 2 if self.proper else np.where(hits, confidences, 1 - confidences)
         if self.relative:
             earned = earned - ~hits
-        total = max(float(np.where(np.isnan(confidences), 0.0, earned).sum()), 0.0)
+        total = max(float(earned[earned == earned].sum()), 0.0)  # none without a confidence, which is NaN
         if not num_true:
             return total / len(matched) / (1 + len(matched))
         return total / (len(matched) + num_true - int(hits.sum()))

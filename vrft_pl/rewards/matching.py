@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from vrft_pl.rewards.boxes import pair_iou
-
 Floats = NDArray[np.float64]
 
 _FEW = 32
@@ -38,11 +36,24 @@ def iou_matrix(a: Floats, b: Floats) -> Floats:
         Shape ``(M, K)``.
     """
     if len(a) * len(b) <= _FEW:
-        return np.array([[pair_iou(x, y) for y in b.tolist()] for x in a.tolist()]).reshape(len(a), len(b))
+        return np.array([_ious(box, b.tolist()) for box in a.tolist()]).reshape(len(a), len(b))
     common = intersections(a, b)
     union = box_areas(a)[:, None] + box_areas(b)[None, :]
     union -= common
     return np.divide(common, union, out=common)
+
+
+def _ious(box: list[float], others: list[list[float]]) -> list[float]:
+    """IoU of one box with others, most of which lie apart."""
+    x1, y1, x2, y2 = box
+    area = (x2 - x1) * (y2 - y1)
+    ious = []
+    for u1, v1, u2, v2 in others:
+        width = (x2 if x2 < u2 else u2) - (x1 if x1 > u1 else u1)
+        height = (y2 if y2 < v2 else v2) - (y1 if y1 > v1 else v1)
+        common = width * height if width > 0 and height > 0 else 0.0
+        ious.append(common / (area + (u2 - u1) * (v2 - v1) - common))
+    return ious
 
 
 def matched_ious(ious: Floats, preference: Floats | None = None) -> Floats:
@@ -50,17 +61,21 @@ def matched_ious(ious: Floats, preference: Floats | None = None) -> Floats:
 
     Args:
         ious: IoU of each answered with each true box, 0 for pairs that may not be. Shape ``(M, K)``.
-        preference: In [0, 1]; of equally good pairings the one with the greatest sum is taken. Shape ``(M,)``.
+        preference: In [0, 1], NaN for 0; of equally good pairings the one with the greatest sum is taken. Shape
+            ``(M,)``.
 
     Returns:
         IoU of each answered box with its true box, 0 for one without. Shape ``(M,)``.
     """
+    found = np.count_nonzero(ious)
+    if found == np.count_nonzero(ious.any(axis=0)) == np.count_nonzero(ious.any(axis=1)):
+        return np.asarray(ious.sum(axis=1))  # no box overlaps two: nothing to choose
     matched = np.zeros(len(ious))
-    values = ious if preference is None else np.where(ious > 0, ious + _TIE * preference[:, None], 0)
+    values = ious if preference is None else np.where(ious > 0, ious + _TIE * np.nan_to_num(preference)[:, None], 0)
     # some best pairing uses of each column the rows with its K largest values only
     worst = max(len(ious) - ious.shape[1], 0)
     rows = np.unique(np.argpartition(values, worst, axis=0)[worst:]) if worst else np.arange(len(ious))
     rows = rows[ious[rows].any(axis=1)]
-    found, columns = linear_sum_assignment(values[rows], maximize=True)
-    matched[rows[found]] = ious[rows[found], columns]
+    chosen, columns = linear_sum_assignment(values[rows], maximize=True)
+    matched[rows[chosen]] = ious[rows[chosen], columns]
     return matched

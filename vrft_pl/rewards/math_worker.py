@@ -14,6 +14,7 @@ import logging
 import signal
 import sys
 from contextlib import suppress
+from functools import lru_cache
 from types import FrameType
 from typing import Any
 
@@ -86,6 +87,7 @@ def main() -> None:
 
     extraction = [LatexExtractionConfig(), ExprExtractionConfig()]
 
+    @lru_cache(maxsize=4096)
     def read(text: str) -> Any:
         return parse(f"${text}$", extraction_config=extraction, parsing_timeout=None)
 

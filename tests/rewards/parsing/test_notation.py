@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vrft_pl.rewards.parsing import Unread, read_values
-from vrft_pl.rewards.parsing.notation import Values, Word
+from vrft_pl.rewards.parsing.notation import Values, Word, _read_json, _read_tokens
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
@@ -91,3 +91,59 @@ def test_sixteen_levels_are_read():
 @given(st.text(max_size=80) | st.text(alphabet="[](){},;:'\"\\ au0d8-+.e\n", max_size=80))
 def test_any_text_is_read_or_refused(text):
     assert isinstance(read_values(text), Values | Unread)
+
+
+PIECES = (
+    "[",
+    "]",
+    "{",
+    "}",
+    "(",
+    ")",
+    ", ",
+    ": ",
+    "'a'",
+    '"b"',
+    "'",
+    '"',
+    "1",
+    "-2.5",
+    "nan",
+    "NaN",
+    "true",
+    "é",
+    "it's",
+    "\n",
+)
+
+
+def test_deep_lists_do_not_pass_for_shallow_ones():
+    text = "[" + """["]",""" * 2000 + "1" + ""","["]""" * 2000 + "]"
+    assert json.loads("[" + """["]",""" * 20 + "1" + ""","["]""" * 20 + "]")
+    assert read_values(text) == Unread.TOO_LONG
+
+
+@given(
+    VALUES,
+    st.lists(st.tuples(st.integers(0, 60), st.sampled_from(PIECES)), max_size=2),
+    st.sampled_from([json.dumps, repr]),
+)
+def test_the_fast_reader_and_the_tolerant_one_agree(value, changes, write):
+    text = write([value])
+    for position, piece in changes:
+        text = text[:position] + piece + text[position:]
+    fast = _read_json(text)
+    assert fast is None or repr(_read_tokens(text)) == repr(Values([fast], True))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[{'Position': [1, 2, 3, 4], 'Confidence': 0.5}, {'Position': [1, 2, 3, 4]}]",
+        '[{"bbox_2d": [1, 2, 3, 4], "label": "the dog\'s bone"}]',
+        "[[1, 2, 3, 4], [5, 6, 7, 8, 0.5]]",
+        "[]",
+    ],
+)
+def test_what_is_asked_for_is_read_fast(text):
+    assert _read_json(text) is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
+from functools import lru_cache
 
 from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, unwrap
 from vrft_pl.rewards.parsing.unread import Unread
@@ -95,6 +96,7 @@ def _names_another_letter(text: str) -> bool:
     )
 
 
+@lru_cache(maxsize=4096)
 def normalize_label(name: str) -> str:
     """Bring a class name into one form: case, width, blanks, underscores, hyphens, punctuation at the ends, an article.
 
