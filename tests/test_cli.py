@@ -242,6 +242,7 @@ def test_a_run_is_resumed_from_its_checkpoint(tmp_path, capsys, no_argv):
         pytest.param(["--model.init_args.num_iterations", "0"], "num_iterations", id="no-iteration"),
         pytest.param(["--data.init_args.num_workers", "-1"], "num_workers", id="negative-workers"),
         pytest.param(["--model.policy.freeze_pattern", "["], "freeze_pattern", id="broken-pattern"),
+        pytest.param(["--model.init_args.rewards", "reason_rft/count"], "reason_rft/counting", id="misspelt-preset"),
     ],
 )
 def test_impossible_value_is_one_line_and_leaves_nothing_behind(args, said, tmp_path, capsys, no_argv):
@@ -249,6 +250,27 @@ def test_impossible_value_is_one_line_and_leaves_nothing_behind(args, said, tmp_
     _, line = refused([*QUICKSTART, *SHORT, *args, "--run.folder", str(folder)], capsys)
     assert said in line
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("rewards", "names"),
+    [
+        ("reason_rft/counting", {"NumberMatch", "Format"}),
+        ('[{"class_path": "vrft_pl.rewards.NumberMatch", "init_args": {"name": "N"}}]', {"N"}),
+    ],
+)
+def test_rewards_are_named_by_paper_or_listed(rewards, names, tmp_path, no_argv):
+    options = [
+        "--model.init_args.metrics",
+        "null",
+        "--run.evaluate_before",
+        "false",
+        "--run.folder",
+        str(tmp_path / "r"),
+    ]
+    main([*QUICKSTART, *SHORT, *options, "--model.init_args.rewards", rewards])
+    after = json.loads((tmp_path / "r/summary.json").read_text())["after"]
+    assert {f"val/id/{name}" for name in names} <= set(after)
 
 
 def test_one_batch_is_one_batch_and_a_share_is_a_share(capsys, no_argv):

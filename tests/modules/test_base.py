@@ -109,6 +109,12 @@ def test_a_metric_forgets_an_evaluation_before_the_next(qwen3_vl):
     assert evaluate(module, task) == {"val/id/Seen": 3.0}
 
 
+def test_parts_whose_names_differ_by_a_dot_are_told_apart(qwen3_vl):
+    module = PolicyModule(VLM(qwen3_vl), metrics=[Seen()], eval_params=SHORT)
+    got = evaluate(module, counting(val={"ood.a": scenes(2), "ood_a": scenes(3)}))
+    assert got == {"val/ood.a/Seen": 2.0, "val/ood_a/Seen": 3.0}
+
+
 def test_parts_of_other_data_are_numbered(qwen3_vl):
     module = PolicyModule(VLM(qwen3_vl), metrics=[Share()], eval_params=SHORT)
     parts = counting(val={"a": scenes(2), "b": scenes(3, "snow")}).datasets("val")

@@ -166,10 +166,11 @@ class VisionTask(LightningDataModule):
         if self.trainer is not None and self.trainer.world_size > 1:
             kind = DistributedSampler if train else UnrepeatedDistributedSampler
             ranks, rank = self.trainer.world_size, self.trainer.global_rank
-            if not train and len(samples) < ranks:  # type: ignore[arg-type]  # sized
+            rows = len(samples)  # type: ignore[arg-type]  # sized
+            if not train and rows < ranks:
                 raise InputError(
-                    f"Expected at least {ranks} rows in every held-out part, one for each process, but got "
-                    f"{len(samples)}. Use fewer devices."  # type: ignore[arg-type]
+                    f"Expected at least {ranks} rows in every held-out part, one for each process, but got {rows}. "
+                    "Use fewer devices."
                 )
             sampler = kind(samples, ranks, rank, shuffle=train, seed=self.seed)
         return DataLoader(

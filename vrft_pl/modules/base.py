@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from lightning import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import AdamW
 
 from vrft_pl.data import VisionTask
@@ -64,7 +64,7 @@ class PolicyModule(LightningModule):
         self.eval_params, self.eval_samples = eval_params, eval_samples
         self.sampler: Sampler = sampler or LocalSampler()
         self.seed = seed
-        self.split_metrics = nn.ModuleDict()
+        self._split_metrics: dict[tuple[str, str], list[Judge]] = {}
         self._announced = False
 
     def configure_optimizers(self) -> Any:
@@ -101,12 +101,11 @@ class PolicyModule(LightningModule):
             self._update(stage, f"{part}/sampled", sampled, repeated)
         return completions
 
-    def _judges(self, stage: str, part: str) -> Iterable[Judge]:
+    def _judges(self, stage: str, part: str) -> list[Judge]:
         """Copies of the metrics for one part of a split."""
-        key = f"{stage}/{part}".replace(".", "_")
-        if key not in self.split_metrics:
-            self.split_metrics[key] = nn.ModuleList(copy.deepcopy(m) for m in self.metrics).to(self.device)
-        return cast(Iterable[Judge], self.split_metrics[key])
+        if (stage, part) not in self._split_metrics:
+            self._split_metrics[stage, part] = [copy.deepcopy(metric).to(self.device) for metric in self.metrics]
+        return self._split_metrics[stage, part]
 
     def _update(self, stage: str, part: str, completions: Completions, samples: Sequence[Sample]) -> None:
         for metric in self._judges(stage, part):

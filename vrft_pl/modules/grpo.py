@@ -18,7 +18,7 @@ from vrft_pl.callbacks.rollout import RolloutCallback
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.modules.reference import Reference, ReferenceKind
 from vrft_pl.modules.rollout_log import rollout_log
-from vrft_pl.rewards import Judge, PaperRewards, Reward, paper_rewards
+from vrft_pl.rewards import Judge, Reward, paper_rewards
 from vrft_pl.rewards.base import Grades, check_names
 from vrft_pl.rollout import RolloutLoader, SamplingParams
 from vrft_pl.types import Completions, Experience, Prompts, Sample
@@ -51,7 +51,7 @@ class GRPOModule(PolicyModule):
 
     def __init__(
         self,
-        rewards: PaperRewards | Sequence[Reward],
+        rewards: Sequence[Reward] | str,
         loss: GRPOLoss | None = None,
         group_size: int = 8,
         params: SamplingParams = SamplingParams(),  # noqa: B008  # frozen

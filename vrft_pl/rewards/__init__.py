@@ -8,7 +8,7 @@ from vrft_pl.rewards.format import Format
 from vrft_pl.rewards.function import FunctionReward
 from vrft_pl.rewards.length import LengthPenalty, Overlong
 from vrft_pl.rewards.mathematics import MathMatch
-from vrft_pl.rewards.paper import PaperRewards, paper_rewards
+from vrft_pl.rewards.paper import paper_rewards
 from vrft_pl.rewards.parsing import Unread
 from vrft_pl.rewards.reasoning import ReasoningSteps, Repetition
 from vrft_pl.rewards.transformation import TransformationExact, TransformationMatch
@@ -30,7 +30,6 @@ __all__ = [
     "MathMatch",
     "NumberMatch",
     "Overlong",
-    "PaperRewards",
     "ReasoningSteps",
     "Repetition",
     "Reward",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
 
 from vrft_pl.rewards.answer import ChoiceMatch, LabelMatch, NumberMatch
 from vrft_pl.rewards.base import Reward
@@ -12,16 +11,6 @@ from vrft_pl.rewards.detection import DetectionConfidence, DetectionIoU
 from vrft_pl.rewards.format import Format
 from vrft_pl.rewards.mathematics import MathMatch
 from vrft_pl.rewards.transformation import TransformationMatch
-
-PaperRewards = Literal[
-    "visual_rft/detection",
-    "visual_rft/classification",
-    "visual_rft/grounding",
-    "reason_rft/counting",
-    "reason_rft/structure",
-    "reason_rft/spatial",
-]
-"""Names of `paper_rewards`."""
 
 _REWARDS: dict[str, Sequence[Callable[[], Reward]]] = {
     "visual_rft/detection": (DetectionIoU, DetectionConfidence, Format),
@@ -33,7 +22,7 @@ _REWARDS: dict[str, Sequence[Callable[[], Reward]]] = {
 }
 
 
-def paper_rewards(name: PaperRewards) -> list[Reward]:
+def paper_rewards(name: str) -> list[Reward]:
     """Make the rewards that a paper trains a task with, each of weight 1, without the faults of its published code.
 
     ========================= ============================= ===========================================================
@@ -63,7 +52,5 @@ def paper_rewards(name: PaperRewards) -> list[Reward]:
         ['DetectionIoU', 'DetectionConfidence', 'Format']
     """
     if name not in _REWARDS:
-        raise ValueError(
-            f"Expected the name of a paper's rewards out of {', '.join(get_args(PaperRewards))}, but got {name!r}."
-        )
+        raise ValueError(f"Expected the name of a paper's rewards out of {', '.join(_REWARDS)}, but got {name!r}.")
     return [reward() for reward in _REWARDS[name]]
