@@ -65,7 +65,7 @@ def search_all(count: int) -> list[Result]:
             samples = [sample for f in families for sample in questions(f, count) if judge.judges(sample)]
             results.append(search(judge.name, [judge], samples))
     for name, family in PAPERS.items():
-        results.append(search(name, paper_rewards(name), questions(family, count)))  # type: ignore[arg-type]
+        results.append(search(name, paper_rewards(name), questions(family, count)))
     structure = [sample for family in ("choice", "mathematics") for sample in questions(family, count)]
     results.append(search("reason_rft/structure", paper_rewards("reason_rft/structure"), structure))
     return results
