@@ -42,6 +42,7 @@ def rate(reward: Reward, batches: list[Batch], other: list[Batch]) -> float:
     for _ in range(3):
         detection.forget()
         mathematics.forget()
+        mathematics.WORKER.stop()  # it has read the expressions
         for completions, samples in other:
             reward.grade(completions, samples)
         start = time.perf_counter()

@@ -24,8 +24,7 @@ import torch
 from graders.hostile import completions
 from graders.questions import FAMILIES, complete, questions, rewards
 
-from vrft_pl.rewards import Reward
-from vrft_pl.rewards.mathematics import forget
+from vrft_pl.rewards import Reward, detection, mathematics
 from vrft_pl.types import Completions, Sample
 
 LIMIT_SECONDS = 0.05
@@ -87,6 +86,7 @@ class Fuzzer:
     def _check(self, reward: Reward, batch: Completions, samples: list[Sample]) -> None:
         """Grade a batch, and its completions one by one where it shows something."""
         found = self.findings
+        forget()
         try:
             start = time.perf_counter()
             grades = reward.grade(batch, samples)
@@ -128,6 +128,12 @@ def timed(reward: Reward, batch: Completions, samples: list[Sample]) -> float:
     start = time.perf_counter()
     reward.grade(batch, samples)
     return time.perf_counter() - start
+
+
+def forget() -> None:
+    """Forget what rewards remember of earlier completions."""
+    detection.forget()
+    mathematics.forget()
 
 
 def hash_of(text: str) -> int:

@@ -81,6 +81,8 @@ class Sample(ToDevice):
     """Split tags such as ``id`` or ``ood``."""
     system: str | None = None
     """System prompt."""
+    template: str | None = None
+    """How the question is written; ``None`` for `vrft_pl.data.prompts.TEMPLATE`."""
 
 
 @dataclass(frozen=True)

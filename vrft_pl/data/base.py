@@ -5,16 +5,18 @@ from __future__ import annotations
 import warnings
 import zlib
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, get_worker_info
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, Sampler, get_worker_info
 
-from vrft_pl.data.images import FileImage, decoded
+from vrft_pl.data.images import DecodedImage, FileImage, decoded
+from vrft_pl.data.order import BlockSampler
+from vrft_pl.data.prompts import check_template
 from vrft_pl.data.sources import Record, Source
 from vrft_pl.solutions import Solution
 from vrft_pl.types import AnswerStyle, InputError, Opaque, Sample
@@ -31,7 +33,14 @@ class WrapsSamples(Protocol):
 
 
 class Samples(Dataset[Sample]):
-    """The checked Samples of one split, read one at a time."""
+    """The Samples of one split, read one at a time.
+
+    Args:
+        task: The task they belong to.
+        source: Their rows.
+        split: Name of the split.
+        rows: The rows that are good; ``None`` where they are not known beforehand.
+    """
 
     def __init__(self, task: VisionTask, source: Source, split: str, rows: list[int] | None) -> None:
         self.task, self.source, self.split, self.rows = task, source, split, rows
@@ -41,7 +50,28 @@ class Samples(Dataset[Sample]):
         return len(self.source) if self.rows is None else len(self.rows)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read one sample and check its ground truth. Worker processes decode its pictures ahead."""
+        """Read one sample and check its ground truth. Worker processes decode its pictures ahead.
+
+        In place of a bad row of a stream, the next good one is read where the task skips bad rows.
+        """
+        if not self.source.streamed or self.task.on_bad_row == "error":
+            return self._read(index)
+        for step in range(len(self)):
+            try:
+                sample = self._read((index + step) % len(self))
+                if self.task.verify_images:
+                    sample = replace(sample, images=tuple(DecodedImage(image.open()) for image in sample.images))
+                return sample
+            except InputError as error:
+                warnings.warn(f"Skipped a row: {error}", stacklevel=2)
+        raise InputError(f"Expected at least one good row in {self.split}, but all {len(self)} are bad.")
+
+    @property
+    def blocks(self) -> Sequence[range] | None:
+        """Rows that are stored together, where that matters."""
+        return None if self.rows is not None else self.source.blocks
+
+    def _read(self, index: int) -> Sample:
         sample = self.task.sample(self.source[index if self.rows is None else self.rows[index]], self.split)
         if get_worker_info() is None:
             return sample
@@ -57,6 +87,9 @@ class VisionTask(LightningDataModule):
         test: Rows to test on, by the name of the split. Defaults to ``val``.
         style: The form in which the answer is asked for.
         system: System prompt.
+        template: How the question is written, with any of ``{problem}``, ``{instruction}`` (the form of the whole
+            completion), ``{form}`` (that of the answer) and ``{coordinates}`` (what their unit is). Defaults to
+            ``{problem} {instruction}``.
         batch_size: Prompts per micro-batch and device while training.
         eval_batch_size: Prompts per batch and device while evaluating.
         num_workers: Worker processes of each loader, which read rows and decode pictures ahead.
@@ -78,6 +111,7 @@ class VisionTask(LightningDataModule):
         test: dict[str, Source] | None = None,
         style: AnswerStyle = "think",
         system: str | None = None,
+        template: str | None = None,
         batch_size: int = 4,
         eval_batch_size: int = 32,
         num_workers: int = 0,
@@ -94,7 +128,8 @@ class VisionTask(LightningDataModule):
         self.train_source = train
         self.val_sources: Mapping[str, Source] = val or {}
         self.test_sources: Mapping[str, Source] = self.val_sources if test is None else test
-        self.style, self.system = style, system
+        check_template(template)
+        self.style, self.system, self.template = style, system, template
         self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
         self.seed, self.on_bad_row, self.verify_images = seed, on_bad_row, verify_images
         self.skipped: dict[str, list[str]] = {}
@@ -117,9 +152,19 @@ class VisionTask(LightningDataModule):
             solution=self.solution(record),
             style=self.style,
             cot=record.cot,
-            tags=("train",) if split == "train" else (split, "ood" if split.startswith("ood") else "id"),
-            system=self.system,
+            tags=(
+                *(("train",) if split == "train" else (split, "ood" if split.startswith("ood") else "id")),
+                *record.tags,
+            ),
+            system=record.system if self.system is None else self.system,
+            template=self.template,
         )
+
+    def chosen(self) -> dict[str, list[str]]:
+        """Ids of the rows of each part that was drawn from a larger source (few-shot sets, fractions)."""
+        sources = {"train": self.train_source, **self.val_sources, **self.test_sources}
+        drawn = {name: source.chosen() for name, source in sources.items() if source is not None}
+        return {name: ids for name, ids in drawn.items() if ids is not None}
 
     def setup(self, stage: str) -> None:
         """Check the rows of the splits that the stage needs."""
@@ -162,10 +207,14 @@ class VisionTask(LightningDataModule):
     def loader(self, samples: Dataset[Sample], train: bool = False) -> DataLoader:
         """Load lists of Samples. Ranks of a distributed run share the rows; no held-out row is read twice."""
         generator = torch.Generator().manual_seed(self.seed)
-        sampler: DistributedSampler[Sample] | None = None
-        if self.trainer is not None and self.trainer.world_size > 1:
+        sampler: Sampler[int] | None = None
+        trainer = self.trainer
+        ranks, rank = (1, 0) if trainer is None else (trainer.world_size, trainer.global_rank)
+        blocks = stored_blocks(samples) if train else None
+        if blocks is not None:
+            sampler = BlockSampler(blocks, generator, ranks, rank)
+        elif ranks > 1:
             kind = DistributedSampler if train else UnrepeatedDistributedSampler
-            ranks, rank = self.trainer.world_size, self.trainer.global_rank
             rows = len(samples)  # type: ignore[arg-type]  # sized
             if not train and rows < ranks:
                 raise InputError(
@@ -185,6 +234,8 @@ class VisionTask(LightningDataModule):
         )
 
     def _checked(self, source: Source, split: str, name: str) -> Samples:
+        if source.streamed:
+            return Samples(self, source, name, None)
         if source.procedural:
             key = self.seed if split == "train" else zlib.crc32(f"{split}/{name}".encode())
             return Samples(self, source.with_seed(key), name, None)
@@ -209,3 +260,20 @@ class VisionTask(LightningDataModule):
                 f"Expected at least one good row in {split}/{name}, but all {len(source)} are bad: {bad[0]}"
             )
         return Samples(self, source, name, rows)
+
+
+def stored_blocks(samples: Dataset[Sample]) -> Sequence[range] | None:
+    """Rows of a dataset that are stored together; ``None`` where no part of it cares.
+
+    Parts that don't are a block each.
+    """
+    parts = samples.datasets if isinstance(samples, ConcatDataset) else [samples]
+    blocks: list[range] = []
+    cares, offset = False, 0
+    for part in parts:
+        own = part.blocks if isinstance(part, Samples) else None
+        cares = cares or own is not None
+        size = len(part)  # type: ignore[arg-type]  # sized
+        blocks += [range(offset + b.start, offset + b.stop) for b in ([range(size)] if own is None else own)]
+        offset += size
+    return blocks if cares else None

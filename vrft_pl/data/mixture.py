@@ -52,6 +52,10 @@ class Mixture(VisionTask):
             for part, samples in task.datasets(split).items()
         }
 
+    def chosen(self) -> dict[str, list[str]]:
+        """Ids of the rows of each part that was drawn, by task and part."""
+        return {f"{name}_{part}": ids for name, task in self.tasks.items() for part, ids in task.chosen().items()}
+
     def solution(self, record: Record) -> Solution:
         """Never called: each task checks its own rows."""
         raise NotImplementedError("A mixture has no rows of its own.")

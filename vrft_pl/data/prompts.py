@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from string import Formatter
 from typing import Any
 
 from vrft_pl.solutions import XYXY, Box, Choice, Expression, Instances, Label, Number, Transformation
@@ -16,6 +17,10 @@ INSTRUCTIONS: dict[AnswerStyle, str] = {
         "then answer with {form} inside <answer> </answer>."
     ),
 }
+TEMPLATE = "{problem} {instruction}"
+"""How a question is written."""
+FIELDS = ("problem", "instruction", "form", "coordinates")
+"""What a template may hold."""
 TAGS: dict[AnswerStyle, tuple[str, ...]] = {
     "answer": (),
     "think": ("think", "answer"),
@@ -51,7 +56,25 @@ def question(sample: Sample, coordinates: str) -> str:
             )
         case Transformation():
             form = "calls such as change_color(object, value), separated by commas,"
-    return f"{sample.problem} {INSTRUCTIONS[sample.style].format(form=form)}"
+    instruction = INSTRUCTIONS[sample.style].format(form=form)
+    template = TEMPLATE if sample.template is None else sample.template
+    return template.format(problem=sample.problem, instruction=instruction, form=form, coordinates=coordinates)
+
+
+def check_template(template: str | None) -> None:
+    """Raise `ValueError` for a template of a question that can't be filled in or leaves out the question."""
+    if template is None:
+        return
+    try:
+        fields = {
+            (name, spec, conversion) for _, name, spec, conversion in Formatter().parse(template) if name is not None
+        }
+    except ValueError as error:
+        raise ValueError(f"Expected `template` to be a template, but {template!r} is none: {error}.") from error
+    names = {name for name, _, _ in fields}
+    if names - set(FIELDS) or "problem" not in names or any(spec or conversion for _, spec, conversion in fields):
+        known = ", ".join(f"{{{name}}}" for name in FIELDS)
+        raise ValueError(f"Expected `template` to hold {{problem}}, and no field but {known}, but got {template!r}.")
 
 
 def chat(sample: Sample, coordinates: str) -> list[dict[str, Any]]:

@@ -92,9 +92,8 @@ def compare(truth: str, answer: str, time_limit: float) -> float | Unread:
 
 
 def forget() -> None:
-    """Forget the comparisons of this process, and end the one that has read their expressions."""
+    """Forget the comparisons of this process."""
     _compare.cache_clear()
-    WORKER.stop()
 
 
 @lru_cache(maxsize=65_536)
