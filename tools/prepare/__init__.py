@@ -1,0 +1,1 @@
+"""What the tools that prepare public data sets share."""
