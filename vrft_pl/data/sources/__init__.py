@@ -1,7 +1,17 @@
 """Where rows come from."""
 
 from vrft_pl.data.sources.base import Record, Source
-from vrft_pl.data.sources.coco import COCOSingles
+from vrft_pl.data.sources.coco import COCODetection, COCOSingles
+from vrft_pl.data.sources.lvis import LVISDetection
 from vrft_pl.data.sources.rows import ReasonJSON
+from vrft_pl.data.sources.voc import VOCDetection
 
-__all__ = ["COCOSingles", "ReasonJSON", "Record", "Source"]
+__all__ = [
+    "COCODetection",
+    "COCOSingles",
+    "LVISDetection",
+    "ReasonJSON",
+    "Record",
+    "Source",
+    "VOCDetection",
+]
