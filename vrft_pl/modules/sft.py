@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,8 @@ from torch.utils.data import DataLoader
 
 from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.modules.base import PolicyModule
+from vrft_pl.policy import VLM
+from vrft_pl.policy.logprobs import TokenLogprobs
 from vrft_pl.types import Demonstrations, Opaque, Sample
 
 
@@ -53,8 +56,23 @@ class DemonstrationLoader(ResumableLoader):
 class SFTModule(PolicyModule):
     """Imitates the ground truth, written in the style the sample asks for (ANS-SFT or CoT-SFT of Reason-RFT).
 
-    Arguments are those of `PolicyModule`.
+    Args:
+        policy: The vision-language model that is trained.
+        pack_tokens: Put the samples of a micro-batch side by side into rows of at most so many tokens, pictures
+            included, none of which sees another: the same loss with less padding. A longer sample gets a row of its
+            own. A model that a comparison shows to differ when packed is trained unpacked, with a warning. Defaults to
+            one sample a row.
+        **kwargs: Those of `PolicyModule`.
+
+    Raises:
+        ValueError: If ``pack_tokens`` is not positive.
     """
+
+    def __init__(self, policy: VLM, pack_tokens: int | None = None, **kwargs: Any) -> None:
+        super().__init__(policy, **kwargs)
+        if pack_tokens is not None and pack_tokens < 1:
+            raise ValueError(f"Expected `pack_tokens` to be at least 1 token, but got {pack_tokens}.")
+        self.pack_tokens = pack_tokens
 
     def wrap_train_loader(self, loader: DataLoader) -> DemonstrationLoader:
         """Turn the loader of Samples into a loader of Demonstrations."""
@@ -67,13 +85,19 @@ class SFTModule(PolicyModule):
         prompts = self.policy.encode(samples)
         return Demonstrations(tuple(samples), prompts, self.policy.encode_targets(samples, prompts))
 
+    def logprobs(self, batch: Demonstrations) -> TokenLogprobs:
+        """Log-probability of each target token, samples packed where that is asked for and the policy can."""
+        if self.pack_tokens is None or not self.policy.packing.allowed(self.policy):
+            return self.policy.logprobs(batch.prompts, batch.targets)
+        return self.policy.packed_logprobs(batch.prompts, batch.targets, self.pack_tokens)
+
     def training_step(self, batch: Demonstrations, batch_idx: int) -> Tensor:
         """Negative log-likelihood of the target tokens, the end of the turn included.
 
         It is divided by the tokens of the whole optimizer step, so that its mean over micro-batches and ranks is the
         mean over all of them.
         """
-        logprobs, entropy = self.policy.logprobs(batch.prompts, batch.targets)
+        logprobs, entropy = self.logprobs(batch)
         loss = -logprobs.sum() / batch.num_tokens
         tokens = batch.targets.mask.sum()
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))

@@ -22,6 +22,7 @@ from vrft_pl.policy.coordinates import CoordinateSpace
 from vrft_pl.policy.encoding import encode_prompt, encode_targets
 from vrft_pl.policy.features import given_features, image_features, join_features
 from vrft_pl.policy.logprobs import TokenLogprobs, is_plain_head, logprobs_of_hidden, logprobs_of_logits
+from vrft_pl.policy.packed_rows import PackedRows, Packing, pack_batch
 from vrft_pl.policy.parts import LoRA, Part, add_lora, enable_checkpointing, freeze, parameter_table, vision_prefix
 from vrft_pl.policy.shared_prefix import GroupRows
 from vrft_pl.policy.sharing import FeatureReuse, PrefixSharing, SharedPrefix
@@ -84,7 +85,9 @@ class VLM(nn.Module):
         self.processor = folders.load_processor(checkpoint, min_pixels, max_pixels)
         self.coordinates: CoordinateSpace = coordinates or folders.read_coordinates(checkpoint)
         model = folders.load_model(checkpoint, dtype, attention)
-        self.sharing = PrefixSharing(shared_prefix, type(model).__name__, install_layouts(model))
+        obstacle = install_layouts(model)
+        self.sharing = PrefixSharing(shared_prefix, type(model).__name__, obstacle)
+        self.packing = Packing(type(model).__name__, obstacle)
         self.feature_reuse = FeatureReuse(type(model).__name__)
         self._adapt(model, lora, freeze, freeze_pattern)
         if gradient_checkpointing:
@@ -274,20 +277,29 @@ class VLM(nn.Module):
         row, column = mask.nonzero(as_tuple=True)
         return self._score(inputs, ids.shape[1] + 1, row, column, completions, temperature)
 
+    def packed_logprobs(self, prompts: Prompts, completions: Completions, pack_tokens: int) -> TokenLogprobs:
+        """The same as `logprobs` of one completion a prompt, in rows of several samples; see `PackedRows`."""
+        rows = PackedRows.of(prompts, completions.mask, pack_tokens)
+        batch = self.batch(prompts.select(rows.order))
+        inputs = pack_batch(rows, *batch, completions, self.pad_token_id, self._token_type)
+        row, column = rows.predictors(completions.mask)
+        keep, column = column.unique(return_inverse=True)
+        return self._score(inputs | {"attention_mask": self.group_mask(rows)}, keep, row, column, completions, 1.0)
+
     @property
     def understands_layouts(self) -> bool:
         """Whether attention is computed as a layout says; otherwise it knows masks only."""
         return self.hf_model.config.get_text_config()._attn_implementation == SDPA_LAYOUT
 
-    def group_mask(self, rows: GroupRows) -> Any:
-        """The mask of rows of groups, for the attention that this model has."""
+    def group_mask(self, rows: GroupRows | PackedRows) -> Any:
+        """The mask of rows of groups or samples, for the attention that this model has."""
         flex = self.hf_model.config.get_text_config()._attn_implementation == "flex_attention"
         return rows.block_mask() if flex else rows.layout_mask()
 
     def _score(
         self,
         inputs: dict[str, Any],
-        keep: int,
+        keep: int | Tensor,
         row: Tensor,
         column: Tensor,
         completions: Completions,
@@ -297,7 +309,7 @@ class VLM(nn.Module):
 
         Args:
             inputs: Of the model.
-            keep: Columns at the end of each row that are wanted.
+            keep: Columns that are wanted: how many at the end of each row, or which.
             row: Where each completion token is predicted. Shape ``(M,)``.
             column: Likewise, counted from the first column kept. Shape ``(M,)``.
             completions: Length ``N``.
