@@ -1,14 +1,25 @@
 """Task families, the sources of their rows, and what is asked of the policy."""
 
 from vrft_pl.data.base import VisionTask
+from vrft_pl.data.classification import Classification
 from vrft_pl.data.counting import Counting
 from vrft_pl.data.detection import Detection
 from vrft_pl.data.grounding import Grounding
 from vrft_pl.data.mixture import Mixture
-from vrft_pl.data.scenes import CountingScenes, GroundingScenes
+from vrft_pl.data.scenes import (
+    ClassificationScenes,
+    CountingScenes,
+    DetectionScenes,
+    GroundingScenes,
+    SpatialScenes,
+    StructureScenes,
+)
 from vrft_pl.data.sources import (
+    LISA,
     COCODetection,
     COCOSingles,
+    ImageFolder,
+    LabelCSV,
     LVISDetection,
     ReasonJSON,
     Record,
@@ -17,18 +28,26 @@ from vrft_pl.data.sources import (
 )
 
 __all__ = [
+    "LISA",
+    "ClassificationScenes",
     "COCODetection",
     "COCOSingles",
+    "Classification",
     "Counting",
     "CountingScenes",
     "Detection",
+    "DetectionScenes",
     "Grounding",
     "GroundingScenes",
+    "ImageFolder",
     "LVISDetection",
+    "LabelCSV",
     "Mixture",
     "ReasonJSON",
     "Record",
     "Source",
+    "SpatialScenes",
+    "StructureScenes",
     "VOCDetection",
     "VisionTask",
 ]
