@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 import warnings
+from collections import deque
 from pathlib import Path
 from typing import Any, NoReturn, Optional, Union
 
@@ -18,8 +19,21 @@ from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from vrft_pl.callbacks import CompletionRecorder, HFExport, RewardProgressBar
-from vrft_pl.run import RunOptions, print_scores, print_summary, run_folder, run_loggers, write_rows, write_summary
+from vrft_pl.callbacks import CompletionRecorder, HFExport, PredictionWriter, RewardProgressBar
+from vrft_pl.callbacks.predictions import in_order
+from vrft_pl.data import VisionTask
+from vrft_pl.check import CheckOptions, CheckTrainer, Plan, check_run
+from vrft_pl.run import (
+    RunOptions,
+    print_scores,
+    print_summary,
+    run_folder,
+    run_loggers,
+    write_json,
+    write_rows,
+    write_scores,
+    write_summary,
+)
 from vrft_pl.types import InputError
 
 
@@ -63,18 +77,31 @@ def one_line(message: str) -> str:
 
 
 class VRFTCLI(LightningCLI):
-    """Runs ``fit``, ``validate``, ``test`` and ``predict``."""
+    """Runs ``fit``, ``validate``, ``test``, ``predict`` and ``check``."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's folder and the callbacks that every run has; link what two parts need."""
         whole_numbers_first(parser)
         parser.add_class_arguments(RunOptions, "run")
         parser.add_lightning_class_args(CompletionRecorder, "completions")
+        parser.add_lightning_class_args(PredictionWriter, "predictions")
         parser.add_lightning_class_args(HFExport, "export")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults({"checkpoint.every_n_train_steps": 50, "checkpoint.filename": "{step}"})
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
         parser.link_arguments("seed_everything", "model.init_args.seed", compute_fn=int)
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's commands, and ``check``."""
+        return {**LightningCLI.subcommands(), "check": {"model", "datamodule"}}
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        """Give ``check`` its own options."""
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "check":
+            parser.add_class_arguments(CheckOptions, "check")
+        return parser
 
     def before_instantiate_classes(self) -> None:
         """Choose the folder of the run, and its loggers where the config names none."""
@@ -101,8 +128,13 @@ class VRFTCLI(LightningCLI):
         return super().instantiate_trainer(**{"default_root_dir": str(self.folder), **kwargs})
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
-        """Add the progress bar, unless the config has one of its own or wants none; likewise checkpoints."""
+        """Add the progress bar, unless the config has one of its own or wants none; likewise the rest."""
+        if self.subcommand == "check":
+            self.plan = Plan.of(config)
+            return CheckTrainer(**self.plan.alone(accelerator="cpu", precision="32-true"))
         given = config.get("callbacks") or []
+        if self.subcommand == "fit":
+            callbacks = [c for c in callbacks if not isinstance(c, PredictionWriter) or c.in_fit]
         if config.get("enable_checkpointing") is False:
             callbacks = [callback for callback in callbacks if not isinstance(callback, ModelCheckpoint)]
         if config.get("enable_progress_bar") is not False and not any(isinstance(c, ProgressBar) for c in given):
@@ -110,9 +142,10 @@ class VRFTCLI(LightningCLI):
         return super()._instantiate_trainer(config, callbacks)
 
     def before_fit(self) -> None:
-        """Check the data, then evaluate the policy as it is."""
+        """Check the data, say what was drawn and left out of it, then evaluate the policy as it is."""
         self.start = time.perf_counter()
         self.datamodule.setup("fit")
+        self._describe_data()
         self.before = self._evaluate() if self.options.evaluate_before else {}
 
     def after_fit(self) -> None:
@@ -137,14 +170,41 @@ class VRFTCLI(LightningCLI):
         """Write one greedy completion to each sample of the test splits, as ``predictions.jsonl``."""
         batches = self.trainer.predict(**{**kwargs, "return_predictions": True}) or []
         parts = batches if batches and isinstance(batches[0][0], list) else [batches]
-        rank = f"-{self.trainer.global_rank}" if self.trainer.world_size > 1 else ""
-        path = Path(self.trainer.strategy.broadcast(str(self.folder))) / f"predictions{rank}.jsonl"
-        write_rows(path, [row for part in parts for batch in part for row in batch])
-        print(f"Predictions: {path}")
-
-    def _report(self, scores: list[Any]) -> None:
+        ranks = self.trainer.world_size
+        rows = (row for part in parts for row in in_order([row for batch in part for row in batch], ranks))
+        folder = Path(self.trainer.log_dir or self.folder)  # on every rank: it is a broadcast
         if self.trainer.is_global_zero:
-            print_scores({name: value for part in scores for name, value in part.items()})
+            write_rows(folder / "predictions.jsonl", rows)
+            print(f"Predictions: {folder / 'predictions.jsonl'}")
+        else:
+            deque(rows, maxlen=0)  # takes part in the gathering
+
+    def check(self, **kwargs: Any) -> None:
+        """Check everything that can be checked without training; exit with 1 when something would break the run."""
+        options = CheckOptions(**self.config.check.check.as_dict())
+        report = check_run(self.model, self.datamodule, self.plan, options, self.folder)
+        report.write(self.folder / "check.json")
+        report.print(self.folder / "check.json")
+        if report.count("error"):
+            fail(ValueError(report.verdict), 1)
+
+    def _report(self, parts: list[Any]) -> None:
+        """Write ``scores.json`` and print the table."""
+        scores = {name: value for part in parts for name, value in part.items()}
+        folder = Path(self.trainer.log_dir or self.folder)  # on every rank: it is a broadcast
+        if self.trainer.is_global_zero:
+            write_scores(folder, scores)
+            print_scores(scores)
+            print(f"Files of this run: {folder}")
+
+    def _describe_data(self) -> None:
+        """Write the ids of rows that were drawn from larger sources, and the rows that were left out."""
+        task, folder = self.datamodule, Path(self.trainer.log_dir or self.folder)
+        if not isinstance(task, VisionTask) or not self.trainer.is_global_zero:
+            return
+        for name, rows in (("chosen", task.chosen()), ("skipped", task.skipped)):
+            if rows:
+                write_json(folder / f"{name}.json", rows)
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run a command; when an input turns out to be wrong before the first step, leave no folder behind."""
@@ -172,6 +232,7 @@ def run(args: list[str]) -> None:
             LightningDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
+            trainer_class=CheckTrainer,
             auto_configure_optimizers=False,
             seed_everything_default=0,
             parser_class=OneLineParser,

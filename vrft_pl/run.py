@@ -21,6 +21,8 @@ from vrft_pl.types import InputError
 
 Scores = Mapping[str, float]
 """Metrics by logged name."""
+_HALVES = "backslashreplace"
+"""How half of an emoji, which UTF-8 can't hold, is written: as JSON escapes it."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def run_folder(options: RunOptions, config_name: str, seed: int = 0) -> Path:
     if options.folder is None:
         return Path("runs") / config_name / f"{time.strftime('%Y%m%d-%H%M%S')}-seed{seed}"
     folder = Path(options.folder)
-    if (folder / "summary.json").exists():
+    if any((folder / name).exists() for name in ("summary.json", "scores.json")):
         raise InputError(f"Expected `run.folder` to be new, but {folder} holds a finished run. Name another one.")
     return folder
 
@@ -86,23 +88,35 @@ def has_wandb_key() -> bool:
 
 def write_summary(folder: Path, before: Scores, after: Scores, seconds: float) -> None:
     """Write ``summary.json``, whole or not at all; a score that is no number becomes null."""
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = {"before": before, "after": after}
-    summary: dict[str, object] = {
-        part: {name: value if math.isfinite(value) else None for name, value in scores.items()}
-        for part, scores in parts.items()
-    }
-    summary["seconds"] = round(seconds, 1)
-    scratch = folder / ".summary.json"
-    scratch.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    scratch.replace(folder / "summary.json")
+    parts = {"before": finite(before), "after": finite(after)}
+    write_json(folder / "summary.json", {**parts, "seconds": round(seconds, 1)})
+
+
+def write_scores(folder: Path, scores: Scores) -> None:
+    """Write ``scores.json``, every digit, whole or not at all; a score that is no number becomes null."""
+    write_json(folder / "scores.json", finite(scores))
+
+
+def finite(scores: Scores) -> dict[str, float | None]:
+    """Replace scores that JSON can't hold."""
+    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON for people to read, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}")
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    scratch.write_text(text, encoding="utf-8", errors=_HALVES)
+    scratch.replace(path)
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """Write rows as JSON lines, whole or not at all."""
+    """Write rows as JSON lines as they come, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}")
-    scratch.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    with scratch.open("w", encoding="utf-8", errors=_HALVES, newline="\n") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     scratch.replace(path)
 
 

@@ -2,8 +2,16 @@
 
 from vrft_pl.callbacks.completions import CompletionRecorder
 from vrft_pl.callbacks.export import HFExport
+from vrft_pl.callbacks.predictions import PredictionWriter
 from vrft_pl.callbacks.profile import StepProfile
 from vrft_pl.callbacks.progress import RewardProgressBar
 from vrft_pl.callbacks.rollout import RolloutCallback
 
-__all__ = ["CompletionRecorder", "HFExport", "RewardProgressBar", "RolloutCallback", "StepProfile"]
+__all__ = [
+    "CompletionRecorder",
+    "HFExport",
+    "PredictionWriter",
+    "RewardProgressBar",
+    "RolloutCallback",
+    "StepProfile",
+]

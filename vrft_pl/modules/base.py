@@ -24,6 +24,9 @@ from vrft_pl.rewards.base import check_names
 from vrft_pl.rollout import LocalSampler, Sampler, SamplingParams
 from vrft_pl.types import Completions, Sample
 
+Evaluated = dict[str, Completions]
+"""What callbacks are told of an evaluated batch: ``completions``, one a sample."""
+
 
 class PolicyModule(LightningModule):
     """Wraps a policy; evaluates it by letting it write and scoring what it wrote.
@@ -124,7 +127,7 @@ class PolicyModule(LightningModule):
                     # the same on every rank already
                     self.log(f"{stage}/{name}/{quantity}", value.float().to(self.device), sync_dist=True, batch_size=1)
 
-    def _parts(self, split: Split) -> list[str]:
+    def parts(self, split: Split) -> list[str]:
         """Names of the parts of a split, in the order of their loaders."""
         task = getattr(self.trainer, "datamodule", None)
         if isinstance(task, VisionTask):
@@ -132,21 +135,23 @@ class PolicyModule(LightningModule):
         batches = {"val": self.trainer.num_val_batches, "test": self.trainer.num_test_batches}[split]
         return [str(i) for i in range(len(batches))]
 
-    def validation_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Evaluate one batch of the validation split."""
-        self.evaluate("val", samples, batch_idx, self._parts("val")[dataloader_idx])
+    def validation_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> Evaluated:
+        """Evaluate one batch of the validation split; callbacks are told the completions."""
+        part = self.parts("val")[dataloader_idx]
+        return {"completions": self.evaluate("val", samples, batch_idx, part)}
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the validation split."""
-        self._report("val", self._parts("val"))
+        self._report("val", self.parts("val"))
 
-    def test_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Evaluate one batch of the test split."""
-        self.evaluate("test", samples, batch_idx, self._parts("test")[dataloader_idx])
+    def test_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> Evaluated:
+        """Evaluate one batch of the test split; callbacks are told the completions."""
+        part = self.parts("test")[dataloader_idx]
+        return {"completions": self.evaluate("test", samples, batch_idx, part)}
 
     def on_test_epoch_end(self) -> None:
         """Log the metrics of the test split."""
-        self._report("test", self._parts("test"))
+        self._report("test", self.parts("test"))
 
     def predict_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> list[dict[str, str]]:
         """Write one greedy completion to each sample."""
