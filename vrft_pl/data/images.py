@@ -1,69 +1,135 @@
-"""Pictures on disk, opened when they are needed."""
+"""Encoded pictures, in files and in memory, opened when they are needed."""
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+import zlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from vrft_pl.types import ImageSource, InputError
 
-DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error)
-"""What Pillow raises while it decodes a damaged picture."""
+DAMAGE = (
+    *(OSError, ValueError, TypeError, SyntaxError, LookupError, AttributeError, EOFError, ArithmeticError),
+    *(RuntimeError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError),
+)
+"""What Pillow raises while it reads the header of a damaged picture, or decodes it."""
+PROGRAMS = ("EPS",)
+"""Formats that Pillow hands to another program to be run."""
+ORIENTATION = 0x0112
+"""EXIF tag of how a picture is turned."""
 
 
-@dataclass(frozen=True)
-class FileImage:
-    """A picture file.
+class EncodedImage(ABC):
+    """A picture as it is stored.
 
-    Args:
-        path: The file.
-        owner: The sample it belongs to, named in errors.
+    Attributes:
+        owner: The row it belongs to, named in errors.
     """
 
-    path: Path
     owner: str
 
     def size(self) -> tuple[int, int]:
         """Width and height in pixels after EXIF rotation, read from the header alone.
 
         Raises:
-            InputError: If the file is missing or is not a picture, or its header is damaged.
+            InputError: If the picture is missing or is none, or its header is damaged.
         """
         with self._header() as image:
             width, height = image.size
             try:
-                turned = image.getexif().get(0x0112) in (5, 6, 7, 8)
+                # Pillow has turned the size of a TIFF already
+                turned = image.format != "TIFF" and image.getexif().get(ORIENTATION) in (5, 6, 7, 8)
             except DAMAGE as error:
                 raise self._damaged(error) from error
             return (height, width) if turned else (width, height)
 
     def open(self) -> Image.Image:
-        """Decode the whole picture: EXIF rotation applied, transparency on white, 16 bits scaled to 8, RGB.
+        """Decode the first frame: EXIF rotation applied, transparency on white, 8 bits a channel, RGB.
 
         Raises:
-            InputError: If the file is missing, is not a picture, or ends too early.
+            InputError: If the picture is missing, is none, or is damaged.
         """
         with self._header() as image:
             try:
-                image.load()
-                return to_rgb(ImageOps.exif_transpose(image))
+                ImageOps.exif_transpose(image, in_place=True)  # not a copy: it would take as long as decoding
+                return to_rgb(image)
             except DAMAGE as error:
                 raise self._damaged(error) from error
 
+    @property
+    @abstractmethod
+    def _name(self) -> str:
+        """What errors call the picture."""
+
+    @abstractmethod
+    def _content(self) -> Any:
+        """What Pillow opens."""
+
     def _header(self) -> Image.Image:
         try:
-            return Image.open(self.path)
+            image = Image.open(self._content())
         except FileNotFoundError as error:
-            raise InputError(f"{self.owner}: expected a picture at {self.path}, but there is no such file.") from error
-        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
-            raise InputError(f"{self.owner}: expected a picture, but {self.path} can't be read as one.") from error
+            raise InputError(f"{self.owner}: expected a picture at {self._name}, but there is no such file.") from error
+        except DAMAGE as error:
+            raise InputError(f"{self.owner}: expected a picture, but {self._name} can't be read as one.") from error
+        if image.format in PROGRAMS:
+            image.close()
+            raise InputError(f"{self.owner}: expected a picture, but {self._name} can't be read as one.")
+        return image
 
-    def _damaged(self, error: Exception) -> InputError:
-        return InputError(f"{self.owner}: expected a whole picture, but {self.path} is damaged ({error}).")
+    def _damaged(self, error: BaseException) -> InputError:
+        return InputError(f"{self.owner}: expected a whole picture, but {self._name} is damaged ({error}).")
+
+
+@dataclass(frozen=True)
+class FileImage(EncodedImage):
+    """A picture file.
+
+    Args:
+        path: The file.
+        owner: The row it belongs to, named in errors.
+    """
+
+    path: Path
+    owner: str
+
+    @property
+    def _name(self) -> str:
+        return str(self.path)
+
+    def _content(self) -> Path:
+        return self.path
+
+
+@dataclass(frozen=True)
+class BytesImage(EncodedImage):
+    """A picture file that is held in memory, as rows of Parquet and of saved datasets hold it.
+
+    Args:
+        data: Content of the file.
+        owner: The row it belongs to, named in errors.
+    """
+
+    data: bytes | bytearray | memoryview = field(repr=False)
+    owner: str
+
+    def __post_init__(self) -> None:
+        """Keep what can be sent to another process; bytes are not copied."""
+        object.__setattr__(self, "data", bytes(self.data))
+
+    @property
+    def _name(self) -> str:
+        return "its content"
+
+    def _content(self) -> BytesIO:
+        return BytesIO(self.data)
 
 
 @dataclass(frozen=True)
@@ -85,14 +151,66 @@ def decoded(image: ImageSource) -> ImageSource:
         return image
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert a picture of any mode to RGB.
+def stored_images(value: Any, root: Path, owner: str, key: str = "image") -> tuple[ImageSource, ...]:
+    """Read the pictures of a row: encoded bytes, a path, ``{"bytes": ..., "path": ...}``, or a list of these.
 
-    Pillow's own conversion clips 16-bit values at 255 and ignores transparency, so both are handled first.
+    Args:
+        value: What the row holds; of an object, ``path`` counts only where there are no ``bytes``.
+        root: Folder that paths are relative to.
+        owner: The row, named in errors.
+        key: Where the row holds them, named in errors.
+
+    Raises:
+        InputError: If it is none of these.
     """
-    if image.mode.startswith("I;16") or image.mode == "I":
-        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
+    images: list[ImageSource] = []
+    for item in value if isinstance(value, list) else [value]:
+        content = (item.get("bytes") or item.get("path")) if isinstance(item, dict) else item
+        match content:
+            case bytes() if content:
+                images.append(BytesImage(content, owner))
+            case str() if content:
+                images.append(FileImage(root / content, owner))
+            case _:
+                got = type(item).__name__ if isinstance(content, bytes) else repr(item)[:60]
+                raise InputError(
+                    f"{owner}: expected `{key}` to be a picture, a path, or a list of them, but got {got}."
+                )
+    return tuple(images)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Convert a picture of any mode to RGB, transparent pixels to white.
+
+    Pillow's own conversion clips values beyond 8 bits and ignores transparency, so both are handled first.
+    """
+    if image.mode.startswith("I") or image.mode == "F":
+        image = to_8_bits(image)
+    if image.has_transparency_data:
+        image = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
+
+
+def to_8_bits(image: Image.Image) -> Image.Image:
+    """Convert a picture of one wide channel to grayscale.
+
+    White is 65535 for integers, and for fractions the first of 1, 255 and 65535 that no pixel exceeds; beyond 65535 it
+    is the largest pixel. What is below 0, or no number, is black.
+
+    Args:
+        image: A picture of mode ``I``, ``F``, or one of those of 16 bits.
+    """
+    stored = np.asarray(image)
+    values = stored.astype(np.float32)  # one copy, changed in place: a picture may have a hundred million pixels
+    np.nan_to_num(values, copy=False, nan=0.0, posinf=np.inf, neginf=0.0)
+    largest = values.max(initial=0, where=np.isfinite(values))
+    whites = [white for white in ((1, 255, 65535) if image.mode == "F" else (65535,)) if white >= largest]
+    white = whites[0] if whites else largest
+    np.clip(values, 0, white, out=values)
+    # whole 16-bit values keep their upper byte, as colour pictures of 16 bits a channel do
+    np.multiply(values, 1 / 256 if white == 65535 else 255 / white, out=values)
+    grey = Image.fromarray((values if white == 65535 else np.rint(values, out=values)).astype(np.uint8))
+    if isinstance(key := image.info.get("transparency"), int):
+        grey.putalpha(Image.fromarray(np.where(stored == key, 0, 255).astype(np.uint8)))
+    return grey
