@@ -100,13 +100,15 @@ def checked(truth: Instances, record: Record) -> Instances:
         )
     if not truth.image:
         raise InputError(f"{record.id}: expected the name of the picture in the answer, but it is empty.")
-    if others := sorted({item.category for item in truth.items if spoken(item.category) not in names}):
+    found = {item.category for item in truth.items}
+    if others := sorted(name for name in found if spoken(name) not in names):
         raise InputError(f"{record.id}: expected objects of {list(truth.categories)}, but got {others}.")
     if not truth.items:
         return truth
     image = measured(record.images[0], record.id)
-    items = tuple(replace(item, xyxy=check_box(item.xyxy, record.id, image)) for item in truth.items)
-    return replace(truth, items=items)
+    boxes = [check_box(item.xyxy, record.id, image) for item in truth.items]
+    cut = [item if item.xyxy == box else replace(item, xyxy=box) for item, box in zip(truth.items, boxes, strict=True)]
+    return replace(truth, items=tuple(cut))
 
 
 def read_positions(answer: Any, owner: str) -> list[Any]:

@@ -170,10 +170,10 @@ def coco_object(row: Mapping[str, Any], positions: Mapping[int | str, int], path
         raise InputError(f"{path}, annotation {row['id']}: expected `area` in square pixels, but got {area!r}.")
     if crowd not in (0, 1):
         raise InputError(f"{path}, annotation {row['id']}: expected `iscrowd` to be 0 or 1, but got {crowd!r}.")
-    return AnnotatedObject(row["id"], positions[row["category_id"]], corners(row["bbox"]), area, bool(crowd))
+    return AnnotatedObject(row["id"], positions[row["category_id"]], read_bbox(row["bbox"]), area, bool(crowd))
 
 
-def corners(bbox: Any) -> XYXY | str:
+def read_bbox(bbox: Any) -> XYXY | str:
     """Turn COCO's box into xyxy pixels, or say why it is none."""
     if not (isinstance(bbox, list) and len(bbox) == 4 and all(map(is_number, bbox))):
         return f"expected `bbox` to be [x, y, width, height], but got {str(bbox)[:200]}"
