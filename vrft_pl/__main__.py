@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from vrft_pl import __version__
 
 COMMANDS = {
+    "check": "Find mistakes in data, policy and config before training; train nothing.",
     "fit": "Train a policy: supervised (SFTModule) or reinforced (GRPOModule); evaluate it before and after.",
     "validate": "Evaluate a policy on the validation splits.",
     "test": "Evaluate a policy on the test splits.",

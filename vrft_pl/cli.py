@@ -21,8 +21,8 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vrft_pl.callbacks import CompletionRecorder, HFExport, PredictionWriter, RewardProgressBar
 from vrft_pl.callbacks.predictions import in_order
-from vrft_pl.data import VisionTask
 from vrft_pl.check import CheckOptions, CheckTrainer, Plan, check_run
+from vrft_pl.data import VisionTask
 from vrft_pl.run import (
     RunOptions,
     print_scores,
@@ -94,13 +94,16 @@ class VRFTCLI(LightningCLI):
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """Lightning's commands, and ``check``."""
-        return {**LightningCLI.subcommands(), "check": {"model", "datamodule"}}
+        return {**LightningCLI.subcommands(), "check": set()}
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
-        """Give ``check`` its own options."""
-        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        if subcommand == "check":
-            parser.add_class_arguments(CheckOptions, "check")
+        """Give ``check`` options in place of the arguments of a method."""
+        if subcommand != "check":
+            return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser = self.init_parser(**kwargs)
+        self._add_arguments(parser)
+        parser.add_class_arguments(CheckOptions, "check")
+        self._subcommand_method_arguments[subcommand] = []
         return parser
 
     def before_instantiate_classes(self) -> None:

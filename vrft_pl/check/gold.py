@@ -1,0 +1,138 @@
+"""Does the ground truth, written as the policy should, earn everything?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from vrft_pl.check.findings import Finding, Level
+from vrft_pl.check.subject import Subject
+from vrft_pl.data.prompts import target_text
+from vrft_pl.rewards import Format, Grades, Reward
+from vrft_pl.rewards.base import REASONS
+from vrft_pl.solutions import Box, Instances
+from vrft_pl.types import AnswerFrame, AnswerStyle, Completions, InputError, Sample
+
+PLACEHOLDERS: dict[AnswerStyle, str] = {
+    "answer": "",
+    "think": "I look.",
+    "caption": "<summary>I look.</summary><caption>A picture.</caption><think>I look.</think>",
+}
+"""Stand for a chain of thought that a row does not have, and reinforcement does not need."""
+_FULL = 1e-6
+_ROUNDED = 0.5
+"""Score of a box from which its shortfall is put down to the rounding of its coordinates."""
+
+
+def check_gold(subject: Subject) -> list[Finding]:
+    """Grade the right answer of every row, then look for rewards that tell nothing apart."""
+    samples, texts, frames = gold_answers(subject)
+    if not samples:
+        return []
+    findings = []
+    for reward in subject.rewards:
+        try:
+            right = reward.grade(as_completions(texts, frames), samples)
+            findings += shortfall(reward, right, samples, texts)
+            findings += sameness(subject, reward, right.scores, samples, texts, frames)
+        except InputError as error:
+            findings.append(Finding("error", str(error)))
+    if subject.rewards and not findings:
+        names = ", ".join(reward.name for reward in subject.rewards if upper_bound(reward) is not None)
+        findings.append(Finding("note", f"All {len(samples)} right answers earn everything: {names}."))
+    return findings
+
+
+def gold_sample(sample: Sample) -> Sample:
+    """The sample with a placeholder where its style needs a chain of thought and it has none."""
+    return sample if sample.cot else replace(sample, cot=PLACEHOLDERS[sample.style] or None)
+
+
+def gold_answers(subject: Subject) -> tuple[list[Sample], list[str], list[AnswerFrame | None]]:
+    """The right completion of every good row that can be encoded."""
+    samples, texts, frames = [], [], []
+    for row in subject.good:
+        assert row.sample is not None
+        try:
+            frame = subject.meter.measure(row).frame
+            text = target_text(gold_sample(row.sample), frame)
+        except InputError:
+            continue  # reported with the tokens
+        samples.append(row.sample)
+        texts.append(text)
+        frames.append(frame)
+    return samples, texts, frames
+
+
+def as_completions(texts: Sequence[str], frames: Sequence[AnswerFrame | None]) -> Completions:
+    """Texts as if the policy had written them and stopped."""
+    mask = torch.ones(len(texts), 1, dtype=torch.bool)
+    ids = torch.zeros_like(mask, dtype=torch.long)
+    return Completions(ids, mask, None, tuple(texts), tuple("stop" for _ in texts), tuple(frames))
+
+
+def upper_bound(reward: Reward) -> float | None:
+    """What a right answer earns, for rewards that judge the truth, and for the form; ``None`` for all others."""
+    judges_truth = reward.reads_answers and reward.solution_type is not object
+    return (
+        reward.bounds[1] if (judges_truth or isinstance(reward, Format)) and math.isfinite(reward.bounds[1]) else None
+    )
+
+
+def shortfall(reward: Reward, right: Grades, samples: Sequence[Sample], texts: Sequence[str]) -> list[Finding]:
+    """Right answers that a reward can't read or that earn less than everything."""
+    most = upper_bound(reward)
+    wrong: list[str] = []
+    rounded: list[str] = []
+    pairs = zip(right.scores.tolist(), right.parse_failures.tolist(), samples, texts, strict=True)
+    for score, code, sample, text in pairs:
+        shown = f"{sample.id}: {text!r:.120}"
+        if code > 0:
+            wrong.append(f"{shown} can't be read ({REASONS[code - 1].value})")
+        elif code == 0 and most is not None and reward.judges(sample) and score < most - _FULL:
+            boxes = isinstance(sample.solution, Box | Instances) and score >= _ROUNDED
+            (rounded if boxes else wrong).append(f"{shown} earns {score:.3f}")
+    findings = []
+    if wrong:
+        what = f"{len(wrong)} right answers do not earn everything from `{reward.name}`"
+        findings.append(Finding("error", f"{what}: the policy could not either.", tuple(wrong)))
+    if rounded:
+        lowest = min(s for s, c in zip(right.scores.tolist(), right.parse_failures.tolist(), strict=True) if c == 0)
+        level: Level = "warning" if lowest < 0.8 else "note"
+        what = f"Rounding of coordinates costs {len(rounded)} right answers some of `{reward.name}`, at most"
+        findings.append(Finding(level, f"{what} {(most or 1) - max(lowest, _ROUNDED):.2f}.", tuple(rounded)))
+    return findings
+
+
+def sameness(
+    subject: Subject,
+    reward: Reward,
+    right: Tensor,
+    samples: Sequence[Sample],
+    texts: Sequence[str],
+    frames: Sequence[AnswerFrame | None],
+) -> list[Finding]:
+    """A reward that gives right answers, those of other questions, no answer and sampled answers one score."""
+    if not any(reward.judges(sample) for sample in samples):
+        what = f"`{reward.name}` judges none of the rows: it is for ground truth of another kind."
+        return [Finding("error" if reward.weight else "warning", what)]
+    judged = torch.tensor([reward.judges(sample) for sample in samples])
+    others = [next((t for t in (*texts[i + 1 :], *texts[:i]) if t != text), "") for i, text in enumerate(texts[:64])]
+    probes = [right[judged]]
+    for wrong in (others, [""] * len(others)):
+        scores = reward.grade(as_completions(wrong, frames[: len(wrong)]), samples[: len(wrong)]).scores
+        probes.append(scores[judged[: len(wrong)]])
+    if subject.sampled is not None and reward.name in subject.sampled.scores:
+        probes.append(subject.sampled.scores[reward.name].cpu())
+    scores = torch.cat(probes)
+    if float(scores.max() - scores.min()) > _FULL:
+        return []
+    told = f"Reward `{reward.name}` is {scores[0]:.3g} for all samples, right, wrong and empty: it teaches nothing."
+    level: Level = "error" if reward.reads_answers and reward.weight else "note" if not reward.weight else "warning"
+    if not reward.reads_answers and not isinstance(reward, Format):
+        level, told = "note", told.replace("teaches nothing", "judges something else, or teaches nothing")
+    return [Finding(level, told)]

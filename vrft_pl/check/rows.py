@@ -1,0 +1,131 @@
+"""Reading the rows of a task one by one, the bad ones too."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from PIL import Image
+
+from vrft_pl.data import VisionTask
+from vrft_pl.data.base import Split
+from vrft_pl.data.boxes import image_size
+from vrft_pl.data.images import EncodedImage, FileImage
+from vrft_pl.data.mixture import Mixture
+from vrft_pl.data.sources import Record, Source
+from vrft_pl.types import ImageSource, InputError, Sample
+
+PROCEDURAL_ROWS = 64
+"""Rows read of a source that makes its rows: they are right by construction."""
+_CHUNK = 64
+"""Rows whose pictures are in memory at once."""
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
+
+
+class Part(NamedTuple):
+    """One source of one split."""
+
+    task: VisionTask
+    split: Split
+    name: str
+    source: Source
+
+    def __str__(self) -> str:
+        return self.name if self.split == self.name else f"{self.split}/{self.name}"
+
+
+@dataclass(frozen=True)
+class RowImage:
+    """A picture that is read again with its row, so that no row's pictures stay in memory."""
+
+    source: Source
+    index: int
+    position: int
+
+    def open(self) -> Image.Image:
+        """Read the row again and open its picture."""
+        return self.source[self.index].images[self.position].open()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as far as it can be read."""
+
+    part: Part
+    index: int
+    record: Record | None = None
+    """As the source gives it; ``None`` where even that fails."""
+    sample: Sample | None = None
+    """``None`` for a bad row."""
+    sizes: tuple[Size, ...] = ()
+    """Of its pictures."""
+    error: str | None = None
+    """What is wrong with it."""
+
+
+def parts(task: VisionTask) -> Iterator[Part]:
+    """Every source of a task; the test split where it is not the validation split again."""
+    if isinstance(task, Mixture):
+        for name, own in task.tasks.items():
+            yield from (part._replace(name=f"{name}_{part.name}") for part in parts(own))
+        return
+    if task.train_source is not None:
+        yield Part(task, "train", "train", task.train_source.with_seed(task.seed))
+    held_out: dict[Split, dict[str, Source]] = {"val": dict(task.val_sources)}
+    if task.test_sources is not task.val_sources:
+        held_out["test"] = dict(task.test_sources)
+    for split, sources in held_out.items():
+        for name, source in sources.items():
+            # as `VisionTask.datasets` draws held-out procedural rows
+            yield Part(task, split, name, source.with_seed(zlib.crc32(f"{split}/{name}".encode())))
+
+
+def read_rows(part: Part, most: int, seed: int) -> Iterator[Row]:
+    """Read up to ``most`` rows of a part, drawn with the seed, in their order."""
+    most = min(most, PROCEDURAL_ROWS) if part.source.procedural else most
+    count = len(part.source)
+    chosen = range(count) if count <= most else sorted(random.Random(seed).sample(range(count), most))
+    with ThreadPoolExecutor() as pool:
+        for first in range(0, len(chosen), _CHUNK):
+            # sources are read by one thread; the pictures, whose decoding leaves the interpreter free, by several
+            rows = [_read(part, index) for index in chosen[first : first + _CHUNK]]
+            yield from pool.map(_measured, rows)
+
+
+def _read(part: Part, index: int) -> Row:
+    try:
+        record = part.source[index]
+    except InputError as error:
+        return Row(part, index, error=str(error))
+    try:
+        return Row(part, index, record, part.task.sample(record, part.name))
+    except InputError as error:
+        return Row(part, index, record, error=str(error))
+
+
+def _measured(row: Row) -> Row:
+    """Open the pictures of a row, or read their headers where the task does no more, and let go of them."""
+    if row.record is None:
+        return row
+    record, images = row.record, row.record.images
+    try:
+        sizes = tuple(_size(image, row.part.task.verify_images) for image in images)
+    except InputError as error:
+        row, sizes = replace(row, sample=None, error=row.error or str(error)), ()
+    if not row.part.source.procedural:
+        images = tuple(
+            image if isinstance(image, FileImage) else RowImage(row.part.source, row.index, i)
+            for i, image in enumerate(images)
+        )
+    sample = None if row.sample is None else replace(row.sample, images=images)
+    return replace(row, record=replace(record, images=images), sample=sample, sizes=sizes)
+
+
+def _size(image: ImageSource, verify: bool) -> Size:
+    return image.open().size if verify and isinstance(image, EncodedImage) else image_size(image)

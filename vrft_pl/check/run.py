@@ -1,0 +1,113 @@
+"""All steps of a check, one after the other."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+
+from vrft_pl.check.boxes import check_boxes
+from vrft_pl.check.data import check_data
+from vrft_pl.check.findings import Finding, Report
+from vrft_pl.check.gold import check_gold
+from vrft_pl.check.labels import check_labels
+from vrft_pl.check.memory import check_memory
+from vrft_pl.check.meter import PromptMeter
+from vrft_pl.check.options import CheckOptions, Step
+from vrft_pl.check.parameters import check_parameters
+from vrft_pl.check.pictures import check_pictures
+from vrft_pl.check.plan import Plan
+from vrft_pl.check.signal import check_signal
+from vrft_pl.check.speed import check_speed
+from vrft_pl.check.subject import Subject, preserved
+from vrft_pl.check.tokens import check_tokens
+from vrft_pl.data import VisionTask
+from vrft_pl.modules.base import PolicyModule
+from vrft_pl.types import InputError
+
+STEPS: dict[Step, Callable[[Subject], list[Finding]]] = {
+    "data": check_data,
+    "boxes": check_boxes,
+    "labels": check_labels,
+    "tokens": check_tokens,
+    "signal": check_signal,
+    "gold": check_gold,
+    "pictures": check_pictures,
+    "parameters": check_parameters,
+    "memory": check_memory,
+    "speed": check_speed,
+}
+"""``data`` reads the rows that every other step uses, and so is never left out."""
+
+
+class CheckTrainer(Trainer):
+    """Lightning's trainer; its ``check`` is what LightningCLI makes a command of."""
+
+    def check(self, model: LightningModule, datamodule: LightningDataModule | None = None) -> None:
+        """Find mistakes in data, policy and config before training; nothing is trained."""
+
+
+def check_run(
+    module: LightningModule, task: LightningDataModule | None, plan: Plan, options: CheckOptions, folder: Path
+) -> Report:
+    """Check a run. The module is bit for bit what it was when this returns.
+
+    Args:
+        module: The run's module.
+        task: The run's data, not set up.
+        plan: The run's trainer.
+        options: What to look at.
+        folder: Folder of the run; pictures are written there.
+
+    Raises:
+        InputError: If module or data are not those of this package.
+    """
+    if not isinstance(module, PolicyModule) or not isinstance(task, VisionTask):
+        raise InputError("`vrft_pl check` needs a module that is a PolicyModule and data that are a VisionTask.")
+    start = time.perf_counter()
+    findings: dict[str, list[Finding]] = {"trainer": trainer_findings(plan)}
+    with preserved(module), quiet_trainers():
+        trainer = make_trainer(plan, findings["trainer"])
+        module.to(trainer.strategy.root_device)
+        trainer.precision_plugin.convert_module(module)
+        subject = Subject(module, task, trainer, plan, options, folder, PromptMeter(module.policy))
+        for name, step in STEPS.items():
+            if name not in options.skip or name == "data":
+                findings[name] = step(subject)
+    return Report({name: found for name, found in findings.items() if found}, time.perf_counter() - start)
+
+
+@contextmanager
+def quiet_trainers() -> Iterator[None]:
+    """Keep what trainers say of themselves off the screen; warnings are shown."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def trainer_findings(plan: Plan) -> list[Finding]:
+    """What this machine lacks."""
+    if plan.available:
+        return []
+    return [Finding("warning", f"The run is for {plan.devices} GPUs that this machine lacks: measured without them.")]
+
+
+def make_trainer(plan: Plan, findings: list[Finding]) -> Trainer:
+    """A trainer on one device; in float32 where the run's precision needs a device that is missing."""
+    options: dict[str, Any] = plan.alone()
+    try:
+        return Trainer(**options)
+    except (ValueError, RuntimeError) as error:
+        if plan.available:
+            raise
+        findings.append(Finding("note", f"Measured in float32: {error}"))
+        return Trainer(**{**options, "precision": "32-true"})

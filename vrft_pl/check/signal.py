@@ -1,0 +1,152 @@
+"""Does the policy, as it is, give reinforcement something to learn from?"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from vrft_pl.check.findings import Finding, Level
+from vrft_pl.check.gold import PLACEHOLDERS
+from vrft_pl.check.rows import Row
+from vrft_pl.check.subject import Sampled, Subject
+from vrft_pl.check.tokens import context
+from vrft_pl.modules import GRPOModule
+from vrft_pl.types import InputError, Sample
+
+_CERTAIN = 64
+"""Completions from which groups without a difference are no accident."""
+_SELDOM = 0.01
+"""Probability of the end of the turn after a right answer below which the policy never learned it."""
+
+
+def check_signal(subject: Subject) -> list[Finding]:
+    """Sample completions to a few training prompts and grade them."""
+    samples = chosen_samples(subject)
+    if not samples:
+        return [Finding("note", "No row fits into the context: nothing was sampled.")]
+    try:
+        subject.sampled = sample_answers(subject, samples)
+    except torch.OutOfMemoryError as error:
+        return [
+            Finding("error", f"Sampling ran out of memory: {str(error).splitlines()[0]} See the estimate of memory.")
+        ]
+    except InputError as error:
+        return [Finding("error", str(error))]
+    return [*endings(subject, subject.sampled), *scores(subject, subject.sampled), *verdict(subject, subject.sampled)]
+
+
+def chosen_samples(subject: Subject) -> list[Sample]:
+    """Training rows that fit, or held-out ones where there are none, drawn with the seed."""
+    limit = context(subject.policy)
+
+    def fit(row: Row) -> bool:
+        try:
+            return limit is None or subject.meter.measure(row).num_tokens + subject.params.max_tokens <= limit
+        except InputError:
+            return False
+
+    rows = subject.good
+    rows = [row for row in rows if row.part.split == "train"] or rows
+    random.Random(subject.task.seed).shuffle(rows)
+    chosen: list[Sample] = []
+    for row in rows:
+        if len(chosen) == subject.options.prompts:
+            break
+        if row.sample is not None and fit(row):
+            chosen.append(replace(row.sample))
+    return chosen
+
+
+def sample_answers(subject: Subject, samples: list[Sample]) -> Sampled:
+    """Let the policy write a group to each sample, and grade it."""
+    with subject.precision():
+        completions = subject.module.generate(samples, subject.group_size, subject.params, subject.module.seed)
+    repeated = [sample for sample in samples for _ in range(subject.group_size)]
+    return Sampled(
+        tuple(samples), completions, {r.name: r.grade(completions, repeated).scores.cpu() for r in subject.rewards}
+    )
+
+
+def endings(subject: Subject, sampled: Sampled) -> list[Finding]:
+    """How completions end."""
+    completions, policy = sampled.completions, subject.policy
+    lengths = completions.mask.sum(dim=1)
+    last = completions.ids.gather(1, lengths[:, None] - 1).squeeze(1).tolist()
+    stopped = Counter(t for t, why in zip(last, completions.finish_reasons, strict=True) if why == "stop")
+    names = {token: f"{token} {policy.tokenizer.convert_ids_to_tokens(token)!r}" for token in policy.end_token_ids}
+    count, cut = len(completions), int(completions.truncated.sum())
+    shares = ", ".join(f"{stopped[token] / count:.0%} end with {name}" for token, name in names.items())
+    note = Finding(
+        "note", f"{count} completions to {len(sampled.samples)} prompts: {shares}, {cut / count:.0%} are cut."
+    )
+    if cut < count:
+        return [note]
+    limit, known = subject.params.max_tokens, end_probability(subject, sampled.samples[:4])
+    what = f"No completion ended within `max_tokens` {limit}: the end tokens {', '.join(names.values())} never came"
+    if known < _SELDOM:
+        level: Level = "error" if isinstance(subject.module, GRPOModule) else "warning"
+        told = f"{what}, and after a right answer the policy gives its end of turn a probability of {known:.1g}."
+        return [Finding(level, f"{told} Check `eos_token_id` of the generation config, and the chat template."), note]
+    return [
+        Finding("warning", f"{what}, though after a right answer they would ({known:.2f}). Raise `max_tokens`."),
+        note,
+    ]
+
+
+def end_probability(subject: Subject, samples: tuple[Sample, ...]) -> float:
+    """Mean probability of the last token of the end of the turn after the right answer."""
+    policy = subject.policy
+    told = [s if s.cot else replace(s, cot=PLACEHOLDERS[s.style] or None) for s in samples]
+    with subject.precision(), policy.evaluating():
+        prompts = policy.encode(told)
+        targets = policy.encode_targets(told, prompts)
+        logprobs = policy.logprobs(prompts, targets).logprobs
+    return float(logprobs.gather(1, targets.mask.sum(dim=1, keepdim=True) - 1).exp().mean())
+
+
+def scores(subject: Subject, sampled: Sampled) -> list[Finding]:
+    """What each reward says of the completions."""
+    findings = []
+    repeated = [sample for sample in sampled.samples for _ in range(subject.group_size)]
+    for reward in subject.rewards:
+        grades = reward.grade(sampled.completions, repeated)
+        judged = (grades.parse_failures >= 0).cpu()
+        if not judged.any():
+            continue
+        score, read = grades.scores.cpu()[judged], (grades.parse_failures.cpu()[judged] == 0).float().mean()
+        answers = f", {read:.0%} of answers read" if reward.reads_answers else ""
+        within = f", deviation within groups {groups(subject, grades.scores.cpu()).std(dim=1).mean():.3f}"
+        within = within if subject.group_size > 1 else ""
+        findings.append(Finding("note", f"{reward.name}: mean {score.mean():.3f}{within}{answers}."))
+        if reward.reads_answers and read == 0:
+            what = f"`{reward.name}` can read none of the {len(score)} sampled answers."
+            findings.append(Finding("warning", f"{what} Train with SFT first, or ask for the form in a `template`."))
+    return findings
+
+
+def groups(subject: Subject, values: Tensor) -> Tensor:
+    """Shape ``(N,)`` to ``(P, G)``."""
+    return values.view(-1, subject.group_size)
+
+
+def verdict(subject: Subject, sampled: Sampled) -> list[Finding]:
+    """Share of groups without a difference, which give no gradient."""
+    if not isinstance(subject.module, GRPOModule):
+        return []
+    weighed = [(r.weight_at(0), sampled.scores[r.name]) for r in subject.module.rewards if r.name in sampled.scores]
+    total = torch.stack([weight * score for weight, score in weighed]).sum(dim=0)
+    per_group = groups(subject, total)
+    dead = float((per_group.std(dim=1) < 1e-6).float().mean())
+    what = f"{dead:.0%} of {len(per_group)} groups have equal rewards and give no gradient"
+    if dead == 1:
+        level: Level = "error" if len(total) >= _CERTAIN else "warning"
+        return [
+            Finding(level, f"{what}: GRPO has no signal. Train with SFT first, or use easier rows or graded rewards.")
+        ]
+    if dead > 0.8:
+        return [Finding("warning", f"{what}: GRPO has a weak signal.")]
+    return [Finding("note", f"{what}: GRPO has a signal.")]

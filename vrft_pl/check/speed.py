@@ -1,0 +1,129 @@
+"""How long will the run take?"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.utils.data import Dataset
+
+from vrft_pl.check.findings import Finding
+from vrft_pl.check.signal import chosen_samples
+from vrft_pl.check.subject import Subject
+from vrft_pl.data import VisionTask
+from vrft_pl.data.base import Split
+from vrft_pl.data.sources import Record
+from vrft_pl.modules import GRPOModule
+from vrft_pl.solutions import Solution
+from vrft_pl.types import InputError, Sample
+
+
+class GivenSamples(VisionTask):
+    """Trains on samples that are read already.
+
+    Args:
+        samples: The samples.
+        batch_size: Prompts per micro-batch.
+        num_workers: Worker processes of the loader.
+    """
+
+    def __init__(self, samples: Sequence[Sample], batch_size: int, num_workers: int) -> None:
+        super().__init__(batch_size=batch_size, num_workers=num_workers)
+        self.samples: Any = samples
+
+    def datasets(self, split: Split) -> dict[str, Dataset[Sample]]:
+        """The samples; nothing is held out."""
+        return {"given": self.samples} if split == "train" else {}
+
+    def solution(self, record: Record) -> Solution:
+        """Never called: the samples have theirs."""
+        raise NotImplementedError("Samples that are given have their solutions.")
+
+
+class StepTimes(Callback):
+    """Notes when each optimizer step ends; the next, with its rollout, begins there."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Note the time of a step that is complete."""
+        if trainer.global_step > len(self.ends):
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            self.ends.append(time.perf_counter())
+
+
+def check_speed(subject: Subject) -> list[Finding]:
+    """Take optimizer steps, the first to warm up, and say how long all of them would take."""
+    samples = chosen_samples(subject)
+    if not samples:
+        return [Finding("note", "No row fits into the context: no step was measured.")]
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    try:
+        seconds = seconds_a_step(subject, samples)
+    except torch.OutOfMemoryError as error:
+        return [
+            Finding("error", f"A step runs out of memory: {str(error).splitlines()[0]} See the estimate of memory.")
+        ]
+    except InputError as error:
+        return [Finding("error", str(error))]
+    steps = num_steps(subject)
+    here = subject.trainer.strategy.root_device.type
+    what = f"One optimizer step takes {seconds:.2f} seconds on one {here.upper() if here == 'cpu' else 'GPU'}"
+    if torch.cuda.is_available():
+        what += f" and at most {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB"
+    if steps is None:
+        return [Finding("note", f"{what}; the run has no end that is known.")]
+    hurdles = "" if subject.plan.available else ", which is not what the run is for"
+    others = ", communication between devices left out" if subject.plan.devices > 1 else ""
+    total = f"{steps} steps take {duration(seconds * steps)}, evaluation left out{others}"
+    return [Finding("note", f"{what}{hurdles}; {total}.")]
+
+
+def seconds_a_step(subject: Subject, samples: Sequence[Sample]) -> float:
+    """Mean seconds of an optimizer step with its share of a rollout, after one window to warm up."""
+    module, accumulate = subject.module, subject.plan.accumulate
+    window, repeats = accumulate, 1
+    if isinstance(module, GRPOModule):
+        window, repeats = module.window or accumulate, module.num_iterations
+    steps = max(1, window // accumulate) * repeats
+    needed = 2 * window * subject.task.batch_size
+    given = [replace(samples[i % len(samples)]) for i in range(needed)]
+    times = StepTimes()
+    length = {"max_steps": 2 * steps, "max_epochs": -1, "limit_val_batches": 0, "num_sanity_val_steps": 0}
+    # the precision of this machine's trainer: that of the run may need a device that is missing
+    trainer = Trainer(**subject.plan.alone(**length, callbacks=[times], precision=subject.trainer.precision))
+    trainer.fit(module, datamodule=GivenSamples(given, subject.task.batch_size, subject.task.num_workers))
+    return (times.ends[2 * steps - 1] - times.ends[steps - 1]) / steps
+
+
+def num_steps(subject: Subject) -> int | None:
+    """Optimizer steps of the run; ``None`` where nothing ends it."""
+    plan, module = subject.plan, subject.module
+    limits = [plan.max_steps] if plan.max_steps >= 0 else []
+    parts = {row.part for row in subject.rows if row.part.split == "train"}
+    rows = sum(len(part.source) for part in parts)
+    if plan.max_epochs >= 0 and rows:
+        repeats = module.num_iterations if isinstance(module, GRPOModule) else 1
+        batches = math.ceil(math.ceil(rows / plan.devices) / subject.task.batch_size) * repeats
+        limits.append(plan.max_epochs * math.ceil(batches / plan.accumulate))
+    return min(limits, default=None)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people.
+
+    Example:
+        >>> duration(50), duration(600), duration(40_000)
+        ('50 seconds', '10 minutes', '11.1 hours')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"

@@ -1,0 +1,109 @@
+"""What a check works on, and what its steps learn for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor, nn
+
+from vrft_pl.check.meter import PromptMeter
+from vrft_pl.check.options import CheckOptions
+from vrft_pl.check.plan import Plan
+from vrft_pl.check.rows import Row
+from vrft_pl.data import VisionTask
+from vrft_pl.modules import GRPOModule
+from vrft_pl.modules.base import PolicyModule
+from vrft_pl.policy import VLM
+from vrft_pl.rewards import Reward
+from vrft_pl.rollout import SamplingParams
+from vrft_pl.types import Completions, Sample
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What the policy wrote to a few training prompts."""
+
+    samples: tuple[Sample, ...]
+    """Length ``P``."""
+    completions: Completions
+    """Length ``N``."""
+    scores: dict[str, Tensor]
+    """By the name of the reward, each of shape ``(N,)``."""
+
+
+@dataclass
+class Subject:
+    """What is checked."""
+
+    module: PolicyModule
+    task: VisionTask
+    trainer: Trainer
+    """Knows the device and the precision; trains nothing."""
+    plan: Plan
+    options: CheckOptions
+    folder: Path
+    """Of the run."""
+    meter: PromptMeter
+    rows: list[Row] = field(default_factory=list)
+    """Filled by the step that reads the data."""
+    sampled: Sampled | None = None
+    """Filled by the step that samples."""
+
+    @property
+    def policy(self) -> VLM:
+        """The policy."""
+        return self.module.policy
+
+    @property
+    def good(self) -> list[Row]:
+        """Rows that can be read."""
+        return [row for row in self.rows if row.sample is not None]
+
+    @property
+    def params(self) -> SamplingParams:
+        """How completions are drawn: for training where the module trains on them, else for evaluation."""
+        return self.module.params if isinstance(self.module, GRPOModule) else self.module.eval_params
+
+    @property
+    def group_size(self) -> int:
+        """``G``; 1 where there are no groups."""
+        return self.module.group_size if isinstance(self.module, GRPOModule) else 1
+
+    @property
+    def rewards(self) -> list[Reward]:
+        """Rewards that train, then those that only judge held-out completions, each once."""
+        trained: Sequence[Reward] = self.module.rewards if isinstance(self.module, GRPOModule) else ()
+        judging = [metric for metric in self.module.metrics if isinstance(metric, Reward)]
+        return list({reward.name: reward for reward in [*judging, *trained]}.values())
+
+    @contextmanager
+    def precision(self) -> Iterator[None]:
+        """The precision of the run's forward passes."""
+        with self.trainer.precision_plugin.forward_context():
+            yield
+
+
+@contextmanager
+def preserved(module: nn.Module) -> Iterator[None]:
+    """Give weights, buffers, modes and the random state back as they were, bit for bit."""
+    # what is frozen can only be moved or cast, which leaves the tensor that is kept here as it is
+    weights = [(p, p.data.clone() if p.requires_grad else p.data) for p in module.parameters()]
+    buffers = [(m, name, b, b.clone()) for m in module.modules() for name, b in m._buffers.items() if b is not None]
+    modes = {part: part.training for part in module.modules()}
+    state = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        for parameter, data in weights:
+            parameter.data, parameter.grad = data, None
+        for owner, name, buffer, data in buffers:
+            buffer.data = data
+            owner._buffers[name] = buffer
+        for part, training in modes.items():
+            part.training = training
+        torch.set_rng_state(state)
