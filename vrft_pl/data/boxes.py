@@ -1,11 +1,14 @@
-"""Checking annotated boxes."""
+"""Reading and checking annotated boxes."""
 
 from __future__ import annotations
 
+import json
+import re
+import reprlib
 import sys
 from typing import Any, Literal
 
-from vrft_pl.data.images import FileImage
+from vrft_pl.data.images import EncodedImage
 from vrft_pl.data.scenes import SceneImage
 from vrft_pl.solutions import XYXY
 from vrft_pl.types import ImageSource, InputError
@@ -14,6 +17,8 @@ AnnotationSpace = Literal["pixels", "permille", "unit"]
 """Coordinates of annotated boxes: pixels of the original image, thousandths of it, or fractions of it."""
 EDGE_TOLERANCE = 1.0
 """Pixels by which an annotated box may pass the edge of its image, as rounding in public data sets does."""
+_MARKS = re.compile(r"</?answer>|<\|box_(?:start|end)\|>")
+_BRACKETS = str.maketrans("()", "[]")
 
 
 def check_box(box: Any, owner: str, image: ImageSource, space: AnnotationSpace = "pixels") -> XYXY:
@@ -33,7 +38,7 @@ def check_box(box: Any, owner: str, image: ImageSource, space: AnnotationSpace =
     """
     numbers = isinstance(box, list | tuple) and [float(v) for v in box if is_number(v)]
     if not numbers or len(numbers) != 4 or len(box) != 4:
-        raise InputError(f"{owner}: expected a box [x1, y1, x2, y2], but got {box!r}.")
+        raise InputError(f"{owner}: expected a box [x1, y1, x2, y2], but got {reprlib.repr(box)}.")
     x1, y1, x2, y2 = numbers
     if not (x2 > x1 and y2 > y1):
         raise InputError(f"{owner}: expected a box with x2 > x1 and y2 > y1, but got {[x1, y1, x2, y2]}.")
@@ -51,6 +56,34 @@ def check_box(box: Any, owner: str, image: ImageSource, space: AnnotationSpace =
     return x1, y1, x2, y2
 
 
+def written_box(text: str) -> list[Any] | None:
+    """Read the coordinates of a box from text, not yet checked.
+
+    Args:
+        text: ``[x1, y1, x2, y2]`` or ``(x1,y1),(x2,y2)`` in brackets of either kind, with or without ``<answer>`` tags
+            and the special tokens that Qwen2-VL puts around a box.
+
+    Returns:
+        What `corners` returns, four values; ``None`` where the text is none of these.
+    """
+    try:
+        values = json.loads(f"[{_MARKS.sub(' ', text).translate(_BRACKETS)}]")
+    except (ValueError, RecursionError):
+        return None
+    while len(values) == 1 and isinstance(values[0], list):
+        values = values[0]
+    box = corners(values)
+    return box if len(box) == 4 else None
+
+
+def corners(box: Any) -> Any:
+    """Write two points ``[[x1, y1], [x2, y2]]`` as one list; return anything else as it is."""
+    match box:
+        case [[x1, y1], [x2, y2]]:
+            return [x1, y1, x2, y2]
+    return box
+
+
 def is_number(value: object) -> bool:
     """Whether a value is a finite number and no boolean."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
@@ -61,7 +94,7 @@ def image_size(image: ImageSource) -> tuple[int, int]:
     match image:
         case SceneImage(size=size):
             return size, size
-        case FileImage():
+        case EncodedImage():
             return image.size()
         case _:
             return image.open().size
