@@ -2,14 +2,19 @@
 
 from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.data.sources.coco import COCODetection, COCOSingles
+from vrft_pl.data.sources.folders import ImageFolder, LabelCSV
+from vrft_pl.data.sources.lisa import LISA
 from vrft_pl.data.sources.lvis import LVISDetection
 from vrft_pl.data.sources.rows import ReasonJSON
 from vrft_pl.data.sources.voc import VOCDetection
 
 __all__ = [
+    "LISA",
     "COCODetection",
     "COCOSingles",
+    "ImageFolder",
     "LVISDetection",
+    "LabelCSV",
     "ReasonJSON",
     "Record",
     "Source",
