@@ -26,6 +26,9 @@ from vrft_pl.data.sources import (
     Source,
     VOCDetection,
 )
+from vrft_pl.data.spatial import Spatial
+from vrft_pl.data.structure import Structure
+from vrft_pl.data.subsets import FewShot, Fraction
 
 __all__ = [
     "LISA",
@@ -37,6 +40,8 @@ __all__ = [
     "CountingScenes",
     "Detection",
     "DetectionScenes",
+    "FewShot",
+    "Fraction",
     "Grounding",
     "GroundingScenes",
     "ImageFolder",
@@ -46,7 +51,9 @@ __all__ = [
     "ReasonJSON",
     "Record",
     "Source",
+    "Spatial",
     "SpatialScenes",
+    "Structure",
     "StructureScenes",
     "VOCDetection",
     "VisionTask",

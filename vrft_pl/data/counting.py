@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import reprlib
+from typing import Any
 
 from vrft_pl.data.base import VisionTask
+from vrft_pl.data.boxes import is_number
 from vrft_pl.data.sources import Record
+from vrft_pl.data.written import plain_number, untagged
 from vrft_pl.solutions import Number, Solution
 from vrft_pl.types import InputError
 
@@ -24,13 +27,11 @@ class Counting(VisionTask):
 
     def solution(self, record: Record) -> Solution:
         """Read the answer: a number, or a string that holds one, with or without ``<answer>`` tags."""
-        answer = record.answer
+        answer: Any = record.answer
         if isinstance(answer, str):
-            answer = answer.replace("<answer>", "").replace("</answer>", "").strip()
-        try:
-            value = math.nan if isinstance(answer, bool) else float(answer)
-        except (TypeError, ValueError, OverflowError):
-            value = math.nan
-        if not math.isfinite(value):
-            raise InputError(f"{record.id}: expected the answer to be a number, but got {record.answer!r}.")
-        return Number(value)
+            answer = plain_number(untagged(answer))
+        if isinstance(answer, Number) and is_number(answer.value):
+            return answer
+        if not is_number(answer):
+            raise InputError(f"{record.id}: expected the answer to be a number, but got {reprlib.repr(record.answer)}.")
+        return Number(float(answer))

@@ -86,8 +86,10 @@ class SpatialScenes(Scenes):
         ]
         count = int(rng.integers(self.domain.objects[0], self.domain.objects[1] + 1))
         cells = sorted(rng.permutation(GRID * GRID)[:count].tolist())
-        drawn = rng.permutation(len(looks))[:count].tolist()
-        return [Thing(*looks[i], cell=divmod(cell, GRID)) for i, cell in zip(drawn, cells, strict=True)]
+        drawn = [looks[i] for i in rng.permutation(len(looks))[:count]]
+        return [
+            Thing(kind, size, colour, divmod(c, GRID)) for (kind, size, colour), c in zip(drawn, cells, strict=True)
+        ]
 
     def _changed(self, rng: np.random.Generator, first: list[Thing], count: int) -> tuple[list[Thing], list[str]]:
         """Change objects, each in one way at most once; fewer times than asked for where nothing else can change."""
