@@ -89,6 +89,8 @@ def test_verdicts_are_those_of_math_verify():
         pytest.param("7,3", Expression("3"), 0.0, id="list-of-guesses"),
         pytest.param(r"\left(\frac{4}{4}, 2\right)", Expression("(1,2)"), 1.0, id="point"),
         pytest.param("(2,1)", Expression("(1,2)"), 0.0, id="point-is-ordered"),
+        pytest.param("[0,\\frac{2}{2}]", Expression("[0,1]"), 1.0, id="closed-interval"),
+        pytest.param("[1,2]", Expression("(1,2)"), 0.0, id="interval-is-no-point"),
         pytest.param("(1,2,3)", Expression("(1,2)"), 0.0, id="longer-point"),
         pytest.param("2, 1", Expression(r"\{1,2\}"), 1.0, id="set-is-not-ordered"),
         pytest.param("1, 1", Expression(r"\{1,2\}"), 0.0, id="set-has-each-once"),
@@ -269,3 +271,14 @@ def test_a_copy_judges_like_the_original():
 def test_a_time_limit_is_positive(limit):
     with pytest.raises(ValueError, match=f"`time_limit` to be a positive number of seconds, but got {limit}"):
         MathMatch(limit)
+
+
+def test_an_interval_may_answer_an_inequality():
+    assert compare(r"0\leq x\leq 1", "[0,1]", 5.0) == 1
+    assert compare(r"0\leq x\leq 1", "[0,2]", 5.0) == 0
+
+
+def test_lists_of_numbers_are_told_from_a_number_without_the_parser(monkeypatch):
+    monkeypatch.setattr(WORKER, "ask", None)
+    assert compare(r"\frac{29}{11}", "[105, 328, 540, 628]", 0.04) == 0
+    assert compare(r"\left(\frac{1}{2}\right)", "[31, 17]", 0.04) == 0

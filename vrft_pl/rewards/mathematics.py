@@ -7,6 +7,7 @@ import json
 import math
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from vrft_pl.solutions import Expression, Number
 from vrft_pl.types import AnswerFrame, Sample
 
 _START_SECONDS = 120.0
+_RELATION = re.compile(r"[<>]|\\(?:leq?|geq?|in)(?![a-z])")
 
 
 class MathMatch(Reward):
@@ -118,12 +120,18 @@ def _compare(truth: str, answer: str, time_limit: float) -> float | Unread:
     if "".join(truth.split()) == "".join(answer.split()):
         return 1.0
     several = split_parts(truth), split_parts(answer)
-    if any(several) and "\\pm" not in truth + answer:
+    interval = several[0] is None and _may_be_interval(truth, several[1])
+    if any(several) and "\\pm" not in truth + answer and not interval:
         return float(same_parts(*several, time_limit))
     verdict = WORKER.ask(truth, answer, time_limit)
     if verdict is Unread.TIMEOUT:
         raise TimeoutError
     return verdict if isinstance(verdict, Unread) else float(verdict)
+
+
+def _may_be_interval(truth: str, parts: Parts | None) -> bool:
+    """Whether an answer in square brackets may be the interval of an inequality, which math-verify knows."""
+    return parts is not None and parts.kind == "[" and _RELATION.search(truth) is not None
 
 
 def same_parts(truth: Parts | None, answer: Parts | None, time_limit: float) -> bool:
@@ -135,7 +143,7 @@ def same_parts(truth: Parts | None, answer: Parts | None, time_limit: float) -> 
         return False
     rest = list(answer.items)
     for part in truth.items:
-        candidates = rest[:1] if kinds == {"("} else rest
+        candidates = rest[:1] if kinds & {"(", "["} else rest
         same = next((item for item in candidates if _compare(part, item, time_limit) == 1.0), None)
         if same is None:
             return False

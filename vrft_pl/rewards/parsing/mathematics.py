@@ -103,7 +103,7 @@ class Parts(NamedTuple):
 
 
 def split_parts(text: str) -> Parts | None:
-    r"""Split ``(1, 2)``, ``\{1, 2\}`` and ``1, 2`` at their commas; ``None`` for anything else.
+    r"""Split ``(1, 2)``, ``[1, 2]``, ``\{1, 2\}`` and ``1, 2`` at their commas; ``None`` for anything else.
 
     Example:
         >>> split_parts(r"\left(\frac{1}{2}, (3)\right)"), split_parts("f(1, 2)")
@@ -111,8 +111,8 @@ def split_parts(text: str) -> Parts | None:
     """
     text = "".join(text.split()).replace("\\left", "").replace("\\right", "")
     kind = ""
-    if text.startswith("(") and text.endswith(")"):
-        text, kind = text[1:-1], "("
+    if text[:1] + text[-1:] in ("()", "[]"):
+        text, kind = text[1:-1], text[0]
     elif text.startswith("\\{") and text.endswith("\\}"):
         text, kind = text[2:-2], "{"
     items, depth = [""], 0

@@ -29,7 +29,7 @@ _CONSTANTS |= {
     f"{sign}{name}": float(f"{sign}{name}") for name in ("nan", "inf", "infinity") for sign in ("", "+", "-")
 }
 _MAX_DEPTH = 16
-_MAX_BRACKETS = 8192
+_MAX_BRACKETS = 4096
 _MISSING: Any = object()
 _FLAT = r"""(?:[^][{}"']++|"[^][{}"]*+"|'[^][{}']*+')*+"""
 _ENTRY = rf"(?:\[{_FLAT}\]|\{{{_FLAT}(?:\[{_FLAT}\]{_FLAT})*+\}})"
