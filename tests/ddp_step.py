@@ -13,6 +13,8 @@ from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy
 from training import FixedSampler, counting, fit, grpo, weights
 
 from vrft_pl.algorithms import GRPOLoss
+from vrft_pl.callbacks import PredictionWriter
+from vrft_pl.callbacks.predictions import CHUNK, in_order
 
 
 class CPUDeepSpeed(DeepSpeedStrategy):
@@ -42,8 +44,12 @@ if __name__ == "__main__":
         assert trainer.global_step == 1
     elif task == "eval":
         module, rows = uneven(checkpoint)
-        numbers = evaluate(module, rows, **ranks)
+        writer = {"callbacks": [PredictionWriter()], "default_root_dir": folder}
+        numbers = evaluate(module, rows, **ranks, **writer)
         torch.save(numbers, folder / f"eval{module.global_rank}.pt")
+        counts = [0, 1, CHUNK, CHUNK + 1, 2 * CHUNK + 7]
+        dealt = [list(in_order(range(module.global_rank, count, 2), 2)) for count in counts]
+        assert dealt == [list(range(count)) for count in counts]
         sys.exit()
     else:
         module = grpo(checkpoint, num_iterations=3)

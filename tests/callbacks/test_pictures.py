@@ -1,11 +1,12 @@
 import pytest
 from checkpoints import NoiseImage, sample
+from PIL import ImageChops
 
 from vrft_pl.callbacks.pictures import draw_answer
-from vrft_pl.solutions import Box
+from vrft_pl.solutions import Box, Instance, Instances, Mask
 from vrft_pl.types import AnswerFrame, Sample
 
-LIME, RED = (0, 255, 0), (255, 0, 0)
+LIME, PALE, RED = (0, 255, 0), (152, 251, 152), (255, 0, 0)
 FRAME = AnswerFrame(100, 50, 0.1, 0.05)
 
 
@@ -36,3 +37,46 @@ def test_other_answers_show_the_plain_picture():
     image = NoiseImage(32, 32)
     assert draw_answer(sample("?", [image]), "3", None).tobytes() == image.open().tobytes()
     assert draw_answer(sample("?"), "3", None) is None
+
+
+def drawn(solution, text, scale=1):
+    return draw_answer(Sample("b", (NoiseImage(100, 50),), "?", solution, style="answer"), text, FRAME, scale)
+
+
+def test_every_object_and_every_answer_is_drawn():
+    items = (
+        Instance((2, 2, 12, 12), "dog"),
+        Instance((20, 2, 40, 30), "dog"),
+        Instance((60, 2, 95, 48), "dog", crowd=True),
+    )
+    entries = "{'bbox': [450, 700, 550, 980], 'score': 0.5}, {'bbox': [0, 900, 9000, 9900]}"
+    image = drawn(Instances(items, ("dog",), "a"), f"[{entries}]")
+    assert image.getpixel((2, 6)) == image.getpixel((11, 6)) == image.getpixel((39, 20)) == LIME
+    assert image.getpixel((60, 20)) == image.getpixel((94, 20)) == PALE
+    assert image.getpixel((45, 40)) == image.getpixel((54, 40)) == image.getpixel((99, 46)) == RED
+
+
+def test_a_confidence_stands_in_the_corner_of_its_box():
+    plain, stated = (
+        drawn(Instances((), ("dog",), "a"), f"[{{'bbox': [100, 100, 900, 900]{entry}}}]")
+        for entry in ("", ", 'score': 0.25")
+    )
+    left, top, right, bottom = ImageChops.difference(plain, stated).getbbox()
+    assert 10 < left < right < 50
+    assert 5 < top < bottom < 30
+
+
+def test_a_crowd_is_drawn_below_what_it_overlaps():
+    box = (10, 5, 20, 15)
+    items = Instance(box, "dog"), Instance(box, "dog", crowd=True)
+    assert drawn(Instances(items, ("dog",), "a"), "No Objects").getpixel((10, 10)) == LIME
+
+
+def test_a_mask_is_outlined():
+    truth = Box(
+        (10, 10, 60, 40), Mask(((10.0, 10.0, 60.0, 10.0, 60.0, 40.0, 10.0, 40.0), (30.0, 15.0, 30.0, 35.0, 50.0, 35.0)))
+    )
+    image = drawn(truth, "none", scale=2)
+    assert image.size == (200, 100)
+    assert image.getpixel((60, 50)) == LIME
+    assert image.getpixel((90, 50)) != LIME

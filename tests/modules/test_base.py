@@ -10,6 +10,7 @@ from torch.optim import SGD
 from torch.utils.data import DataLoader
 from training import Share, counting, fit, grpo, sgd
 
+from vrft_pl.callbacks import PredictionWriter
 from vrft_pl.data import Counting, Grounding, GroundingScenes, Mixture
 from vrft_pl.metrics import Accuracy, COCOAveragePrecision
 from vrft_pl.modules import PolicyModule, SFTModule, WarmupDecay
@@ -133,7 +134,11 @@ def test_two_processes_evaluate_as_one_does(qwen3_vl, tmp_path):
     done = subprocess.run(command, timeout=60, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     first, second = (torch.load(tmp_path / f"eval{rank}.pt") for rank in range(2))
-    alone = evaluate(*uneven(qwen3_vl))
+    writer = PredictionWriter()
+    alone = evaluate(*uneven(qwen3_vl), callbacks=[writer], default_root_dir=tmp_path / "alone")
+    names = sorted(path.name for path in (tmp_path / "alone").iterdir())
+    assert names == ["coco_results_few.json", "coco_results_many.json", "predictions.jsonl"]
+    assert all((tmp_path / name).read_bytes() == (tmp_path / "alone" / name).read_bytes() for name in names)
     assert first == second == pytest.approx(alone, abs=1e-6)
     assert {"val/few/AP", "val/many/Accuracy", "val/many/sampled/AP"} <= set(alone)
     assert 0 < alone["val/many/AP"] < 1

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PIL import Image, ImageDraw
 
-from vrft_pl.rewards.parsing import Unread, parse_box, read_answer
-from vrft_pl.solutions import XYXY, Box
+from vrft_pl.rewards.boxes import read_box
+from vrft_pl.rewards.detection import read_detections
+from vrft_pl.rewards.parsing import Unread
+from vrft_pl.solutions import XYXY, Box, Instances, Polygon
 from vrft_pl.types import AnswerFrame, Sample
 
-TRUTH, ANSWER = "lime", "red"
+TRUTH, CROWD, ANSWER = "lime", "palegreen", "red"
 
 
 def draw_answer(sample: Sample, text: str, frame: AnswerFrame | None, scale: int = 1) -> Image.Image | None:
-    """Open a sample's first picture and draw the true box in green and the answered one in red.
+    """Open a sample's first picture and draw the true boxes in green and the answered ones in red.
+
+    Crowds are of a lighter green, the outlines of masks green, and confidences stand beside their boxes. Where there
+    are no boxes to draw, the picture is left as it is.
 
     Args:
         sample: The sample.
@@ -27,21 +34,55 @@ def draw_answer(sample: Sample, text: str, frame: AnswerFrame | None, scale: int
         return None
     image = sample.images[0].open()
     image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
-    if not isinstance(sample.solution, Box):
-        return image
-    draw = ImageDraw.Draw(image)
-    width = max(1, round(max(image.size) / 200))
-    draw.rectangle(_inside(sample.solution.xyxy, scale, image), outline=TRUTH, width=width)
-    answer = read_answer(text, sample.style)
-    box = answer if isinstance(answer, Unread) else parse_box(answer)
-    if not isinstance(box, Unread) and frame is not None:
-        draw.rectangle(_inside(frame.to_pixels(box), scale, image), outline=ANSWER, width=width)
+    canvas = _Canvas(image, scale)
+    match sample.solution:
+        case Box(xyxy, mask):
+            for polygon in () if mask is None else mask.polygons:
+                canvas.outline(polygon, TRUTH)
+            canvas.box(xyxy, TRUTH)
+            box = read_box(text, sample, frame)
+            if not isinstance(box, Unread):
+                canvas.box(box, ANSWER)
+        case Instances(items):
+            for item in sorted(items, key=lambda item: not item.crowd):
+                canvas.box(item.xyxy, CROWD if item.crowd else TRUTH)
+            answered = read_detections(text, sample, frame)
+            if not isinstance(answered, Unread):
+                for answer, confidence in zip(answered.boxes.tolist(), answered.confidences.tolist(), strict=True):
+                    canvas.box(answer, ANSWER, "" if confidence != confidence else f"{confidence:.2f}")  # NaN: none
     return image
 
 
-def _inside(box: XYXY, scale: int, image: Image.Image) -> XYXY:
-    """Enlarge a box and cut it at the edges, so that one far outside is drawn at the edge and costs no time."""
-    width, height = image.size
-    x1, x2 = (min(max(v, 0), width - 1) for v in (box[0] * scale, box[2] * scale - 1))
-    y1, y2 = (min(max(v, 0), height - 1) for v in (box[1] * scale, box[3] * scale - 1))
-    return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+class _Canvas:
+    """Draws on a picture in pixels of the original one.
+
+    Args:
+        image: The enlarged picture, which is drawn on.
+        scale: How many times it was enlarged.
+    """
+
+    def __init__(self, image: Image.Image, scale: int) -> None:
+        self.size, self.scale, self.draw = image.size, scale, ImageDraw.Draw(image)
+        self.width = max(1, round(max(image.size) / 200))
+
+    def box(self, xyxy: Sequence[float], colour: str, label: str = "") -> None:
+        """Draw a box, and a label inside its upper left corner."""
+        corners = self.inside(xyxy)
+        self.draw.rectangle(corners, outline=colour, width=self.width)
+        if label:
+            corner = corners[0] + self.width + 1, corners[1] + self.width
+            self.draw.text(corner, label, fill=colour, font_size=max(10, max(self.size) // 50))
+
+    def outline(self, polygon: Polygon, colour: str) -> None:
+        """Draw the outline of a polygon."""
+        width, height = self.size
+        xs = [min(max(x * self.scale, 0), width - 1) for x in polygon[::2]]
+        ys = [min(max(y * self.scale, 0), height - 1) for y in polygon[1::2]]
+        self.draw.line([*zip(xs, ys, strict=True), (xs[0], ys[0])], fill=colour, width=self.width)
+
+    def inside(self, box: Sequence[float]) -> XYXY:
+        """Enlarge a box and cut it at the edges, so that one far outside is drawn at the edge and costs no time."""
+        width, height = self.size
+        x1, x2 = (min(max(v, 0), width - 1) for v in (box[0] * self.scale, box[2] * self.scale - 1))
+        y1, y2 = (min(max(v, 0), height - 1) for v in (box[1] * self.scale, box[3] * self.scale - 1))
+        return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from random import Random
+
+import pytest
+from builders import make_completions
+from evaluation import TARGET, Alternating, Looking, evaluate, evaluator, scenes
+from PIL import Image
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from training import counting, fit, grpo
+
+from vrft_pl.callbacks import PredictionWriter
+from vrft_pl.callbacks.coco_results import numbering
+from vrft_pl.callbacks.predictions import predictions
+from vrft_pl.data import COCODetection, Detection, Source
+from vrft_pl.metrics import Accuracy, COCOAveragePrecision, GroundingIoU
+from vrft_pl.modules import PolicyModule
+from vrft_pl.policy import VLM
+from vrft_pl.rewards import BoxIoU, Format, NumberMatch
+from vrft_pl.rollout import SamplingParams
+from vrft_pl.solutions import Box, Instance, Instances, Number
+from vrft_pl.types import AnswerFrame, Sample
+
+FRAME = AnswerFrame(100, 50, 0.1, 0.05)
+CATEGORIES = {7: "dog", 3: "cat", 12: "emu"}
+DOG, CAT = Instance((10.0, 5.0, 20.0, 15.0), "dog"), Instance((50.0, 5.0, 70.0, 45.0), "cat")
+
+
+def described(solution, text, *metrics, frame=FRAME):
+    sample = Sample("row 7", (), "Where?", solution, style="answer", tags=("id",))
+    (prediction,) = predictions("id", [sample], make_completions([text], frame), metrics)
+    return prediction.row
+
+
+def test_a_row_holds_the_question_the_truth_and_what_became_of_the_answer():
+    row = described(Number(3.0), "3", NumberMatch(), Accuracy(NumberMatch()), BoxIoU(), COCOAveragePrecision())
+    assert row == {
+        "split": "id",
+        "id": "row 7",
+        "tags": ["id"],
+        "problem": "Where?",
+        "answer": "3",
+        "completion": "3",
+        "finish_reason": "stop",
+        "scores": {"NumberMatch": 1.0, "Accuracy": 1.0},
+        "parse_failures": {},
+    }
+
+
+def test_a_row_says_why_no_answer_could_be_read():
+    row = described(Number(3.0), "three or four", NumberMatch(), Format())
+    assert row["scores"] == {"NumberMatch": 0.0, "Format": 1.0}
+    assert row["parse_failures"] == {"NumberMatch": "malformed"}
+
+
+def test_a_box_is_written_in_pixels_of_the_original_image():
+    row = described(Box((10, 5, 20, 15)), "[100, 100, 500, 9e9]", GroundingIoU())
+    assert row["answer"] == "[10, 5, 20, 15]"
+    assert row["boxes"] == [[10.0, 5.0, 50.0, 50.0]]
+    assert row["scores"] == {"GroundingIoU": pytest.approx(100 / 1800, abs=1e-6)}
+
+
+def test_detected_boxes_carry_confidence_and_category():
+    entries = [
+        {"bbox": [100, 100, 200, 300], "score": 0.25, "label": "Dog"},
+        {"bbox": [500, 0, 600, 1000], "label": "cat"},
+        {"bbox": [500, 0, 600, 1000], "label": "fish"},
+    ]
+    row = described(Instances((DOG, CAT), ("dog", "cat"), "a.jpg"), json.dumps(entries), COCOAveragePrecision())
+    assert row["boxes"] == [
+        {"box": [10.0, 5.0, 20.0, 15.0], "confidence": 0.25, "category": "dog"},
+        {"box": [50.0, 0.0, 60.0, 50.0], "confidence": 1.0, "category": "cat"},
+    ]
+    assert row["answer"].startswith("[{'Position': [10, 5, 20, 15], 'Confidence': 1.0, 'Label': 'dog'}")
+
+
+@pytest.mark.parametrize("solution", [Box((10, 5, 20, 15)), Instances((DOG,), ("dog",), "a.jpg")], ids=["box", "list"])
+@pytest.mark.parametrize(("text", "frame"), [("none", FRAME), ("[[1, 2, 3, 4]]", None)], ids=["unread", "no-picture"])
+def test_an_answer_that_cannot_be_read_has_no_boxes(solution, text, frame):
+    assert "boxes" not in described(solution, text, frame=frame)
+
+
+def written(folder):
+    return [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+
+
+def alternating(checkpoint, **kwargs):
+    module = PolicyModule(
+        VLM(checkpoint), [NumberMatch(), COCOAveragePrecision()], eval_params=SamplingParams(6, 0.0), sampler=Looking()
+    )
+    return module, Alternating(val={"few": scenes(3), "many": scenes(13, "snow")}, style="answer", **kwargs)
+
+
+@pytest.mark.parametrize("stage", ["validate", "test"])
+def test_every_sample_has_one_row_in_the_order_of_the_data(qwen3_vl, tmp_path, stage):
+    module, task = alternating(qwen3_vl, eval_batch_size=3)
+    numbers = evaluate(module, task, stage, callbacks=[PredictionWriter()], default_root_dir=tmp_path)
+    rows = written(tmp_path)
+    split = {"validate": "val", "test": "test"}[stage]
+    samples = {part: [data[i] for i in range(len(data))] for part, data in task.datasets(split).items()}
+    assert [(row["split"], row["id"]) for row in rows] == [(part, s.id) for part in samples for s in samples[part]]
+    judged = [row["scores"]["NumberMatch"] for row in rows if row["split"] == "many" and row["scores"]]
+    assert len(judged) == 7
+    assert sum(judged) / 7 == pytest.approx(numbers[f"{split}/many/NumberMatch"])
+    found = json.loads((tmp_path / "coco_results_many.json").read_text())
+    boxes = [(s.id, box) for s, row in zip(samples["many"], rows[3:], strict=True) for box in row.get("boxes", [])]
+    assert [(entry["image_id"], entry["category_id"]) for entry in found] == [(name, "dog") for name, _ in boxes]
+    assert [entry["score"] for entry in found] == pytest.approx([box["confidence"] for _, box in boxes], abs=1e-6)
+    assert found
+    assert found[0]["bbox"][:2] == pytest.approx(TARGET[:2])
+
+
+def test_two_evaluations_by_one_writer_do_not_mix(qwen3_vl, tmp_path):
+    module, task = alternating(qwen3_vl)
+    writer, trainer = PredictionWriter(), {"default_root_dir": tmp_path}
+    evaluate(module, task, callbacks=[writer], **trainer)
+    first = (tmp_path / "predictions.jsonl").read_bytes()
+    writer._kept = {"few": [None]}  # of an evaluation that was interrupted
+    evaluate(module, task, callbacks=[writer], **trainer)
+    assert (tmp_path / "predictions.jsonl").read_bytes() == first
+
+
+def test_a_writer_that_is_off_writes_nothing(qwen3_vl, tmp_path):
+    evaluate(*alternating(qwen3_vl), callbacks=[PredictionWriter(enabled=False)], default_root_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("in_fit", [False, True], ids=["evaluations-only", "in-fit"])
+def test_training_writes_its_last_evaluation_where_it_is_asked_to(qwen3_vl, tmp_path, in_fit):
+    module = grpo(qwen3_vl, metrics=[NumberMatch()], eval_params=SamplingParams(6, 0.0))
+    task = counting(size=2, val={"id": scenes(3)}, eval_batch_size=2)
+    options = {"callbacks": [PredictionWriter(in_fit=in_fit)], "default_root_dir": tmp_path}
+    fit(module, task, num_sanity_val_steps=2, **options)
+    assert (tmp_path / "predictions.jsonl").exists() == in_fit
+    if in_fit:
+        texts = module.generate([task.datasets("val")["id"][i] for i in range(3)], 1, module.eval_params, 0).texts
+        assert [row["completion"] for row in written(tmp_path)] == list(texts)
+
+
+def test_a_module_of_other_making_is_left_alone(qwen3_vl, tmp_path):
+    class Silent(PolicyModule):
+        parts = None
+
+        def validation_step(self, samples, batch_idx):
+            return None
+
+        def on_validation_epoch_end(self):
+            return None
+
+    evaluator(callbacks=[PredictionWriter()], default_root_dir=tmp_path).validate(
+        Silent(VLM(qwen3_vl)), datamodule=counting(val={"id": scenes(2)}), verbose=False
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def coco_file(folder, size=64, images=9):
+    """A COCO file with ids that are no positions, and its pictures."""
+    rng = Random(0)
+    dataset = {"images": [], "annotations": [], "categories": [{"id": i, "name": n} for i, n in CATEGORIES.items()]}
+    for number in range(images):
+        name = f"{number:04d}.png"
+        Image.new("RGB", (size, size), (20 * number, 90, 90)).save(folder / name)
+        dataset["images"].append({"id": 100 + 7 * number, "file_name": name, "width": size, "height": size})
+        for _ in range(rng.randint(0, 4)):
+            x, y = rng.randint(0, 40), rng.randint(0, 40)
+            width, height = rng.randint(6, size - x), rng.randint(6, size - y)
+            category = rng.choice([7, 3])
+            row = {"id": len(dataset["annotations"]) + 1, "image_id": 100 + 7 * number, "category_id": category}
+            row |= {"bbox": [x, y, width, height], "area": width * height, "iscrowd": int(rng.random() < 0.1)}
+            dataset["annotations"].append(row)
+    path = folder / "instances.json"
+    path.write_text(json.dumps(dataset))
+    return path
+
+
+class Detector(PolicyModule):
+    """Writes the true boxes, somewhat shifted, and some of its own making."""
+
+    def generate(self, samples, group_size, params, seed):
+        return make_completions([self.text(s) for s in samples], AnswerFrame(64, 64, 0.064, 0.064))
+
+    def text(self, sample):
+        rng, boxes = Random(sample.id), []
+        for item in sample.solution.items:
+            box = [v / 0.064 + rng.gauss(0, 40) for v in item.xyxy]
+            boxes.append({"bbox": box, "score": rng.random(), "label": item.category})
+        for _ in range(rng.randint(0, 2)):
+            label = rng.choice([*sample.solution.categories, "fish"])
+            boxes.append({"bbox": [100, 100, 100 + rng.random() * 600, 700], "score": rng.random(), "label": label})
+        return json.dumps(boxes)
+
+
+@pytest.mark.parametrize("ask", ["one", "all"])
+def test_pycocotools_reads_the_results_and_agrees(qwen3_vl, tmp_path, ask):
+    path = coco_file(tmp_path)
+    source = COCODetection(str(path), str(tmp_path), ask=ask, negatives="all")
+    module = Detector(VLM(qwen3_vl), metrics=[COCOAveragePrecision()])
+    task = Detection(val={"coco/val": source}, style="answer", eval_batch_size=4)
+    numbers = evaluate(module, task, callbacks=[PredictionWriter()], default_root_dir=tmp_path)
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(path))
+        oracle = COCOeval(truth, truth.loadRes(str(tmp_path / "coco_results_coco%2Fval.json")), "bbox")
+        oracle.evaluate()
+        oracle.accumulate()
+        oracle.summarize()
+    logged = [numbers[f"val/coco/val/AP{name}"] for name in ("", "/AP50", "/AP75")]
+    assert logged == pytest.approx(oracle.stats[:3].tolist(), abs=1e-6)
+    assert 0.05 < numbers["val/coco/val/AP"] < 0.95
+
+
+class Subset(Source):
+    """Every other row of another source."""
+
+    def __init__(self, source):
+        self.source = source
+
+    def __len__(self):
+        return len(self.source) // 2
+
+    def __getitem__(self, index):
+        return self.source[2 * index]
+
+
+def test_rows_drawn_from_a_coco_file_keep_its_ids(tmp_path):
+    source = COCODetection(str(coco_file(tmp_path, images=2)), str(tmp_path))
+    expected = {"0000.png": 100, "0001.png": 107}, {"dog": 7, "cat": 3, "emu": 12}
+    assert numbering(Subset(Subset(source))) == expected
+    assert numbering(Subset(scenes())) == numbering(None) == ({}, {})
