@@ -6,7 +6,7 @@ from PIL import Image
 
 from vrft_pl.data import Counting, Grounding, Record
 from vrft_pl.data.images import FileImage
-from vrft_pl.solutions import Box, Number
+from vrft_pl.solutions import Box, Mask, Number
 from vrft_pl.types import InputError
 
 
@@ -35,6 +35,10 @@ def test_an_answer_that_is_no_number_is_named_with_its_row(answer):
         pytest.param([1, 2, 30, 40.5], (1, 2, 30, 40.5), id="list"),
         pytest.param("[1, 2, 30, 40]", (1, 2, 30, 40), id="json"),
         pytest.param("<answer>[1, 2, 30, 40]</answer>", (1, 2, 30, 40), id="tags"),
+        pytest.param("(1,2),(30,40)", (1, 2, 30, 40), id="two-points-as-text"),
+        pytest.param([[1, 2], [30, 40]], (1, 2, 30, 40), id="two-points"),
+        pytest.param((1, 2, 30, 40), (1, 2, 30, 40), id="tuple"),
+        pytest.param(Box((1, 2, 30, 40)), (1, 2, 30, 40), id="typed"),
         pytest.param([0, 0, 64, 64], (0, 0, 64, 64), id="whole-picture"),
         pytest.param([-0.5, -1, 64.5, 65], (0, 0, 64, 64), id="cut-within-the-tolerance"),
     ],
@@ -70,6 +74,22 @@ def test_a_box_is_read_from_a_row(answer, expected):
 def test_an_answer_that_is_no_box_is_named_with_its_row(answer, message):
     with pytest.raises(InputError, match=f"rows.json, row 7: {message}"):
         Grounding().solution(make_record(answer))
+
+
+@pytest.mark.parametrize(("space", "factor"), [("pixels", 1), ("permille", 1000 / 64), ("unit", 1 / 64)])
+@pytest.mark.parametrize("write", [list, str, lambda box: f"<answer>({box[0]},{box[1]}),({box[2]},{box[3]})</answer>"])
+def test_written_boxes_are_in_the_space_of_the_rows(space, factor, write):
+    answer = write([v * factor for v in (16, 8, 32, 64)])
+    assert Grounding(annotation_space=space).solution(make_record(answer)) == Box((16, 8, 32, 64))
+
+
+@pytest.mark.parametrize("space", ["pixels", "permille", "unit"])
+def test_a_typed_box_is_in_pixels_and_keeps_its_mask(space):
+    mask = Mask(((16.0, 8.0, 32.0, 8.0, 32.0, 64.0),))
+    task = Grounding(annotation_space=space)
+    assert task.solution(make_record(Box((16, 8, 32, 64.5), mask))) == Box((16, 8, 32, 64), mask)
+    with pytest.raises(InputError, match="row 7: expected a box inside the image of 64 x 64 pixels, but got"):
+        task.solution(make_record(Box((160, 8, 320, 64), mask)))
 
 
 @pytest.mark.parametrize("images", [0, 2])
