@@ -30,6 +30,7 @@ def written(folder, name, content):
     [
         pytest.param("tiger lily", Label("tiger lily"), id="name"),
         pytest.param("<answer> tiger lily </answer>", Label("tiger lily"), id="tags"),
+        pytest.param("<think>Spots.</think><answer>tiger lily</answer>", Label("tiger lily"), id="thoughts"),
         pytest.param("Tiger_Lily", Label("tiger lily"), id="case-and-underscore"),
         pytest.param("hard leaved  pocket\u2010orchid", Label("Hard-leaved pocket orchid"), id="blanks-and-hyphens"),
         pytest.param("\uff54\uff49\uff47\uff45\uff52 lily", Label("tiger lily"), id="full-width"),
@@ -84,7 +85,9 @@ def test_an_unknown_class_is_named_with_its_row_and_the_nearest_name(answer, mes
 
 @pytest.mark.parametrize("classes", [LILIES, None], ids=["listed", "any"])
 @pytest.mark.parametrize(
-    "answer", ["", "  ", "<answer> </answer>", None, 3, True, ["fire lily"], {"label": "fire lily"}], ids=str
+    "answer",
+    ["", "  ", "<answer> </answer>", "<answer>fire lily", "-", None, 3, True, ["fire lily"], {"label": "fire lily"}],
+    ids=str,
 )
 def test_an_answer_without_a_name_is_refused_with_its_row(classes, answer):
     with pytest.raises(InputError, match="rows.json, row 7: expected the answer to be a class name, but got"):
@@ -158,7 +161,9 @@ def test_an_alias_that_says_nothing_new_is_left_out():
     ("argument", "content", "message"),
     [
         pytest.param("classes", " \n", "Expected at least one class name in .*file, but it is empty", id="no-name"),
-        pytest.param("classes", b"caf\xe9", "Expected a text file of class names at .*file, but it can't", id="latin"),
+        pytest.param(
+            "classes", b"\xe9t\xe9", "Expected a text file of class names at .*file, but it can't", id="latin"
+        ),
         pytest.param("aliases", "{", "Expected a JSON file of aliases at .*file, but it can't be read", id="cut"),
         pytest.param("aliases", "[" * 100_000, "Expected a JSON file of aliases at .*, but it can't", id="deep"),
         pytest.param("aliases", "[]", "file to hold lists of aliases by class, but got a JSON list", id="list"),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from vrft_pl.data.images import EncodedImage
 from vrft_pl.data.scenes import SceneImage
+from vrft_pl.data.written import untagged
 from vrft_pl.solutions import XYXY
 from vrft_pl.types import ImageSource, InputError
 
@@ -17,7 +18,7 @@ AnnotationSpace = Literal["pixels", "permille", "unit"]
 """Coordinates of annotated boxes: pixels of the original image, thousandths of it, or fractions of it."""
 EDGE_TOLERANCE = 1.0
 """Pixels by which an annotated box may pass the edge of its image, as rounding in public data sets does."""
-_MARKS = re.compile(r"</?answer>|<\|box_(?:start|end)\|>")
+_MARKS = re.compile(r"<\|box_(?:start|end)\|>")
 _BRACKETS = str.maketrans("()", "[]")
 
 
@@ -67,7 +68,7 @@ def written_box(text: str) -> list[Any] | None:
         What `corners` returns, four values; ``None`` where the text is none of these.
     """
     try:
-        values = json.loads(f"[{_MARKS.sub(' ', text).translate(_BRACKETS)}]")
+        values = json.loads(f"[{_MARKS.sub(' ', untagged(text)).translate(_BRACKETS)}]")
     except (ValueError, RecursionError):
         return None
     while len(values) == 1 and isinstance(values[0], list):

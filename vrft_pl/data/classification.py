@@ -15,11 +15,11 @@ from typing import Any
 
 from vrft_pl.data.base import VisionTask
 from vrft_pl.data.sources import Record
+from vrft_pl.data.written import untagged
 from vrft_pl.solutions import Label, Solution
 from vrft_pl.types import InputError, Sample
 
 _SEPARATORS = re.compile(r"[\s_\-\u2010-\u2015]+")
-_TAGS = re.compile(r"</?answer>")
 LONGEST_LABEL = 100
 """Characters of a wrong label that are compared with the known names."""
 
@@ -72,17 +72,18 @@ class Classification(VisionTask):
         further: tuple[str, ...] = ()
         if isinstance(answer, Label):
             answer, further = answer.name, answer.aliases
-        if not isinstance(answer, str) or not (name := _TAGS.sub("", answer).strip()):
+        name = untagged(answer) if isinstance(answer, str) else ""
+        key = normalize_name(name)
+        if not key or "answer>" in key:
             raise InputError(f"{record.id}: expected the answer to be a class name, but got {reprlib.repr(answer)}.")
-        label = self.labels.get(normalize_name(name))
-        if label is None and self.classes is None:
-            return Label(name, further)
-        if label is None:
-            nearest = nearest_name(normalize_name(name)[:LONGEST_LABEL], tuple(self.labels))
+        label = self.labels.get(key)
+        if label is None and self.classes is not None:
+            nearest = nearest_name(key[:LONGEST_LABEL], tuple(self.labels))
             hint = f" The nearest is {self.labels[nearest].name!r}." if nearest else ""
             raise InputError(
-                f"{record.id}: expected one of the {len(self.classes or ())} `classes`, but got {name[:80]!r}.{hint}"
+                f"{record.id}: expected one of the {len(self.classes)} `classes`, but got {name[:80]!r}.{hint}"
             )
+        label = Label(name) if label is None else label
         return replace(label, aliases=tuple(dict.fromkeys((*label.aliases, *further)))) if further else label
 
     def sample(self, record: Record, split: str) -> Sample:

@@ -135,10 +135,10 @@ def test_a_folder_that_cannot_be_read_is_named(root, monkeypatch):
 
 def test_a_name_in_another_encoding_is_refused(root):
     try:
-        Path(os.fsdecode(bytes(root / "fire lily") + b"/caf\xe9.png")).touch()
+        Path(os.fsdecode(bytes(root / "fire lily") + b"/\xe9t\xe9.png")).touch()
     except OSError:
         pytest.skip("the file system takes names in UTF-8 only")
-    with pytest.raises(InputError, match="flowers: expected names of files in UTF-8, but got 'fire lily/caf"):
+    with pytest.raises(InputError, match="flowers: expected names of files in UTF-8, but got 'fire lily/.udce9t"):
         ImageFolder(str(root))
 
 
@@ -202,7 +202,9 @@ def test_a_row_of_the_table_is_a_picture_with_its_label(root):
             "file,kind\na.png,x\n", {"path_column": "file", "label_column": "kind"}, [("a.png", "x")], id="columns"
         ),
         pytest.param("path,label\na.png,x\nb.png,y\nc.png", {"limit": 2}, [("a.png", "x"), ("b.png", "y")], id="limit"),
-        pytest.param("path,label\na.png,caf\u00e9\u2028\n", {}, [("a.png", "caf\u00e9")], id="separators-of-unicode"),
+        pytest.param(
+            "path,label\na.png,\u00e9t\u00e9\u2028\n", {}, [("a.png", "\u00e9t\u00e9")], id="separators-of-unicode"
+        ),
     ],
 )
 def test_tables_are_written_in_several_ways(tmp_path, text, arguments, expected):
