@@ -83,6 +83,20 @@ def test_the_answer_may_be_called_solution_and_be_zero(tmp_path):
     assert [r.answer for r in reason(tmp_path, {"problem": "?", "solution": 0}, ROW)] == [0, "3"]
 
 
+@pytest.mark.parametrize("key", ["options", "choices"])
+def test_a_row_tells_its_options_system_prompt_and_tags(tmp_path, key):
+    row = {**ROW, key: ["3 cm", "4 cm"], "system": "Be brief.", "tags": ["geo", "hard"]}
+    full, plain, empty = reason(tmp_path, row, ROW, {**ROW, key: [], "system": "", "tags": None})
+    assert (full.options, full.system, full.tags) == (("3 cm", "4 cm"), "Be brief.", ("geo", "hard"))
+    for record in (plain, empty):
+        assert (record.options, record.system, record.tags) == ((), None, ())
+
+
+def test_a_picture_under_one_key_is_found_where_the_other_is_null(tmp_path):
+    (record,) = reason(tmp_path, {**ROW, "image": None, "images": ["b.png"]})
+    assert [image.path for image in record.images] == [tmp_path / "b.png"]
+
+
 def test_a_limit_keeps_the_first_rows(tmp_path):
     assert [r.answer for r in reason(tmp_path, *({**ROW, "answer": i} for i in range(5)), limit=2)] == [0, 1]
 
@@ -101,7 +115,8 @@ def test_a_limit_is_positive(tmp_path, source, limit):
         pytest.param("rows.jsonl", "\n \n", "Expected at least one row in .*rows.jsonl, but it is empty", id="blank"),
         pytest.param("rows.json", "[]", "Expected at least one row in .*rows.json, but it is empty", id="empty-list"),
         pytest.param("rows.json", "[{", "Expected JSON in .*rows.json, but it can't be parsed", id="cut"),
-        pytest.param("rows.jsonl", "{}\n{", "Expected JSON in .*rows.jsonl, but it can't be parsed", id="cut-line"),
+        pytest.param("rows.jsonl", "{}\n\n{", "Expected JSON in line 3 of .*rows.jsonl, but it can't", id="cut-line"),
+        pytest.param("rows.jsonl", "{}\n" + "[" * 100_000, "Expected JSON in line 2 of .*rows.jsonl", id="deep-line"),
         pytest.param("rows.json", "[" * 100_000, "Expected JSON in .*rows.json, but it can't be parsed", id="deep"),
         pytest.param("rows.json", f"[{'9' * 5000}]", "Expected JSON in .*, but it can't be parsed", id="huge-number"),
         pytest.param(
@@ -134,6 +149,18 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, read):
     [
         pytest.param({"problem": None}, "expected a value for `problem`, but got None", id="no-problem"),
         pytest.param({"problem": ""}, "expected a value for `problem`, but got ''", id="empty-problem"),
+        pytest.param({"problem": " <image>"}, "expected a question in `problem`, but got ' <image>'", id="no-question"),
+        pytest.param({"problem": "\ud800?"}, "expected `problem` to be a string, but got", id="half-a-character"),
+        pytest.param(
+            {"answer": "\udfff"}, "expected `answer` to be a string, but got", id="answer-of-half-a-character"
+        ),
+        pytest.param({"options": "A"}, "expected `options` to be a list of strings, but got 'A'", id="options"),
+        pytest.param(
+            {"choices": [1, 2]}, r"expected `choices` to be a list of strings, but got \[1, 2\]", id="choices"
+        ),
+        pytest.param({"tags": ["a", None]}, "expected `tags` to be a list of strings, but got", id="tags"),
+        pytest.param({"tags": {"a": 1}}, "expected `tags` to be a list of strings, but got", id="tags-of-wrong-type"),
+        pytest.param({"system": ["Be brief."]}, "expected `system` to be a string, but got", id="system"),
         pytest.param({"problem": 5}, "expected `problem` to be a string, but got 5", id="problem-of-wrong-type"),
         pytest.param({"answer": None}, "expected a value for `answer`, but got None", id="no-answer"),
         pytest.param({"answer": ""}, "expected a value for `answer`, but got ''", id="empty-answer"),

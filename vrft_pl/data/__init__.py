@@ -23,6 +23,7 @@ from vrft_pl.data.sources import (
     LVISDetection,
     ReasonJSON,
     Record,
+    ShareGPT,
     Source,
     VOCDetection,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "Mixture",
     "ReasonJSON",
     "Record",
+    "ShareGPT",
     "Source",
     "Spatial",
     "SpatialScenes",

@@ -6,6 +6,7 @@ from vrft_pl.data.sources.folders import ImageFolder, LabelCSV
 from vrft_pl.data.sources.lisa import LISA
 from vrft_pl.data.sources.lvis import LVISDetection
 from vrft_pl.data.sources.rows import ReasonJSON
+from vrft_pl.data.sources.sharegpt import ShareGPT
 from vrft_pl.data.sources.voc import VOCDetection
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "LabelCSV",
     "ReasonJSON",
     "Record",
+    "ShareGPT",
     "Source",
     "VOCDetection",
 ]

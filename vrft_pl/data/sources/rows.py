@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
+import reprlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vrft_pl.data.images import FileImage
 from vrft_pl.data.sources.base import Record, Source, check_limit
-from vrft_pl.types import InputError
+from vrft_pl.types import ImageSource, InputError
+
+MARKER = "<image>"
+"""Stands in a text where a picture belongs."""
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 class ReasonJSON(Source):
     """Reason-RFT style rows: ``id``, ``image`` (path, list of paths or ``{"path": ...}``), ``problem``, ``answer``.
 
-    The answer may be called ``solution`` and may carry ``<answer>`` tags; ``cot`` is optional.
+    The answer may be called ``solution`` and may carry ``<answer>`` tags. A row may hold a chain of thought (``cot``),
+    the texts of the options of a multiple choice (``options`` or ``choices``), a system prompt (``system``) and split
+    tags (``tags``).
 
     Args:
         path: A ``.json`` file that holds a list of objects, or a ``.jsonl`` file with one object a line.
@@ -37,20 +46,80 @@ class ReasonJSON(Source):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Record:
-        """Read row ``index``; a missing key raises `InputError` with file and row."""
+        """Read row ``index``; what is wrong with it raises `InputError` with file and row."""
         row = self.rows[index]
-        owner = f"{self.path}, row {index}" + (f" (id {row['id']})" if "id" in row else "")
-        answer_key = "answer" if "answer" in row else "solution"
-        for key in ("problem", answer_key):
-            if row.get(key) in (None, ""):
-                raise InputError(f"{owner}: expected a value for `{key}`, but got {row.get(key)!r}.")
-        if not isinstance(row["problem"], str):
-            raise InputError(f"{owner}: expected `problem` to be a string, but got {row['problem']!r}.")
-        if not isinstance(row.get("cot"), str | None):
-            raise InputError(f"{owner}: expected `cot` to be a string, but got {row['cot']!r}.")
+        owner = row_name(f"{self.path}, row {index}", row)
         images = tuple(FileImage(self.image_root / path, owner) for path in image_paths(row, owner))
-        problem = row["problem"].replace("<image>", "").strip()
-        return Record(owner, images, problem, row[answer_key], row.get("cot"))
+        return checked_record(row, owner, images, answer="answer" if "answer" in row else "solution")
+
+
+def row_name(place: str, row: Mapping[str, Any]) -> str:
+    """Name a row by its place and by its ``id``, if it has one."""
+    return place + (f" (id {row['id']})" if "id" in row else "")
+
+
+def checked_record(
+    row: Mapping[str, Any],
+    owner: str,
+    images: tuple[ImageSource, ...],
+    problem: str = "problem",
+    answer: str = "answer",
+    cot: str = "cot",
+) -> Record:
+    """Make a record of a row.
+
+    Args:
+        row: What the source holds.
+        owner: The row, named in errors.
+        images: Its pictures.
+        problem: Key of the question; markers of pictures are taken out of it.
+        answer: Key of the answer.
+        cot: Key of the chain of thought.
+
+    Raises:
+        InputError: If a value is missing or of the wrong type.
+    """
+    for key in (problem, answer):
+        if row.get(key) in (None, ""):
+            raise InputError(f"{owner}: expected a value for `{key}`, but got {row.get(key)!r}.")
+    for key in (problem, cot, "system"):
+        if row.get(key) is not None:
+            check_text(row[key], key, owner)
+    if isinstance(row[answer], str):
+        check_text(row[answer], answer, owner)
+    question = row[problem].replace(MARKER, "").strip()
+    if not question:
+        raise InputError(f"{owner}: expected a question in `{problem}`, but got {row[problem]!r}.")
+    return Record(
+        id=owner,
+        images=images,
+        problem=question,
+        answer=row[answer],
+        cot=row.get(cot),
+        options=texts(row, "choices" if row.get("options") is None else "options", owner),
+        tags=texts(row, "tags", owner),
+        system=row.get("system") or None,
+    )
+
+
+def check_text(value: Any, key: str, owner: str) -> None:
+    """Raise `InputError` for what is no string, or one with halves of characters, which JSON may hold."""
+    if not isinstance(value, str) or _HALVES.search(value):
+        raise InputError(f"{owner}: expected `{key}` to be a string, but got {reprlib.repr(value)}.")
+
+
+def texts(row: Mapping[str, Any], key: str, owner: str) -> tuple[str, ...]:
+    """Read a list of strings that a row may have.
+
+    Raises:
+        InputError: If it is no list of strings.
+    """
+    value = row.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, str) and not _HALVES.search(item) for item in value):
+        raise InputError(f"{owner}: expected `{key}` to be a list of strings, but got {reprlib.repr(value)}.")
+    return tuple(value)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -61,16 +130,14 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"Expected a JSON file of rows at {path}, but it can't be read: {error}.") from error
-    try:
-        if path.suffix == ".jsonl":
-            # not `splitlines`: a string of JSON may hold line separators of Unicode
-            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
-        else:
-            rows = json.loads(text) if text.strip() else []
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"Expected JSON in {path}, but it can't be parsed: {error}.") from error
+    if path.suffix == ".jsonl":
+        # not `splitlines`: a string of JSON may hold line separators of Unicode
+        lines = enumerate(text.split("\n"), start=1)
+        rows = [parsed(line, f"line {number} of {path}") for number, line in lines if line.strip()]
+    else:
+        rows = parsed(text, str(path)) if text.strip() else []
     if not isinstance(rows, list):
         raise InputError(f"Expected {path} to hold a list of rows, but got a JSON {type(rows).__name__}.")
     if not rows:
@@ -81,9 +148,17 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def image_paths(row: dict[str, Any], owner: str) -> list[str]:
+def parsed(text: str, place: str) -> Any:
+    """Parse JSON; raises `InputError` that names its place."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"Expected JSON in {place}, but it can't be parsed: {error}.") from error
+
+
+def image_paths(row: Mapping[str, Any], owner: str) -> list[str]:
     """Read the ``image`` (or ``images``) of a row: absent, a path, ``{"path": ...}`` or a list of either."""
-    value = row.get("image", row.get("images"))
+    value = row.get("images") if row.get("image") is None else row["image"]
     values = [] if value is None else value if isinstance(value, list) else [value]
     paths: list[Any] = [item.get("path") if isinstance(item, dict) else item for item in values]
     for path in paths:
