@@ -11,6 +11,23 @@ from vrft_pl.data.scenes import COLOURS, DOMAINS, HELD_OUT_PAIRS, OUTLINES, Scen
 
 SOURCES = (CountingScenes, GroundingScenes)
 BACKGROUND = 100
+RECORDED = {
+    ("CountingScenes", "base"): ("111e12d853a96979", "ec7a9ed160da269b"),
+    ("CountingScenes", "pairs"): ("55dfcc5ed0e88f79", "082a7e6b65d405e4"),
+    ("CountingScenes", "crowded"): ("29675e50a103f796", "9abe1f5e0aebf939"),
+    ("CountingScenes", "noise"): ("65567b1eda024fea", "a62a2e3501d02beb"),
+    ("CountingScenes", "shapes"): ("208d72362ceed2ca", "b16eab0f06563321"),
+    ("CountingScenes", "night"): ("4c52d10d361147e5", "03a75e9e0947bf6c"),
+    ("CountingScenes", "snow"): ("be598a1cd07b67a3", "cc87b5745af3c09b"),
+    ("GroundingScenes", "base"): ("51f8731f4ad24336", "4c1da2e5d91509cb"),
+    ("GroundingScenes", "pairs"): ("2d46404f3951112e", "e545b7e386213228"),
+    ("GroundingScenes", "crowded"): ("343bd749cc77aa7c", "4c1da2e5d91509cb"),
+    ("GroundingScenes", "noise"): ("e4dd3757392c8438", "b0426ff2d3c59c47"),
+    ("GroundingScenes", "shapes"): ("a7eb3aac3e434e6f", "b2f8718243df093f"),
+    ("GroundingScenes", "night"): ("2a21f04d6d474520", "256eb1f6add86945"),
+    ("GroundingScenes", "snow"): ("00bc113fb7ac60c5", "c70bb3b1461e09fc"),
+}
+"""Hashes of rows and of pixels, of scenes as the embedded policy was trained on."""
 
 
 def pixels(image):
@@ -45,6 +62,19 @@ def count_shapes(array, colour, tolerance):
     """Count regions of one exact colour near the named one: shapes may touch, but no two have the same jitter."""
     near = array[(abs(array - np.array(COLOURS[colour])) <= tolerance).all(axis=2)]
     return sum(connected_regions((array == exact).all(axis=2)) for exact in np.unique(near, axis=0))
+
+
+@pytest.mark.parametrize(("scenes", "domain"), [(s, d) for s in SOURCES for d in DOMAINS])
+def test_rows_are_those_that_the_embedded_policy_and_published_numbers_are_from(scenes, domain):
+    rows, drawn = hashlib.sha256(), hashlib.sha256()
+    for source in (scenes(domain, size=40, seed=3), scenes(domain, size=20, image_size=32, seed=2**31 + 5)):
+        for record in source:
+            scene = record.images[0]
+            look = scene.size, scene.background, scene.noise_seed, scene.colour_jitter, scene.fade
+            shapes = [(shape.kind, shape.colour, shape.box) for shape in scene.shapes]
+            rows.update(repr((record.id, record.problem, record.answer, record.cot, shapes, *look)).encode())
+            drawn.update(scene.open().tobytes())
+    assert (rows.hexdigest()[:16], drawn.hexdigest()[:16]) == RECORDED[scenes.__name__, domain]
 
 
 @pytest.mark.parametrize("scenes", SOURCES)
