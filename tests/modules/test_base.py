@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,29 @@ def test_a_metric_may_log_several_numbers(qwen3_vl):
     assert 0 < got["AP"] < 1
 
 
+class Tagged(Counting):
+    """The first row of every three is hard, the second easy, and the last row odd."""
+
+    def sample(self, record, split):
+        number = int(record.id.rsplit(" ", 1)[-1])
+        tags = {0: ("hard",), 1: ("easy",), 2: ()}[number % 3] + (("odd",) if number == 6 else ())
+        return super().sample(replace(record, tags=tags), split)
+
+
+def test_rows_with_tags_of_their_own_are_judged_apart_as_well(qwen3_vl):
+    metrics = [Share(), Accuracy(NumberMatch())]
+    module = PolicyModule(VLM(qwen3_vl), metrics=metrics, eval_params=SHORT, sampler=Looking())
+    task = Tagged(val={"ood.a": scenes(7), "b": scenes(1)}, style="answer", eval_batch_size=2)
+    got = evaluate(module, task)
+    samples = [task.datasets("val")["ood.a"][i] for i in range(7)]
+    for tag, rows in (("hard", [0, 3, 6]), ("easy", [1, 4]), ("odd", [6])):
+        expected = by_hand(module, [samples[i] for i in rows])
+        assert got[f"val/ood.a/tag/{tag}/Share"] == pytest.approx(expected, abs=1e-6)
+        assert f"val/ood.a/tag/{tag}/Accuracy" in got
+    assert not [name for name in got if "/tag/ood" in name.replace("Accuracy/tag/ood", "")]
+    assert {name.split("/")[3] for name in got if name.startswith("val/b/tag/")} == {"hard"}
+
+
 class Seen(Judge):
     """Counts the completions since it was last reset."""
 
@@ -131,7 +155,7 @@ def test_two_processes_evaluate_as_one_does(qwen3_vl, tmp_path):
     """Of an odd number of rows; each rank holds the only rows that one of the metrics can judge."""
     script = Path(__file__).parent.with_name("ddp_step.py")
     command = [sys.executable, str(script), "eval", qwen3_vl, str(tmp_path)]
-    done = subprocess.run(command, timeout=60, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, timeout=200, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     first, second = (torch.load(tmp_path / f"eval{rank}.pt") for rank in range(2))
     writer = PredictionWriter()
@@ -140,7 +164,7 @@ def test_two_processes_evaluate_as_one_does(qwen3_vl, tmp_path):
     assert names == ["coco_results_few.json", "coco_results_many.json", "predictions.jsonl"]
     assert all((tmp_path / name).read_bytes() == (tmp_path / "alone" / name).read_bytes() for name in names)
     assert first == second == pytest.approx(alone, abs=1e-6)
-    assert {"val/few/AP", "val/many/Accuracy", "val/many/sampled/AP"} <= set(alone)
+    assert {"val/few/AP", "val/many/Accuracy", "val/many/sampled/AP", "val/few/tag/third/Accuracy"} <= set(alone)
     assert 0 < alone["val/many/AP"] < 1
     assert 0 < alone["val/many/Accuracy"] < 1
 

@@ -13,6 +13,7 @@ from lightning import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
+from torch import distributed as dist
 from torch.optim import AdamW
 
 from vrft_pl.data import VisionTask
@@ -30,6 +31,8 @@ Evaluated = dict[str, Completions]
 
 class PolicyModule(LightningModule):
     """Wraps a policy; evaluates it by letting it write and scoring what it wrote.
+
+    Metrics are logged as ``<split>/<part>/<Name>``, and for the tags of rows as ``<split>/<part>/tag/<tag>/<Name>``.
 
     Args:
         policy: The vision-language model that is trained.
@@ -68,6 +71,7 @@ class PolicyModule(LightningModule):
         self.sampler: Sampler = sampler or LocalSampler()
         self.seed = seed
         self._split_metrics: dict[tuple[str, str], list[Judge]] = {}
+        self._tagged: dict[str, set[str]] = {}
         self._announced = False
 
     def configure_optimizers(self) -> Any:
@@ -97,6 +101,10 @@ class PolicyModule(LightningModule):
         """Score what the policy writes on held-out samples, to be logged at the end of the split."""
         completions = self.generate(samples, 1, self.eval_params, zlib.crc32(f"{part}/{batch_idx}".encode()))
         self._update(stage, part, completions, samples)
+        for tag, rows in rows_by_tag(samples).items():
+            name = f"{part}/tag/{tag}"
+            self._tagged.setdefault(stage, set()).add(name)
+            self._update(stage, name, completions.select(rows), [samples[i] for i in rows])
         if self.eval_samples:
             params = SamplingParams(self.eval_params.max_tokens, temperature=1.0)
             sampled = self.generate(samples, self.eval_samples, params, batch_idx)
@@ -116,9 +124,9 @@ class PolicyModule(LightningModule):
                 metric.update(completions, samples)
 
     def _report(self, stage: str, parts: Sequence[str]) -> None:
-        """Log what the metrics of each part say, on all ranks in the same order, and let them forget it."""
+        """Log what the metrics of each part and tag say, on all ranks in the same order, and let them forget it."""
         draws = ("", "/sampled") if self.eval_samples else ("",)
-        for name in [f"{part}{draw}" for part in parts for draw in draws]:
+        for name in [*(f"{part}{draw}" for part in parts for draw in draws), *self._all_tagged(stage)]:
             for metric in self._judges(stage, name):
                 with metric.sync_context():
                     values = metric.values()
@@ -126,6 +134,13 @@ class PolicyModule(LightningModule):
                 for quantity, value in values.items():
                     # the same on every rank already
                     self.log(f"{stage}/{name}/{quantity}", value.float().to(self.device), sync_dist=True, batch_size=1)
+
+    def _all_tagged(self, stage: str) -> list[str]:
+        """Names under which any rank has judged samples of one tag."""
+        seen: list[set[str]] = [self._tagged.get(stage, set())] * self.trainer.world_size
+        if len(seen) > 1:
+            dist.all_gather_object(seen, seen[0])
+        return sorted(set().union(*seen))
 
     def parts(self, split: Split) -> list[str]:
         """Names of the parts of a split, in the order of their loaders."""
@@ -175,3 +190,12 @@ class PolicyModule(LightningModule):
     def export(self, folder: Path) -> None:
         """Write the policy as an ordinary Hugging Face folder."""
         self.policy.export(folder)
+
+
+def rows_by_tag(samples: Sequence[Sample]) -> dict[str, list[int]]:
+    """Positions of the samples of each tag that not all of their part share: those after its name and its kind."""
+    rows: dict[str, list[int]] = {}
+    for i, sample in enumerate(samples):
+        for tag in dict.fromkeys(sample.tags[2:]):
+            rows.setdefault(tag, []).append(i)
+    return rows
