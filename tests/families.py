@@ -79,6 +79,9 @@ def save(folder, model_class, config, processor):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = model_class(config).float()
+        for name, parameter in model.named_parameters():
+            if name.endswith("mm_input_projection_weight"):  # Gemma 3 starts blind
+                torch.nn.init.normal_(parameter, std=0.15)
     model.generation_config = GenerationConfig(eos_token_id=[SPECIAL.index(HALT), 0], pad_token_id=0)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)

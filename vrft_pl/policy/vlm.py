@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from jinja2 import TemplateError
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -27,7 +28,7 @@ from vrft_pl.policy.parts import LoRA, Part, add_lora, enable_checkpointing, fre
 from vrft_pl.policy.shared_prefix import GroupRows
 from vrft_pl.policy.sharing import FeatureReuse, PrefixSharing, SharedPrefix
 from vrft_pl.policy.tokens import end_of_turn, media_token_ids
-from vrft_pl.types import Completions, Prompt, Prompts, Sample
+from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
 
 
 @contextmanager
@@ -62,7 +63,8 @@ class VLM(nn.Module):
             the plain forward at the first batch finds no difference, and warns where it can't.
 
     Raises:
-        InputError: If the checkpoint can't be loaded, or can't share prompts and ``shared_prefix`` is ``True``.
+        InputError: If the checkpoint can't be loaded, has no chat template, or can't share prompts and
+            ``shared_prefix`` is ``True``.
         ValueError: If something to freeze or adapt does not exist.
     """
 
@@ -93,6 +95,11 @@ class VLM(nn.Module):
         if gradient_checkpointing:
             enable_checkpointing(self.hf_model)
         self.train()  # `from_pretrained` leaves eval mode, and Lightning keeps the mode it finds
+        if self.processor.chat_template is None:
+            raise InputError(
+                f"Expected `{checkpoint}` to have a chat template, but it has none. Use a checkpoint that is tuned to "
+                "instructions, or write a `chat_template.jinja` into its folder."
+            )
         self._end_of_turn = end_of_turn(self.processor, checkpoint)
         banned = media_token_ids(self.hf_model.config, self.processor, self.end_token_ids)
         self._head_is_last: bool | None = None
@@ -178,8 +185,20 @@ class VLM(nn.Module):
         """Write, tokenise and picture-process each question, without padding.
 
         Every tensor that the processor returns but ``labels`` is kept and handed to the model.
+
+        Raises:
+            InputError: If the processor or its chat template can't take a sample, such as one without a picture.
         """
-        return Prompts(tuple(encode_prompt(self.processor, s, self.coordinates).to(self.device) for s in samples))
+        return Prompts(tuple(self._encode(sample).to(self.device) for sample in samples))
+
+    def _encode(self, sample: Sample) -> Prompt:
+        try:
+            return encode_prompt(self.processor, sample, self.coordinates)
+        except InputError:
+            raise
+        except (ValueError, TemplateError) as error:
+            name = type(self.processor).__name__
+            raise InputError(f"{sample.id}: expected a question that {name} encodes, but got {error!s:.200}") from error
 
     def encode_targets(self, samples: Sequence[Sample], prompts: Prompts) -> Completions:
         """Tokenise the answers that supervised training imitates, each closed by the template's own end of turn."""
