@@ -196,6 +196,7 @@ def test_a_row_of_the_table_is_a_picture_with_its_label(root):
         pytest.param("\ufeffpath,label\r\na.png,x\r\n", {}, [("a.png", "x")], id="byte-order-mark-and-windows"),
         pytest.param('path,label\n"a, b.png","lily, ""fire"""\n', {}, [("a, b.png", 'lily, "fire"')], id="quotes"),
         pytest.param("path,label\n\na.png,x\n\n\n", {}, [("a.png", "x")], id="blank-lines"),
+        pytest.param("path, label\na.png, x\n", {}, [("a.png", "x")], id="blanks"),
         pytest.param("label,split,path\nx,train,a.png", {}, [("a.png", "x")], id="order-and-further-columns"),
         pytest.param("path;label\na.png;x, y\n", {"delimiter": ";"}, [("a.png", "x, y")], id="delimiter"),
         pytest.param(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import reprlib
+import sys
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -121,12 +123,19 @@ class LabelCSV(Source):
         self.image_root = self.path.parent if image_root is None else Path(image_root)
         self.columns = path_column, label_column
         lines = read_table(self.path, delimiter or ("\t" if self.path.suffix.lower() == ".tsv" else ","))
-        _, self.header = next(lines, (0, []))
+        self.header = [name.strip() for name in next(lines, (0, []))[1]]
         for column in self.columns:
             if (count := self.header.count(column)) != 1:
                 times = "is missing" if not count else f"occurs {count} times"
-                raise InputError(f"{self.path}: expected a column `{column}` among {self.header}, but it {times}.")
-        self.rows = list(islice(lines, limit))
+                raise InputError(
+                    f"{self.path}: expected a column `{column}` among {reprlib.repr(self.header)}, but it {times}."
+                )
+        wanted = [self.header.index(column) for column in self.columns]
+        self.rows: list[tuple[int, int, str, str]] = []
+        for line, cells in islice(lines, limit):
+            # not all cells: a wide table of a million rows would fill the memory
+            picture, label = (cells[i].strip() if i < len(cells) else "" for i in wanted)
+            self.rows.append((line, len(cells), picture, sys.intern(label)))
         if not self.rows:
             raise InputError(f"Expected at least one row in {self.path}, but it is empty.")
 
@@ -136,14 +145,14 @@ class LabelCSV(Source):
 
     def __getitem__(self, index: int) -> Record:
         """Read row ``index``; a row of another length or with a blank cell raises `InputError` with its line."""
-        line, cells = self.rows[index]
+        line, count, *cells = self.rows[index]
         owner = f"{self.path}, line {line}"
-        if len(cells) != len(self.header):
-            raise InputError(f"{owner}: expected {len(self.header)} columns, but got {len(cells)}.")
-        path, label = (cells[self.header.index(column)].strip() for column in self.columns)
-        for column, value in zip(self.columns, (path, label), strict=True):
+        if count != len(self.header):
+            raise InputError(f"{owner}: expected {len(self.header)} columns, but got {count}.")
+        for column, value in zip(self.columns, cells, strict=True):
             if not value:
                 raise InputError(f"{owner}: expected a value for `{column}`, but it is blank.")
+        path, label = cells
         return Record(owner, (FileImage(self.image_root / path, owner),), self.question, label)
 
 
@@ -198,8 +207,9 @@ def pictures_in(root: Path, folder: str) -> tuple[list[str], list[str]]:
             folders.clear()
             continue
         seen.add(real)
+        prefix = Path(parent).relative_to(root).as_posix()
         for name in files:
-            path = Path(parent, name).relative_to(root).as_posix()
+            path = f"{prefix}/{name}"
             if not path.isascii() and os.fsencode(path).decode("utf-8", "replace") != path:
                 raise InputError(f"{root}: expected names of files in UTF-8, but got {path!r}.")
             if not name.startswith("."):
