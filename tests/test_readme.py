@@ -46,7 +46,7 @@ def test_own_reward(workplace, capsys):
     assert 0 < summary["before"]["val/id/Closeness"] <= 1
 
 
-@pytest.mark.parametrize("mark", ["COCOSingles", "Qwen/Qwen2.5-VL-3B-Instruct"])
+@pytest.mark.parametrize("mark", ["negatives: all", "Qwen/Qwen2.5-VL-3B-Instruct"])
 def test_other_examples_agree_with_the_signatures(workplace, capsys, mark):
     Path("mine.yaml").write_text(block("yaml", mark))
     with pytest.raises(SystemExit) as stop:
