@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 _LARGEST_TEXT = 100_000
 _MOST = 20_000
-"""Boxes that are looked at, spread over a file of more."""
+"""About how many boxes are looked at, spread over a file of more."""
 
 
 class Boxes(NamedTuple):
@@ -70,16 +70,16 @@ def _written(rows: Sequence[Row]) -> Iterator[tuple[Sequence[float], Size, str]]
 
 def _stored(source: DetectionQuestions) -> Iterator[tuple[Sequence[float], Size, str]]:
     images = source.images
-    step = max(1, len(images.ids) // _MOST)
-    for i, name in enumerate(images.files):
-        owner = f"{images.origin}, image {name}"
+    for i in range(0, len(images.files), max(1, len(images) // _MOST)):
+        owner = f"{images.origin}, image {images.files[i]}"
         try:
-            size = measure(FileImage(source.image_root / name, owner), images.sizes[i], trust=True).size()
+            size = measure(FileImage(source.image_root / images.files[i], owner), images.sizes[i], trust=True).size()
         except InputError:
             continue  # reported with the rows
-        for k in images.objects(i)[::step]:
+        for k in images.objects(i):
             if k not in images.malformed:
-                yield images.boxes[4 * k : 4 * k + 4].tolist(), size, f"{owner}, annotation {images.ids[k]}"
+                number = images.other_ids.get(k, images.numbers[k])
+                yield images.boxes[4 * k : 4 * k + 4].tolist(), size, f"{owner}, annotation {number}"
 
 
 def raw_boxes(answer: Any) -> Iterator[list[float]]:

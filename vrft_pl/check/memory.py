@@ -9,6 +9,7 @@ are extrapolated from this policy's own tensors for one short prompt; see `vrft_
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -86,23 +87,40 @@ def weight_bytes(parameter: torch.Tensor, precision: str, master: bool) -> int:
 
 
 def optimizer_bytes(module: PolicyModule, trained: list[nn.Parameter], precision: str, master: bool = False) -> int:
-    """Bytes of the states of the module's optimizer, by a step on parameters that have no memory."""
+    """Bytes of the states of the module's optimizer, by a step on parameters that have no memory.
+
+    One that needs real numbers is tried on one parameter of each shape; one that needs its own device is taken to keep
+    two float32 values a weight.
+    """
     half = precision in ("bf16-true", "16-true") and not master
-
-    def empty(parameter: nn.Parameter) -> nn.Parameter:
-        dtype = torch.float32 if master else torch.bfloat16 if half else parameter.dtype
-        return nn.Parameter(torch.empty(parameter.shape, dtype=dtype, device="meta"))
-
-    copies = [empty(p) for p in trained]
-    for copy in copies:
-        copy.grad = torch.empty_like(copy)
+    copies = [
+        nn.Parameter(
+            torch.empty_like(p, dtype=torch.float32 if master else torch.bfloat16 if half else p.dtype, device="meta")
+        )
+        for p in trained
+    ]
     try:
-        optimizer: Any = module.optimizer(copies)
-        optimizer.step()
-    except (RuntimeError, NotImplementedError, TypeError):  # an optimizer with kernels of its own
+        return step_bytes(module, copies)
+    except (RuntimeError, NotImplementedError):
+        pass
+    shapes = Counter((copy.shape, copy.dtype) for copy in copies)
+    try:
+        return sum(
+            n * step_bytes(module, [nn.Parameter(torch.zeros(shape, dtype=dtype))])
+            for (shape, dtype), n in shapes.items()
+        )
+    except (RuntimeError, NotImplementedError):
         return sum(8 * copy.numel() for copy in copies)
-    values = [v for state in optimizer.state.values() for v in state.values()]
-    return sum(v.nbytes for v in values if isinstance(v, torch.Tensor))
+
+
+def step_bytes(module: PolicyModule, parameters: list[nn.Parameter]) -> int:
+    """Bytes of the states after one step."""
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer: Any = module.optimizer(parameters)
+    optimizer.step()
+    values = [value for state in optimizer.state.values() for value in state.values()]
+    return sum(value.nbytes for value in values if isinstance(value, torch.Tensor))
 
 
 def passing_bytes(subject: Subject, print_: Footprint) -> dict[str, int]:

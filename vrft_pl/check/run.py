@@ -71,7 +71,7 @@ def check_run(
         raise InputError("`vrft_pl check` needs a module that is a PolicyModule and data that are a VisionTask.")
     start = time.perf_counter()
     findings: dict[str, list[Finding]] = {"trainer": trainer_findings(plan)}
-    with preserved(module), quiet_trainers():
+    with preserved(module), quiet():
         trainer = make_trainer(plan, findings["trainer"])
         module.to(trainer.strategy.root_device)
         trainer.precision_plugin.convert_module(module)
@@ -83,15 +83,18 @@ def check_run(
 
 
 @contextmanager
-def quiet_trainers() -> Iterator[None]:
-    """Keep what trainers say of themselves off the screen; warnings are shown."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+def quiet() -> Iterator[None]:
+    """Keep off the screen what trainers say of themselves, and what tokenisers say of rows that are reported here."""
+    loggers = {logging.getLogger("lightning.pytorch"): logging.WARNING}
+    loggers[logging.getLogger("transformers.tokenization_utils_base")] = logging.ERROR
+    levels = {logger: logger.level for logger in loggers}
+    for logger, level in loggers.items():
+        logger.setLevel(level)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def trainer_findings(plan: Plan) -> list[Finding]:

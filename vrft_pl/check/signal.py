@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from vrft_pl.check.findings import Finding, Level
-from vrft_pl.check.gold import PLACEHOLDERS
+from vrft_pl.check.gold import gold_sample
 from vrft_pl.check.rows import Row
 from vrft_pl.check.subject import Sampled, Subject
 from vrft_pl.check.tokens import context
 from vrft_pl.modules import GRPOModule
-from vrft_pl.types import InputError, Sample
+from vrft_pl.policy.batching import append_tokens
+from vrft_pl.rollout.decoding import prefill
+from vrft_pl.types import InputError, Prompts, Sample
 
 _CERTAIN = 64
 """Completions from which groups without a difference are no accident."""
@@ -83,29 +85,39 @@ def endings(subject: Subject, sampled: Sampled) -> list[Finding]:
     note = Finding(
         "note", f"{count} completions to {len(sampled.samples)} prompts: {shares}, {cut / count:.0%} are cut."
     )
-    if cut < count:
+    if cut <= count / 2:
         return [note]
-    limit, known = subject.params.max_tokens, end_probability(subject, sampled.samples[:4])
-    what = f"No completion ended within `max_tokens` {limit}: the end tokens {', '.join(names.values())} never came"
-    if known < _SELDOM:
-        level: Level = "error" if isinstance(subject.module, GRPOModule) else "warning"
-        told = f"{what}, and after a right answer the policy gives its end of turn a probability of {known:.1g}."
-        return [Finding(level, f"{told} Check `eos_token_id` of the generation config, and the chat template."), note]
-    return [
-        Finding("warning", f"{what}, though after a right answer they would ({known:.2f}). Raise `max_tokens`."),
-        note,
-    ]
+    known, likeliest = after_right_answers(subject, sampled.samples[:4])
+    what = f"{cut} of {count} completions were cut at `max_tokens` {subject.params.max_tokens}"
+    if known >= _SELDOM:
+        told = f"though after a right answer the policy ends its turn ({known:.0%})"
+        return [Finding("warning", f"{what}, {told}. Raise `max_tokens`."), note]
+    level: Level = "error" if isinstance(subject.module, GRPOModule) else "warning"
+    ends = ", ".join(names.values())
+    told = f"{what}, and after a right answer none of the end tokens ({ends}) has a probability above {known:.1g}"
+    instead = f"{likeliest} {policy.tokenizer.convert_ids_to_tokens(likeliest)!r} is the likeliest there"
+    return [Finding(level, f"{told}: {instead}. Correct `eos_token_id` or the chat template."), note]
 
 
-def end_probability(subject: Subject, samples: tuple[Sample, ...]) -> float:
-    """Mean probability of the last token of the end of the turn after the right answer."""
+def after_right_answers(subject: Subject, samples: tuple[Sample, ...]) -> tuple[float, int]:
+    """What the policy would write after the right answer.
+
+    Returns:
+        The probability of an end token, mean over the samples, and the likeliest token.
+    """
     policy = subject.policy
-    told = [s if s.cot else replace(s, cot=PLACEHOLDERS[s.style] or None) for s in samples]
+    told = [gold_sample(sample) for sample in samples]
     with subject.precision(), policy.evaluating():
         prompts = policy.encode(told)
         targets = policy.encode_targets(told, prompts)
-        logprobs = policy.logprobs(prompts, targets).logprobs
-    return float(logprobs.gather(1, targets.mask.sum(dim=1, keepdim=True) - 1).exp().mean())
+        probabilities = []
+        for i, prompt in enumerate(prompts):
+            ids = targets.ids[i : i + 1, : int(targets.mask[i].sum()) - 1]  # all but the end token
+            inputs = append_tokens(prompt.inputs, ids, torch.ones_like(ids), prompt.num_tokens)
+            logits = prefill(policy, Prompts((replace(prompt, inputs=inputs),))).logits
+            probabilities.append(policy.scale(logits, 1.0).softmax(dim=-1))
+    mean = torch.cat(probabilities).mean(dim=0)
+    return float(mean[list(policy.end_token_ids)].sum()), int(mean.argmax())
 
 
 def scores(subject: Subject, sampled: Sampled) -> list[Finding]:
@@ -119,8 +131,8 @@ def scores(subject: Subject, sampled: Sampled) -> list[Finding]:
             continue
         score, read = grades.scores.cpu()[judged], (grades.parse_failures.cpu()[judged] == 0).float().mean()
         answers = f", {read:.0%} of answers read" if reward.reads_answers else ""
-        within = f", deviation within groups {groups(subject, grades.scores.cpu()).std(dim=1).mean():.3f}"
-        within = within if subject.group_size > 1 else ""
+        deviation = groups(subject, grades.scores.cpu()).std(dim=1, correction=0).mean()
+        within = f", deviation within groups {deviation:.3f}" if subject.group_size > 1 else ""
         findings.append(Finding("note", f"{reward.name}: mean {score.mean():.3f}{within}{answers}."))
         if reward.reads_answers and read == 0:
             what = f"`{reward.name}` can read none of the {len(score)} sampled answers."
@@ -140,7 +152,7 @@ def verdict(subject: Subject, sampled: Sampled) -> list[Finding]:
     weighed = [(r.weight_at(0), sampled.scores[r.name]) for r in subject.module.rewards if r.name in sampled.scores]
     total = torch.stack([weight * score for weight, score in weighed]).sum(dim=0)
     per_group = groups(subject, total)
-    dead = float((per_group.std(dim=1) < 1e-6).float().mean())
+    dead = float((per_group.std(dim=1, correction=0) < 1e-6).float().mean())
     what = f"{dead:.0%} of {len(per_group)} groups have equal rewards and give no gradient"
     if dead == 1:
         level: Level = "error" if len(total) >= _CERTAIN else "warning"

@@ -1,0 +1,67 @@
+import pytest
+from check.subjects import subject
+from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, FSDPStrategy
+from training import counting, grpo
+
+from vrft_pl.check.plan import Plan, Shards, read_shards
+from vrft_pl.check.speed import num_steps
+from vrft_pl.policy import VLM
+
+
+@pytest.mark.parametrize(
+    ("strategy", "shards"),
+    [
+        ("auto", Shards()),
+        ("ddp", Shards()),
+        (DDPStrategy(), Shards()),
+        ("deepspeed_stage_1", Shards(1, 1, 4)),
+        ("deepspeed", Shards(1, 4, 4)),
+        ("deepspeed_stage_3_offload", Shards(4, 4, 4, offloaded=True)),
+        (FSDPStrategy(), Shards(4, 4, 4)),
+        ("fsdp_cpu_offload", Shards(4, 4, 4, offloaded=True)),
+        (DeepSpeedStrategy(stage=2), Shards(1, 4, 4)),
+        (DeepSpeedStrategy(stage=3, offload_optimizer=True), Shards(4, 4, 4, offloaded=True)),
+    ],
+)
+def test_strategies_are_read_by_name_and_built(strategy, shards):
+    assert read_shards(strategy, 4, "32-true") == shards
+
+
+def test_deepspeed_in_half_precision_has_master_weights():
+    assert read_shards("deepspeed_stage_2", 4, "bf16-true").master
+    assert not read_shards("ddp", 4, "bf16-mixed").master
+
+
+def test_plan_counts_the_devices_of_all_nodes():
+    plan = Plan.of({"accelerator": "cpu", "devices": 2, "num_nodes": 3, "strategy": "ddp"})
+    assert (plan.devices, plan.gpu, plan.available) == (6, False, True)
+
+
+@pytest.mark.parametrize(
+    ("config", "length"),
+    [
+        ({}, (-1, 1000)),
+        ({"max_steps": 5}, (5, -1)),
+        ({"max_epochs": 2}, (-1, 2)),
+        ({"max_steps": 5, "max_epochs": 2}, (5, 2)),
+        ({"max_steps": -1, "max_epochs": -1}, (-1, -1)),
+    ],
+)
+def test_length_is_that_of_lightning(config, length):
+    plan = Plan.of(config)
+    assert (plan.max_steps, plan.max_epochs) == length
+
+
+@pytest.mark.parametrize(
+    ("config", "steps"),
+    [
+        ({"max_steps": 5}, 5),
+        ({"max_epochs": 3}, 3 * 4),  # 7 rows, 2 a batch
+        ({"max_epochs": 3, "accumulate_grad_batches": 3}, 3 * 2),
+        ({"max_epochs": 3, "devices": 2}, 3 * 2),
+        ({"max_steps": 5, "max_epochs": 3}, 5),
+        ({"max_steps": -1, "max_epochs": -1}, None),
+    ],
+)
+def test_steps_of_the_run_are_counted(config, steps, tmp_path):
+    assert num_steps(subject(grpo(None, VLM("tiny")), tmp_path, counting(7, 2), **config)) == steps
