@@ -21,10 +21,12 @@ from vrft_pl.data.sources import (
     ImageFolder,
     LabelCSV,
     LVISDetection,
+    ParquetRows,
     ReasonJSON,
     Record,
     ShareGPT,
     Source,
+    VisualRFTDataset,
     VOCDetection,
 )
 from vrft_pl.data.spatial import Spatial
@@ -49,6 +51,7 @@ __all__ = [
     "LVISDetection",
     "LabelCSV",
     "Mixture",
+    "ParquetRows",
     "ReasonJSON",
     "Record",
     "ShareGPT",
@@ -59,4 +62,5 @@ __all__ = [
     "StructureScenes",
     "VOCDetection",
     "VisionTask",
+    "VisualRFTDataset",
 ]

@@ -5,8 +5,10 @@ from vrft_pl.data.sources.coco import COCODetection, COCOSingles
 from vrft_pl.data.sources.folders import ImageFolder, LabelCSV
 from vrft_pl.data.sources.lisa import LISA
 from vrft_pl.data.sources.lvis import LVISDetection
+from vrft_pl.data.sources.parquet import ParquetRows
 from vrft_pl.data.sources.rows import ReasonJSON
 from vrft_pl.data.sources.sharegpt import ShareGPT
+from vrft_pl.data.sources.visual_rft import VisualRFTDataset
 from vrft_pl.data.sources.voc import VOCDetection
 
 __all__ = [
@@ -16,9 +18,11 @@ __all__ = [
     "ImageFolder",
     "LVISDetection",
     "LabelCSV",
+    "ParquetRows",
     "ReasonJSON",
     "Record",
     "ShareGPT",
     "Source",
     "VOCDetection",
+    "VisualRFTDataset",
 ]
