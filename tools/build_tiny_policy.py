@@ -62,8 +62,10 @@ IMAGE_SIZE = 64
 def build_task(seed: int, batch_size: int, size: int = 1 << 20) -> Mixture:
     """Counting and grounding on the base domain; evaluation on the base domain and on its shifts."""
     tasks: dict[str, VisionTask] = {
-        "counting": Counting(CountingScenes(size=size), {d: CountingScenes(d, EVAL_SIZE) for d in SHIFTS}),
-        "grounding": Grounding(GroundingScenes(size=size), {d: GroundingScenes(d, EVAL_SIZE) for d in SHIFTS}),
+        "counting": Counting(CountingScenes(size=size), val={d: CountingScenes(d, EVAL_SIZE) for d in SHIFTS}),
+        "grounding": Grounding(
+            train=GroundingScenes(size=size), val={d: GroundingScenes(d, EVAL_SIZE) for d in SHIFTS}
+        ),
     }
     return Mixture(tasks, batch_size=batch_size, eval_batch_size=128, seed=seed)
 

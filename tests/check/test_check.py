@@ -171,6 +171,17 @@ def test_right_answers_beyond_max_tokens_are_named(tmp_path):
     assert report.steps["signal"][0].level == "warning"
 
 
+@pytest.mark.parametrize(("kind", "errors"), [("sft", 1), ("grpo", 0)])
+def test_missing_thoughts_are_an_error_for_sft_alone(kind, errors, tmp_path):
+    rows = [{key: value for key, value in row.items() if key != "cot"} for row in numbers(picture(tmp_path))]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    module = SFTModule(VLM("tiny"), metrics=[NumberMatch()]) if kind == "sft" else None
+    report = direct(tmp_path, module, Counting(ReasonJSON(str(tmp_path / "rows.json"))), skip=("signal",))
+    assert report.count("error") == errors
+    if errors:
+        assert "expected a chain of thought" in report.steps["tokens"][0].rows[0]
+
+
 def test_faults_of_rewards_are_named(check, tmp_path):
     faulty = ["check.faults.Illiterate", "check.faults.Picky", "check.faults.Constant", "vrft_pl.rewards.BoxIoU"]
     rewards = [{"class_path": path} for path in [*faulty, "vrft_pl.rewards.NumberMatch", "vrft_pl.rewards.Format"]]

@@ -17,8 +17,8 @@ from vrft_pl.types import InputError, Sample
 
 QUESTION = (
     "Detect all objects belonging to the category 'hot dog' in the image, and provide the bounding boxes (between 0 "
-    "and 1000, integer) and confidence (between 0 and 1, with two decimal places).\nIf no object belonging to the category "
-    "'hot dog' in the image, return 'No Objects'."
+    "and 1000, integer) and confidence (between 0 and 1, with two decimal places).\nIf no object belonging to the "
+    "category 'hot dog' in the image, return 'No Objects'."
 )
 BOXES = [{"Position": [0, 250, 500, 1000], "Confidence": 1}, {"Position": [500, 0, 1000, 250], "Confidence": 0.5}]
 DOG = Instance((2.0, 3.0, 30.0, 40.0), "dog", 77.0)

@@ -20,11 +20,11 @@ from vrft_pl.check.activations import Footprint, is_checkpointed, measure_footpr
 from vrft_pl.check.findings import Finding, Level
 from vrft_pl.check.signal import chosen_samples
 from vrft_pl.check.subject import Subject
+from vrft_pl.check.tokens import measure_rows
 from vrft_pl.modules import GRPOModule
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.policy.logprobs import CHUNK_BYTES, is_plain_head
 from vrft_pl.rollout import LocalSampler
-from vrft_pl.types import InputError
 
 GIB = 2**30
 CUDA_CONTEXT = GIB
@@ -123,7 +123,7 @@ def step_bytes(module: PolicyModule, parameters: list[nn.Parameter]) -> int:
     return sum(value.nbytes for value in values if isinstance(value, torch.Tensor))
 
 
-def passing_bytes(subject: Subject, print_: Footprint) -> dict[str, int]:
+def passing_bytes(subject: Subject, footprint: Footprint) -> dict[str, int]:
     """Bytes a device that come in turns, by when."""
     plan, module, policy = subject.plan, subject.module, subject.policy
     per_step = subject.task.batch_size
@@ -138,28 +138,27 @@ def passing_bytes(subject: Subject, print_: Footprint) -> dict[str, int]:
     if head is not None and any(p.requires_grad for p in head.parameters()):
         logits += 4 * sum(p.numel() for p in head.parameters())
     shared = policy.sharing.decided is not False
-    passing = {"backward": print_.training(per_step, subject.group_size, longest, written, shared, width) + logits}
+    passing = {"backward": footprint.training(per_step, subject.group_size, longest, written, shared, width) + logits}
     passing["optimizer step"] = 4 * trained // plan.shards.optimizer if plan.gpu else 0
+    most = module.sampler.max_rows if isinstance(module.sampler, LocalSampler) else None
+    drawn = {"evaluation": (subject.task.eval_batch_size, 1, module.eval_params.max_tokens)}
     if isinstance(module, GRPOModule):
         prompts = per_step * (module.window or plan.accumulate)
-        most = module.sampler.max_rows if isinstance(module.sampler, LocalSampler) else prompts * subject.group_size
-        together = min(prompts, max(1, most // subject.group_size))
-        rows = together * subject.group_size
-        drawn = print_.sampling(together, subject.group_size, longest, module.params.max_tokens, shared)
-        passing["sampling"] = drawn + _DRAW_BYTES * rows * vocabulary
+        drawn["sampling"] = (prompts, module.group_size, module.params.max_tokens)
+    for when, (prompts, group_size, limit) in drawn.items():
+        together = prompts if most is None else min(prompts, max(1, most // group_size))
+        cache = footprint.sampling(together, group_size, longest, limit, shared)
+        passing[when] = cache + _DRAW_BYTES * together * group_size * vocabulary
     return passing
 
 
 def longest_row(subject: Subject) -> tuple[int, int]:
-    """Most prompt tokens of a training row, and most tokens of a completion."""
-    rows = [row for row in subject.good if row.part.split == "train"] or subject.good
-    lengths = []
-    for row in rows:
-        try:
-            lengths.append(subject.meter.measure(row).num_tokens)
-        except InputError:
-            continue
-    return max(lengths), subject.params.max_tokens
+    """Most tokens of a training prompt, and of what is written to it."""
+    lengths, _, _ = measure_rows(subject)
+    trained = [length for length in lengths if length.row.part.split == "train"] or lengths
+    grpo = isinstance(subject.module, GRPOModule)
+    written = subject.params.max_tokens if grpo else max(length.target for length in trained)
+    return max(length.prompt for length in trained), written
 
 
 def device_bytes(subject: Subject) -> int | None:
@@ -193,6 +192,7 @@ def remedy(subject: Subject, staying: dict[str, int], passing: dict[str, int]) -
             "a smaller `batch_size` with more `accumulate_grad_batches`",
             "fewer `max_tokens` or `max_pixels`",
         ],
+        "evaluation": ["a smaller `eval_batch_size`", "fewer `max_tokens` or `max_pixels`"],
         "sampling": ["fewer `max_rows` of the sampler", "fewer `max_tokens` or `max_pixels`"],
     }[largest]
     return f"Most is {largest}. Try {', or '.join(advice)}."

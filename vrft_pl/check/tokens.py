@@ -11,7 +11,7 @@ from vrft_pl.check.meter import Measured
 from vrft_pl.check.rows import Row
 from vrft_pl.check.subject import Subject
 from vrft_pl.data.prompts import target_text
-from vrft_pl.modules import GRPOModule
+from vrft_pl.modules import GRPOModule, SFTModule
 from vrft_pl.policy import VLM
 from vrft_pl.types import InputError
 
@@ -32,7 +32,7 @@ class Length(NamedTuple):
 def check_tokens(subject: Subject) -> list[Finding]:
     """Count the tokens of every row."""
     lengths, measured, refused = measure_rows(subject)
-    findings = [Finding("error", f"{len(refused)} rows can't be encoded.", tuple(refused))] if refused else []
+    findings = [Finding("error", f"{len(refused)} rows can't be used for training.", tuple(refused))] if refused else []
     if not lengths:
         return findings
     limit = context(subject.policy)
@@ -51,7 +51,9 @@ def measure_rows(subject: Subject) -> tuple[list[Length], list[Measured], list[s
         try:
             prompt = subject.meter.measure(row)
             assert row.sample is not None
-            text = target_text(gold_sample(row.sample), prompt.frame)
+            # supervised training needs the thoughts, reinforcement and evaluation do not
+            imitated = isinstance(subject.module, SFTModule) and row.part.split == "train"
+            text = target_text(row.sample if imitated else gold_sample(row.sample), prompt.frame)
         except InputError as error:
             refused.append(str(error))
             continue

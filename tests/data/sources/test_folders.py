@@ -106,7 +106,10 @@ def test_an_empty_class_is_named(root):
         assert len(ImageFolder(str(root))) == 5
 
 
-def test_links_are_followed_and_a_circle_of_them_ends(root, tmp_path):
+def test_links_are_followed_and_a_circle_of_them_ends(root, tmp_path, monkeypatch):
+    listed = []
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or scan(path))
     (tmp_path / "more").mkdir()
     Image.new("RGB", (8, 6)).save(tmp_path / "more" / "d.png")
     (root / "fire lily" / "more").symlink_to(tmp_path / "more")
@@ -118,6 +121,7 @@ def test_links_are_followed_and_a_circle_of_them_ends(root, tmp_path):
         "fire lily/2.png",
         "fire lily/more/d.png",
     ]
+    assert len(listed) < 10
 
 
 def test_a_folder_that_cannot_be_read_is_named(root, monkeypatch):

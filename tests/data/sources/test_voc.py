@@ -152,7 +152,7 @@ def test_a_deep_but_whole_file_has_no_objects(tmp_path):
     ("options", "message"),
     [
         pytest.param(
-            {"image_set": "trian"}, "Expected a list of VOC images at .*trian.txt, but it can't be read", id="set"
+            {"image_set": "trainer"}, "Expected a list of VOC images at .*trainer.txt, but it can't be read", id="set"
         ),
         pytest.param({"names": "\n \n"}, "train.txt to name at least one image, but it is empty", id="empty"),
         pytest.param({"names": "000_c"}, r"train.txt to hold an object of \[\], but it has none", id="no-object"),

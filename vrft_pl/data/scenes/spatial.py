@@ -30,9 +30,18 @@ class Thing:
     cell: tuple[int, int]
     """Row and column of the grid, from 0."""
 
-    def __str__(self) -> str:
-        """Describe the object with its place, rows and columns counted from 1."""
-        return f"{self.size} {self.color} {self.shape} row {self.cell[0] + 1} column {self.cell[1] + 1}"
+    def difference(self, other: Thing) -> str:
+        """Say what differs, rows and columns counted from 1: ``red to blue, row 1 to 2``."""
+        words = [f"{a} to {b}" for a, b in zip(self._words(), other._words(), strict=True) if a != b]
+        places = [
+            f"{line} {a + 1} to {b + 1}"
+            for line, a, b in zip(("row", "column"), self.cell, other.cell, strict=True)
+            if a != b
+        ]
+        return ", ".join([*words, *places])
+
+    def _words(self) -> tuple[str, str, str]:
+        return self.size, self.color, self.shape
 
 
 class SpatialScenes(Scenes):
@@ -41,7 +50,7 @@ class SpatialScenes(Scenes):
     The question lists the objects of the first picture, row by row, with shape, size and colour, in which no two agree.
     The answer is calls ``change_size|change_color|change_shape|change_position(object, value)``; a change of position
     is one cell to the ``left``, ``right``, ``front`` (down) or ``behind`` (up). The order of the calls means nothing.
-    The chain of thought describes what changed before and after.
+    The chain of thought says of each object that changed what it was and what it is.
 
     Args:
         domain: A key of `DOMAINS`. What changes stays in it too, but for held-out pairs, from which no single change
@@ -68,7 +77,7 @@ class SpatialScenes(Scenes):
         after = replace(before, shapes=tuple(self._shapes(last)))
         listed = ", ".join(f"('{i}', '{t.shape}', '{t.size}', '{t.color}')" for i, t in enumerate(first))
         problem = f"Objects of the first picture: {listed}. What changed in the second picture?"
-        cot = "; ".join(f"{i} {a} to {b}" for i, (a, b) in enumerate(zip(first, last, strict=True)) if a != b)
+        cot = "; ".join(f"{i} {a.difference(b)}" for i, (a, b) in enumerate(zip(first, last, strict=True)) if a != b)
         return Record(owner, (before, after), problem, ", ".join(calls), cot)
 
     def classes(self, index: int) -> tuple[str, ...]:

@@ -75,7 +75,9 @@ class AnnotatedImages:
         self.absent: dict[int, tuple[int, ...]] = {}
         self.partial: dict[int, tuple[int, ...]] = {}
         self.faults: dict[int, str] = {}
-        self.ids: list[int | str] = []
+        # columns of numbers, not lists: what is kept must not pin the memory in which a file of a gigabyte was read
+        self.numbers = array("q")
+        self.other_ids: dict[int, int | str] = {}
         self.categories, self.crowds = array("i"), array("b")
         self.boxes, self.areas = array("d"), array("d")
         self.malformed: dict[int, str] = {}
@@ -97,13 +99,19 @@ class AnnotatedImages:
             self.faults[position] = image.fault
         for found in image.objects:
             if isinstance(found.box, str):
-                self.malformed[len(self.ids)] = found.box
+                self.malformed[len(self)] = found.box
             self.boxes.extend((math.nan,) * 4 if isinstance(found.box, str) else found.box)
-            self.ids.append(found.id)
+            if isinstance(found.id, str) or abs(found.id) >= 2**63:
+                self.other_ids[len(self)] = found.id
+            self.numbers.append(0 if len(self) in self.other_ids else int(found.id))
             self.categories.append(found.category)
             self.crowds.append(found.crowd)
             self.areas.append(math.nan if found.area is None else found.area)
-        self.ends.append(len(self.ids))
+        self.ends.append(len(self))
+
+    def __len__(self) -> int:
+        """Number of objects."""
+        return len(self.numbers)
 
     def objects(self, image: int) -> range:
         """Positions of the objects of a picture."""
@@ -121,7 +129,7 @@ class AnnotatedImages:
         Raises:
             InputError: If it is no box, has no area, or lies outside the picture.
         """
-        owner = f"{image.owner}, annotation {self.ids[position]}"
+        owner = f"{image.owner}, annotation {self.other_ids.get(position, self.numbers[position])}"
         if position in self.malformed:
             raise InputError(f"{owner}: {self.malformed[position]}.")
         return check_box(self.boxes[4 * position : 4 * position + 4].tolist(), owner, image)

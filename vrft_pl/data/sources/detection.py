@@ -174,7 +174,7 @@ class DetectionQuestions(Source):
                     reasons[position] = str(error)
         if reasons:
             warnings.warn(
-                f"Left out {len(reasons)} of {len(images.ids)} boxes of {images.origin}. "
+                f"Left out {len(reasons)} of {len(images)} boxes of {images.origin}. "
                 f"First: {next(iter(reasons.values()))}",
                 stacklevel=4,
             )
