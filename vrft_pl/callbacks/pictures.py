@@ -45,7 +45,7 @@ def draw_answer(sample: Sample, text: str, frame: AnswerFrame | None, scale: int
                 canvas.box(box, ANSWER)
         case Instances(items):
             for item in sorted(items, key=lambda item: not item.crowd):
-                canvas.box(item.xyxy, TRUTH)
+                canvas.box(item.xyxy, CROWD if item.crowd else TRUTH)
             answered = read_detections(text, sample, frame)
             if not isinstance(answered, Unread):
                 for answer, confidence in zip(answered.boxes.tolist(), answered.confidences.tolist(), strict=True):
