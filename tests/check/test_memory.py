@@ -3,7 +3,7 @@ import torch
 from check.subjects import subject
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
-from training import grpo
+from training import counting, grpo
 
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.check import CheckOptions
@@ -128,7 +128,7 @@ def test_estimate_of_the_backward_pass_is_within_a_factor_of_two(batch_size, max
 
 
 def verdicts(module, tmp_path, device_memory):
-    made = subject(module, tmp_path)
+    made = subject(module, tmp_path, counting(4, eval_batch_size=1))
     made.options = CheckOptions(prompts=2, device_memory=device_memory)
     return [(finding.level, finding.what) for finding in check_memory(made)]
 
