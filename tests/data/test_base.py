@@ -165,6 +165,7 @@ def test_a_mixture_skips_bad_rows_as_its_tasks_say(rows):
     with pytest.warns(UserWarning, match="Skipped 3 of 5"):
         mixture.setup("fit")
     assert len(mixture.datasets("train")["files_train"]) == 2
+    assert {name: len(messages) for name, messages in mixture.skipped.items()} == {"files_train/train": 3}
 
 
 def test_a_mixture_needs_a_task():

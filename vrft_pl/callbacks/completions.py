@@ -48,7 +48,7 @@ class CompletionRecorder(RolloutCallback):
         records = self.records(trainer.global_step, experience)
         path = Path(folder) / "completions.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):

@@ -46,11 +46,14 @@ class Mixture(VisionTask):
 
     def datasets(self, split: Split) -> dict[str, Dataset[Sample]]:
         """The checked Samples of a split of every task."""
-        return {
+        parts = {
             f"{name}_{part}": samples
             for name, task in self.tasks.items()
             for part, samples in task.datasets(split).items()
         }
+        for name, task in self.tasks.items():
+            self.skipped |= {f"{name}_{key}": rows for key, rows in task.skipped.items()}
+        return parts
 
     def chosen(self) -> dict[str, list[str]]:
         """Ids of the rows of each part that was drawn, by task and part."""
