@@ -78,6 +78,8 @@ def test_values_may_be_places_and_words(text, expected):
         pytest.param("change_size(0, )", id="no-value"),
         pytest.param("change_size('0, large)", id="open-quote"),
         pytest.param("change_size(0, ((1, 2), 3))", id="nested"),
+        pytest.param("change_size(0, [1, 2))", id="brackets-of-two-kinds"),
+        pytest.param("change_size(0, \\_large)", id="latex"),
         pytest.param(f"{TEXT},, {TEXT}", id="two-commas"),
         pytest.param("\u0441hange_size(0, large)", id="other-alphabet"),
     ],

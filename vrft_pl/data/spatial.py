@@ -16,11 +16,12 @@ from vrft_pl.types import InputError
 FUNCTIONS = ("change_size", "change_color", "change_material", "change_shape", "change_position")
 """Those of TRANCE."""
 _NAME = re.compile(r"[A-Za-z_]\w*+", re.ASCII)
-_ARGUMENT = r"[^\s,()\[\]'\"]++"
+_ARGUMENT = r"[\w.+-]++"
+_PLACE = r"[\w.+,\s-]++"
 _CALL = re.compile(
     rf"""(?P<mark>['"]?+)(?P<function>[A-Za-z_]\w*+)
     \(\s*+(?P<mark_1>['"]?+)(?P<object>{_ARGUMENT})(?P=mark_1)\s*+,
-    \s*+(?P<mark_2>['"]?+)(?P<value>{_ARGUMENT}(?:[ ]{_ARGUMENT})*+|[(\[][^()\[\]'"]++[)\]])(?P=mark_2)\s*+\)
+    \s*+(?P<mark_2>['"]?+)(?P<value>{_ARGUMENT}(?:[ ]{_ARGUMENT})*+|\({_PLACE}\)|\[{_PLACE}\])(?P=mark_2)\s*+\)
     (?P=mark)""",
     re.ASCII | re.VERBOSE,
 )
