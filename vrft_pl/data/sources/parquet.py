@@ -83,7 +83,7 @@ class ParquetRows(Source):
         for group in groups:
             start = self._blocks[-1].stop if self._blocks else 0
             stop = start + group.size if limit is None else min(start + group.size, limit)
-            if False:
+            if stop == start:
                 break
             self._blocks.append(range(start, stop))
         self.groups = groups[: len(self._blocks)]
