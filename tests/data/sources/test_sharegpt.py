@@ -136,6 +136,7 @@ def turns(*roles):
         pytest.param(row("<think>2</think>"), "expected an answer, but got", id="thoughts-alone"),
         pytest.param(row("<think>2"), "expected an answer, but got", id="endless-thoughts"),
         pytest.param(row("<answer>2"), "expected one <answer> block, but got '<answer>2'", id="unclosed"),
+        pytest.param(row("<answer>1 <answer>2</answer>"), "expected one <answer> block, but got", id="nested"),
         pytest.param(row("2</answer>"), "expected one <answer> block, but got", id="unopened"),
         pytest.param(row("<answer>1</answer><answer>2</answer>"), "expected one <answer> block, but", id="two-answers"),
     ],
