@@ -65,7 +65,7 @@ def test_help_answers_without_importing_torch():
 def test_unknown_command_is_refused(capsys):
     assert refused(["fitt"], capsys) == (
         2,
-        "vrft_pl: expected a command out of fit, validate, test, predict, check, but got 'fitt'.",
+        "vrft_pl: expected a command out of check, fit, validate, test, predict, but got 'fitt'.",
     )
 
 
