@@ -17,7 +17,7 @@ from vrft_pl.data import COCODetection, Counting, CountingScenes, Detection, Rea
 from vrft_pl.modules import SFTModule
 from vrft_pl.policy import VLM
 from vrft_pl.policy.checkpoint import TINY
-from vrft_pl.rewards import Format, NumberMatch
+from vrft_pl.rewards import BoxIoU, Format, NumberMatch
 from vrft_pl.rollout import SamplingParams
 
 ROOT = Path(__file__).parents[2]
@@ -171,6 +171,13 @@ def test_right_answers_beyond_max_tokens_are_named(tmp_path):
     assert report.steps["signal"][0].level == "warning"
 
 
+def test_rows_that_no_reward_judges_are_an_error(tmp_path):
+    module = grpo(None, VLM("tiny"), [BoxIoU(), Format()])
+    report = direct(tmp_path, module, counting(4), skip=("signal", "tokens"))
+    (finding,) = (f for f in report.steps["gold"] if f.level == "error")
+    assert "4 of 4 rows have a ground truth that no reward judges." in finding.what
+
+
 @pytest.mark.parametrize(("kind", "errors"), [("sft", 1), ("grpo", 0)])
 def test_missing_thoughts_are_an_error_for_sft_alone(kind, errors, tmp_path):
     rows = [{key: value for key, value in row.items() if key != "cot"} for row in numbers(picture(tmp_path))]
@@ -198,7 +205,7 @@ def test_faults_of_rewards_are_named(check, tmp_path):
     assert "4 right answers do not earn everything from `Picky`" in wrong
     assert "earns 0.250" in wrong
     assert "Reward `Constant` is 0.5 for all samples, right, wrong and empty" in wrong
-    assert "`BoxIoU` judges none of the rows" in wrong
+    assert "`BoxIoU` judges none of the rows" in found(report, "gold", "warning")
     assert "NumberMatch" not in wrong
     assert "Format" not in wrong
 

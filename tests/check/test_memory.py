@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from check.subjects import subject
@@ -7,7 +9,7 @@ from training import counting, grpo
 
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.check import CheckOptions
-from vrft_pl.check.activations import is_checkpointed, measure_footprint
+from vrft_pl.check.activations import Footprint, is_checkpointed, measure_footprint
 from vrft_pl.check.memory import check_memory, optimizer_bytes, passing_bytes, staying_bytes
 from vrft_pl.check.signal import chosen_samples
 from vrft_pl.data import Counting, CountingScenes
@@ -155,3 +157,15 @@ def test_measuring_leaves_modes_and_checkpointing_as_they_are(tmp_path):
     assert is_checkpointed(policy)
     assert all(module.training for module in policy.modules())
     assert all(p.grad is None for p in policy.parameters())
+
+
+def test_footprint_by_hand():
+    kept = Footprint(
+        prompt_tokens=10, prompt=1000, token=20.0, cache=2.0, inputs=100, layers=4, hidden=8, checkpointed=False
+    )
+    # 2 prompts of 20 tokens, 3 completions of 5 tokens each
+    assert kept.training(2, 3, 20, 5, shared=True, width=4) == 2 * (2000 + 3 * 5 * 20) + 2 * 200
+    assert kept.training(2, 3, 20, 5, shared=False, width=4) == 2 * (3 * 2000 + 3 * 5 * 20) + 2 * 3 * 200
+    recomputed = replace(kept, checkpointed=True)
+    assert recomputed.training(2, 3, 20, 5, shared=True, width=4) == 4600 // 4 + 4 * 70 * 8 * 4 + 2 * 200
+    assert kept.sampling(2, 3, 20, 5, shared=True) == 2 * 2 * (20 + 1.5 * 15) + 2 * 2 * (1000 / 4 + 100)

@@ -12,6 +12,7 @@ from torch import Tensor
 from vrft_pl.check.findings import Finding, Level
 from vrft_pl.check.subject import Subject
 from vrft_pl.data.prompts import target_text
+from vrft_pl.modules import GRPOModule
 from vrft_pl.rewards import Format, Grades, Reward
 from vrft_pl.rewards.base import REASONS
 from vrft_pl.solutions import Box, Instances
@@ -33,7 +34,7 @@ def check_gold(subject: Subject) -> list[Finding]:
     samples, texts, frames = gold_answers(subject)
     if not samples:
         return []
-    findings = []
+    findings = unjudged(subject, samples)
     for reward in subject.rewards:
         try:
             right = reward.grade(as_completions(texts, frames), samples)
@@ -45,6 +46,16 @@ def check_gold(subject: Subject) -> list[Finding]:
         names = ", ".join(reward.name for reward in subject.rewards if upper_bound(reward) is not None)
         findings.append(Finding("note", f"All {len(samples)} right answers earn everything: {names}."))
     return findings
+
+
+def unjudged(subject: Subject, samples: Sequence[Sample]) -> list[Finding]:
+    """Rows for whose truth no reward is there that trains."""
+    if not isinstance(subject.module, GRPOModule):
+        return []
+    judges = [reward for reward in subject.module.rewards if reward.reads_answers and reward.weight]
+    rows = tuple(sample.id for sample in samples if not any(reward.judges(sample) for reward in judges))
+    what = f"{len(rows)} of {len(samples)} rows have a ground truth that no reward judges."
+    return [Finding("error" if len(rows) == len(samples) else "warning", what, rows)] if rows else []
 
 
 def gold_sample(sample: Sample) -> Sample:
@@ -119,7 +130,7 @@ def sameness(
     """A reward that gives right answers, those of other questions, no answer and sampled answers one score."""
     if not any(reward.judges(sample) for sample in samples):
         what = f"`{reward.name}` judges none of the rows: it is for ground truth of another kind."
-        return [Finding("error" if reward.weight else "warning", what)]
+        return [Finding("warning", what)]
     judged = torch.tensor([reward.judges(sample) for sample in samples])
     others = [next((t for t in (*texts[i + 1 :], *texts[:i]) if t != text), "") for i, text in enumerate(texts[:64])]
     probes = [right[judged]]

@@ -90,11 +90,10 @@ class Subject:
 
 @contextmanager
 def preserved(module: nn.Module) -> Iterator[None]:
-    """Give weights, buffers, modes and the random state back as they were, bit for bit."""
+    """Give weights, buffers and the random state back as they were, bit for bit."""
     # what is frozen can only be moved or cast, which leaves the tensor that is kept here as it is
     weights = [(p, p.data.clone() if p.requires_grad else p.data) for p in module.parameters()]
     buffers = [(m, name, b, b.clone()) for m in module.modules() for name, b in m._buffers.items() if b is not None]
-    modes = {part: part.training for part in module.modules()}
     state = torch.get_rng_state()
     try:
         yield
@@ -104,6 +103,4 @@ def preserved(module: nn.Module) -> Iterator[None]:
         for owner, name, buffer, data in buffers:
             buffer.data = data
             owner._buffers[name] = buffer
-        for part, training in modes.items():
-            part.training = training
         torch.set_rng_state(state)
