@@ -136,6 +136,8 @@ def test_a_sample_sees_no_other_of_its_row(policy, changed):
         pytest.param([2, 2, 2], 5, ((0, 1), (2,)), id="one-token-short"),
         pytest.param([4, 7], 1, ((1,), (0,)), id="all-too-long"),
         pytest.param([5], 8, ((0,),), id="one"),
+        pytest.param([3, 3, 3, 3], 9, ((0, 2), (1, 3)), id="no-nearly-empty-row"),
+        pytest.param([9, 3, 3, 3, 3], 8, ((0,), (1, 2), (3, 4)), id="none-beside-a-long-one"),
     ],
 )
 def test_rows_are_filled_by_hand(lengths, most, rows):

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 
 def fill_rows(lengths: Sequence[int], most: int) -> tuple[tuple[int, ...], ...]:
-    """Spread samples over few rows: the longest first, each into the first row that has room.
+    """Spread samples over few rows, the longest first.
+
+    Each goes into the first row that has room. Where it shortens the longest row, to which all others are padded, each
+    goes into the emptiest of as many rows instead.
 
     Args:
         lengths: Tokens of each sample.
@@ -39,19 +42,21 @@ def fill_rows(lengths: Sequence[int], most: int) -> tuple[tuple[int, ...], ...]:
         Positions of the samples of each row.
 
     Example:
-        >>> fill_rows([3, 9, 4, 2, 5], most=8)
-        ((1,), (4, 0), (2, 3))
+        >>> fill_rows([3, 9, 4, 2, 5], most=8), fill_rows([3, 3, 3, 3], most=9)
+        (((1,), (4, 0), (2, 3)), ((0, 2), (1, 3)))
     """
+    longest_first = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     rows: list[list[int]] = []
-    room: list[int] = []
-    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        row = next((r for r, free in enumerate(room) if lengths[i] <= free), len(rows))
-        if row == len(rows):
-            rows.append([])
-            room.append(most)
-        rows[row].append(i)
-        room[row] -= lengths[i]
-    return tuple(tuple(row) for row in rows)
+    for i in longest_first:
+        row = next((row for row in rows if sum(lengths[j] for j in row) + lengths[i] <= most), None)
+        if row is None:
+            rows.append(row := [])
+        row.append(i)
+    level: list[list[int]] = [[] for _ in rows]
+    for i in longest_first:
+        min(level, key=lambda row: sum(lengths[j] for j in row)).append(i)
+    longest = [max(sum(lengths[j] for j in row) for row in way) for way in (rows, level)]
+    return tuple(tuple(row) for row in (level if longest[1] < min(longest[0], most + 1) else rows))
 
 
 @dataclass(frozen=True)
