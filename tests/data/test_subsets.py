@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import warnings
 from collections import Counter
 
@@ -75,6 +76,19 @@ def test_sets_of_fewer_shots_are_part_of_larger_ones(source, seed, negatives):
     negatives = negatives if source is MIXED else 0.0
     sets = [set(few(source, shots, seed=seed, negatives=negatives).rows) for shots in range(1, 8)]
     assert all(small < large for small, large in zip(sets, sets[1:], strict=False))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_sets_are_nested_whatever_classes_come_together(seed):
+    rng = random.Random(seed)
+    source = Listed([" ".join(rng.sample("abcdef", rng.choice((1, 1, 2, 3)))) for _ in range(120)])
+    sets = [set(few(source, shots, seed=seed).rows) for shots in range(1, 6)]
+    assert all(small < large for small, large in zip(sets, sets[1:], strict=False))
+
+
+def test_classes_are_drawn_from_independently():
+    rows = few(Listed(["a"] * 30 + ["b"] * 30), 4).rows
+    assert rows[:4] != [row - 30 for row in rows[4:]]
 
 
 def test_a_row_of_several_classes_counts_for_each_and_none_is_drawn_in_vain():
