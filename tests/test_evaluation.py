@@ -98,7 +98,7 @@ def test_fit_writes_what_was_drawn_and_left_out_and_predictions_if_asked(tmp_pat
     drawn = {"few": {"class_path": "test_evaluation.Drawn", "init_args": {"size": 2}}}
     options = [*bad_row(tmp_path), "--data.init_args.val", json.dumps(drawn), "--predictions.in_fit", "true"]
     main([*FIT, *options, "--run.evaluate_before", "false", "--run.folder", str(tmp_path / "run")])
-    assert read(tmp_path / "run", "chosen.json") == {"few": ["row 0", "row 1"]}
+    assert read(tmp_path / "run", "chosen.json") == {"val/few": ["row 0", "row 1"]}
     skipped = read(tmp_path / "run", "skipped.json")
     assert list(skipped) == ["train/train"]
     (reason,) = skipped["train/train"]

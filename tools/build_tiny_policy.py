@@ -248,7 +248,7 @@ Rebuilt from nothing by
 
     python tools/build_tiny_policy.py --steps {steps} --batch_size {batch_size} --lr {lr} --seed {seed}
 
-- Data: counting and grounding scenes of the `base` domain (`vrft_pl/data/scenes.py`), half and half,
+- Data: counting and grounding scenes of the `base` domain (`vrft_pl/data/scenes`), half and half,
   {steps} x {batch_size} samples that never repeat, in the `think` style, 64 x 64 pixels (16 visual tokens).
 - Training: SFTModule, AdamW, learning rate {lr} with warm-up and cosine decay, float32, seed {seed}.
 - Time: {minutes:.1f} minutes with {threads} CPU threads, scoring included (torch {torch}, transformers {transformers}).

@@ -250,7 +250,14 @@ def test_scenes_of_a_subset_follow_the_seed_of_the_task():
 def test_drawing_opens_no_picture_and_the_ids_are_told(monkeypatch):
     monkeypatch.setattr("vrft_pl.data.scenes.SceneImage.open", lambda self: pytest.fail("opened"))
     task = Detection(train=FewShot(DetectionScenes(size=80), 3, negatives=0.2))
-    assert len(task.chosen()["train"]) == len(task.train_source) >= 12
+    assert len(task.chosen()["train/train"]) == len(task.train_source) >= 12
+
+
+def test_the_ids_told_are_those_that_are_trained_on():
+    task = Detection(train=FewShot(DetectionScenes(size=40), 2), val={"v": Fraction(DetectionScenes(), rows=3)}, seed=5)
+    for split, part in (("train", "train"), ("val", "v")):
+        samples = task.datasets(split)[part]
+        assert [samples[i].id for i in range(len(samples))] == task.chosen()[f"{split}/{part}"]
 
 
 @pytest.mark.parametrize(

@@ -161,9 +161,16 @@ class VisionTask(LightningDataModule):
         )
 
     def chosen(self) -> dict[str, list[str]]:
-        """Ids of the rows of each part that was drawn from a larger source (few-shot sets, fractions)."""
-        sources = {"train": self.train_source, **self.val_sources, **self.test_sources}
-        drawn = {name: source.chosen() for name, source in sources.items() if source is not None}
+        """Ids of the rows of each part (``train/train``, ``val/<name>``) that was drawn from a larger source."""
+        train = {} if self.train_source is None else {"train": self.train_source}
+        splits: dict[str, Mapping[str, Source]] = {"train": train, "val": self.val_sources}
+        if self.test_sources is not self.val_sources:
+            splits["test"] = self.test_sources
+        drawn = {
+            f"{split}/{name}": self._seeded(source, split, name).chosen()
+            for split, sources in splits.items()
+            for name, source in sources.items()
+        }
         return {name: ids for name, ids in drawn.items() if ids is not None}
 
     def setup(self, stage: str) -> None:
@@ -233,12 +240,15 @@ class VisionTask(LightningDataModule):
             persistent_workers=self.num_workers > 0,
         )
 
+    def _seeded(self, source: Source, split: str, name: str) -> Source:
+        """A procedural source with its seed: training rows follow the run's, held-out rows the name of their part."""
+        if not source.procedural:
+            return source
+        return source.with_seed(self.seed if split == "train" else zlib.crc32(f"{split}/{name}".encode()))
+
     def _checked(self, source: Source, split: str, name: str) -> Samples:
-        if source.streamed:
-            return Samples(self, source, name, None)
-        if source.procedural:
-            key = self.seed if split == "train" else zlib.crc32(f"{split}/{name}".encode())
-            return Samples(self, source.with_seed(key), name, None)
+        if source.procedural or source.streamed:
+            return Samples(self, self._seeded(source, split, name), name, None)
         rows, bad = [], []
         for i in range(len(source)):
             try:
