@@ -183,10 +183,10 @@ def test_values_are_packed_by_hand():
 def test_samples_stand_in_rows_longest_first_and_their_completions_are_found_again():
     prompts = Prompts(tuple(Prompt({"input_ids": torch.zeros(1, n, dtype=torch.long)}) for n in (1, 4, 2)))
     rows = PackedRows.of(prompts, torch.tensor([[1, 1], [1, 1], [1, 0]]).bool(), 7)
-    assert (rows.rows, rows.order, rows.segments) == (((1, 0), (2,)), [1, 0, 2], [[5, 2], [2, 5]])
+    assert (rows.rows, rows.order, rows.segments) == (((1,), (0, 2)), [1, 0, 2], [[5], [2, 2, 1]])
     row, column = rows.predictors(torch.tensor([[1, 1], [1, 1], [1, 0]]).bool())
-    assert row.tolist() == [0, 0, 0, 0, 1]
-    assert column.tolist() == [5, 6, 3, 4, 1]
+    assert row.tolist() == [1, 1, 0, 0, 1]
+    assert column.tolist() == [0, 1, 3, 4, 3]
 
 
 def test_each_token_is_fed_at_the_position_it_has_alone(qwen3_vl, monkeypatch):
