@@ -95,3 +95,9 @@ def test_wrong_arguments_are_refused(run, tmp_path, monkeypatch, capsys, args, m
         run(*args)
     assert stop.value.code == 2
     assert message.split(" .*")[0] in capsys.readouterr().err
+
+
+def test_workers_share_the_credit(bench, monkeypatch, tmp_path):
+    monkeypatch.setattr(bench, "rate", lambda pictures, process: 10.0)
+    (tmp_path / "a.jpg").write_bytes(bench.jpeg(0, 16, 16))
+    assert bench.compare([tmp_path / "a.jpg"], 2, 1, print)["task"] == 5.0
