@@ -83,6 +83,12 @@ def test_another_space_is_named(size, unit, declared, meant):
         assert found[0].level == "error"
 
 
+def test_a_wrong_format_alone_explains_as_much_as_a_wrong_space_too():
+    numbers = written(true_boxes((900, 900)), "[x, y, width, height]")
+    (finding,) = misread("train", boxes(numbers, LARGE))
+    assert "100% fit as [x, y, width, height] in pixels" in finding.what
+
+
 def test_few_boxes_in_a_corner_prove_nothing():
     assert too_loose("train", boxes(true_boxes((300, 200), count=10), LARGE)) == []
 
