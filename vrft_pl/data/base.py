@@ -14,7 +14,7 @@ from lightning import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, Sampler, get_worker_info
 
-from vrft_pl.data.images import DecodedImage, FileImage, decoded
+from vrft_pl.data.images import DecodedImage, EncodedImage, decoded
 from vrft_pl.data.order import BlockSampler
 from vrft_pl.data.prompts import check_template
 from vrft_pl.data.sources import Record, Source
@@ -255,7 +255,7 @@ class VisionTask(LightningDataModule):
                 record = source[i]
                 self.solution(record)
                 for image in record.images:
-                    if isinstance(image, FileImage):
+                    if isinstance(image, EncodedImage):
                         image.open() if self.verify_images else image.size()
                 rows.append(i)
             except InputError as error:
