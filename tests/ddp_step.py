@@ -24,6 +24,9 @@ class CPUDeepSpeed(DeepSpeedStrategy):
         DDPStrategy.setup_environment(self)
 
     def setup_distributed(self):
+        import deepspeed
+
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # gloo does; a compiler takes a minute or more
         self.set_world_ranks()
         self._init_deepspeed_distributed()
 
