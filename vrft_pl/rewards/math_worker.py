@@ -28,6 +28,7 @@ x\cdot x+2\cdot x+1 2x^{2}-3\cdot x \frac{a}{b}+c a^2+b^2 \sqrt{a^{2}+b^{2}} \fr
 \pi\left(\frac{5}{2}\right)^2 16-4\pi 4(4-\pi) 60\cdot\frac{5}{6} \frac{25\pi}{4} (6+2)(3-1) 2(x+1)-3 \frac{1}{2}(3+4)
 \sqrt{2}+\sqrt{3} 2+\sqrt{3} \frac{2+\sqrt{3}}{4} \frac{1}{\sqrt{2}} 3^{2}+4^{2} \sqrt{9}\cdot2 \pi\cdot3^2
 \frac{4}{3}\pi 10\sqrt{3}-5
+x>3 (3,\infty) x\leq2 (-\infty,2] 1<x<4 (1,4)
 4ab a\cdot b x>3 3<x 5 x=5 5 x=\frac{1}{2} 0.5 y=2x+1 x=-3 -3 3:4 \frac{3}{4} \sin(30) \sin{30} 1500 1.5\times10^{3}
 """
 """What the parser should have seen before the clock runs: it is ten to a hundred times slower the first time."""

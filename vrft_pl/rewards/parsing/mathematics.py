@@ -97,9 +97,9 @@ class Parts(NamedTuple):
     """The parts of a point, an interval or a set."""
 
     items: tuple[str, ...]
-    """Two to eight."""
+    """Two or more."""
     kind: str
-    """``(`` for a point or an interval, whose order matters; ``{`` for a set; nothing where there are no brackets."""
+    """``(`` or ``[`` for a point or an interval, whose order matters; ``{`` for a set; nothing without brackets."""
 
 
 def split_parts(text: str) -> Parts | None:
@@ -108,13 +108,23 @@ def split_parts(text: str) -> Parts | None:
     Example:
         >>> split_parts(r"\left(\frac{1}{2}, (3)\right)"), split_parts("f(1, 2)")
         (Parts(items=('\\frac{1}{2}', '(3)'), kind='('), None)
+        >>> split_parts("(1,2),(3,4)")
+        Parts(items=('(1,2)', '(3,4)'), kind='')
     """
     text = "".join(text.split()).replace("\\left", "").replace("\\right", "")
-    kind = ""
+    inside, kind = text, ""
     if text[:1] + text[-1:] in ("()", "[]"):
-        text, kind = text[1:-1], text[0]
+        inside, kind = text[1:-1], text[0]
     elif text.startswith("\\{") and text.endswith("\\}"):
-        text, kind = text[2:-2], "{"
+        inside, kind = text[2:-2], "{"
+    items = _split(inside)
+    if items is None and kind in ("(", "["):  # these two brackets are no pair
+        items, kind = _split(text), ""
+    return Parts(items, kind) if items is not None and len(items) > 1 and all(items) else None
+
+
+def _split(text: str) -> tuple[str, ...] | None:
+    """Split at the commas outside brackets; ``None`` if brackets do not match."""
     items, depth = [""], 0
     for mark in text:
         depth += (mark in _OPENING) - (mark in _CLOSING)
@@ -124,7 +134,7 @@ def split_parts(text: str) -> Parts | None:
             items.append("")
         else:
             items[-1] += mark
-    return Parts(tuple(items), kind) if 2 <= len(items) <= 8 and all(items) and depth == 0 else None
+    return tuple(items) if depth == 0 else None
 
 
 def unsafe(text: str) -> Unread | None:
@@ -163,7 +173,8 @@ def _untidy(tokens: list[str]) -> Unread | None:
     for left, right in zip(tokens, tokens[1:], strict=False):
         glued = left in ("\\circ", "\\degree") and (right[0].isalnum() or right[0] == "\\")
         between = right in ("\\in", "\\cup", "\\cap", "_", "|") and _is_number(left)
-        if glued or between or (_is_number(left) and _is_number(right)) or (left == "!" and right == "!"):
+        prime = right == "'" and not (left.isalpha() or left == "'")
+        if glued or between or prime or (_is_number(left) and _is_number(right)) or (left == "!" and right == "!"):
             return Unread.MALFORMED if right != "!" else Unread.TOO_LONG
     return None
 
