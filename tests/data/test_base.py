@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from vrft_pl.data import Counting, CountingScenes, Mixture, ReasonJSON
+from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.types import InputError
 
 
@@ -122,6 +123,34 @@ def test_training_rows_are_shuffled_by_the_seed_in_batches_of_samples():
     assert [len(batch) for batch in first] == [5, 5, 5, 1]
     assert sorted(sum(first, [])) == list(range(16)) != sum(first, [])
     assert order(3) == first != order(4)
+
+
+def resumable(num_workers):
+    task = Counting(CountingScenes(size=8, image_size=32), batch_size=2, num_workers=num_workers)
+    return ResumableLoader(task.train_dataloader())
+
+
+def ids(batches):
+    return [sample.id for batch in batches for sample in batch]
+
+
+def test_workers_do_not_change_the_order_of_any_epoch():
+    alone, helped = resumable(0), resumable(1)
+    epochs = [ids(alone) for _ in range(3)]
+    assert [ids(helped) for _ in range(3)] == epochs
+    assert epochs[0] != epochs[1]
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_run_resumed_in_a_later_epoch_reads_what_is_left(num_workers):
+    whole, resumed = resumable(num_workers), resumable(num_workers)
+    list(whole)
+    batches = iter(whole)
+    read = ids([next(batches)])
+    resumed.load_state_dict(whole.state_dict())
+    rest = ids(batches)
+    assert ids(resumed) == rest
+    assert len({*read, *rest}) == 8
 
 
 def test_held_out_rows_keep_their_order():

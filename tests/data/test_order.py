@@ -101,7 +101,7 @@ def test_rows_of_different_blocks_are_mixed():
 
 def loader(epochs=0):
     own = generator(5)
-    resumable = ResumableLoader(DataLoader(range(ROWS), 4, sampler=BlockSampler(BLOCKS, own), generator=own))
+    resumable = ResumableLoader(DataLoader(range(ROWS), 4, sampler=BlockSampler(BLOCKS, own)))
     for _ in range(epochs):
         list(resumable)
     return resumable

@@ -12,7 +12,15 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, Sampler, get_worker_info
+from torch.utils.data import (
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    DistributedSampler,
+    RandomSampler,
+    Sampler,
+    get_worker_info,
+)
 
 from vrft_pl.data.images import DecodedImage, EncodedImage, decoded
 from vrft_pl.data.order import BlockSampler
@@ -229,14 +237,16 @@ class VisionTask(LightningDataModule):
                     "Use fewer devices."
                 )
             sampler = kind(samples, ranks, rank, shuffle=train, seed=self.seed)
+        elif train:
+            sampler = RandomSampler(samples, generator=generator)  # type: ignore[arg-type]  # sized
         return DataLoader(
             samples,
             batch_size=self.batch_size if train else self.eval_batch_size,
-            shuffle=train and sampler is None,
             sampler=sampler,
             num_workers=self.num_workers,
             collate_fn=list if train else Opaque,
-            generator=generator,
+            # not the sampler's: a loader draws from it once a set of workers, so that a resumed run would read otherwise
+            generator=torch.Generator().manual_seed(self.seed),
             persistent_workers=self.num_workers > 0,
         )
 

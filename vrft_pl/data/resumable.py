@@ -18,13 +18,14 @@ class ResumableLoader:
     """Yields the batches of a DataLoader in an order that depends on its seed and the epoch alone, and has a state.
 
     Args:
-        samples: The loader; its ``generator`` shuffles.
+        samples: The loader; its sampler shuffles by a ``generator`` of its own or by epoch.
     """
 
     def __init__(self, samples: DataLoader) -> None:
         self.samples = samples
         self.epoch, self.position = -1, 0
-        self._order_seed = 0 if samples.generator is None else samples.generator.initial_seed() * 100_003
+        self._generator: torch.Generator | None = getattr(samples.sampler, "generator", None)
+        self._order_seed = 0 if self._generator is None else self._generator.initial_seed() * 100_003
         self._loaded: dict[str, Any] | None = None
 
     def __len__(self) -> int:
@@ -57,8 +58,10 @@ class ResumableLoader:
             torch.set_rng_state(self._loaded["global_generator"].cpu())
         if self._loaded is None or self.epoch < 0 or self.position >= len(self):
             self._loaded, self.position, self.epoch = None, 0, self.epoch + 1
-        if self.samples.generator is not None:
-            self.samples.generator.manual_seed(self._order_seed + self.epoch)
+        if self._generator is not None:
+            self._generator.manual_seed(self._order_seed + self.epoch)
+            # the number that a loader would draw first if it shared the generator: orders stay those of earlier runs
+            torch.empty((), dtype=torch.int64).random_(generator=self._generator)
         if isinstance(self.samples.sampler, DistributedSampler):
             self.samples.sampler.set_epoch(self.epoch)
 
