@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from safetensors.torch import load_file
+from torch.utils.data import DataLoader, Dataset
 
 from vrft_pl.__main__ import main
 from vrft_pl.cli import one_line
 from vrft_pl.rewards import Reward
+from vrft_pl.types import InputError
 
 ROOT = Path(__file__).parents[1]
 QUICKSTART = ["fit", "--config", str(ROOT / "configs/quickstart.yaml"), "--run.wandb", "off"]
@@ -212,6 +214,21 @@ def test_one_line_keeps_the_reason_and_its_key():
         "Given value type: z"
     )
     assert one_line(nested) == "Parser key \"model\": Problem with given class_path 'x.Y': no attribute Y"
+
+
+class BadRows(Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        raise InputError("rows.parquet, row 5: expected the answer to be a number.")
+
+
+def test_one_line_leaves_out_the_traceback_of_a_worker():
+    with pytest.raises(InputError) as raised:
+        list(DataLoader(BadRows(), num_workers=1))
+    assert "Traceback" in str(raised.value)
+    assert one_line(str(raised.value)) == "rows.parquet, row 5: expected the answer to be a number."
 
 
 def test_two_processes_fit_and_leave_one_summary(tmp_path):

@@ -62,13 +62,23 @@ _REASON = re.compile(
 )
 
 
+_FROM_WORKER = f"{InputError.__module__}.{InputError.__qualname__}: "
+"""What stands before the message at the end of the traceback that a worker process hands over."""
+
+
 def one_line(message: str) -> str:
-    r"""Shorten a message to one line: of the parser's nested alternatives, the reason that is no mere type mismatch.
+    r"""Shorten a message to one line.
+
+    Of the parser's nested alternatives it is the reason that is no mere type mismatch; of what a worker process of a
+    loader raised, the message without the traceback.
 
     Example:
         >>> one_line("Parser key 'x': Does not validate\nErrors:\n  - Expected `n` to be 1.\n  - Expected a NoneType")
         "Parser key 'x': Expected `n` to be 1."
+        >>> one_line("Caught InputError in worker 0.\nOriginal Traceback ...:\n  File ...\nvrft_pl.types.InputError: Row 5.")
+        'Row 5.'
     """
+    message = message.rpartition(_FROM_WORKER)[2]
     reasons = _REASON.findall(message)
     if "Errors:" in message and reasons:
         key = re.match(r"Parser key [^:]*: ", message)
