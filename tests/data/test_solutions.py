@@ -4,7 +4,7 @@ import pytest
 from builders import make_record
 from PIL import Image
 
-from vrft_pl.data import Counting, Grounding, Record
+from vrft_pl.data import Counting, Grounding, GroundingScenes, Record
 from vrft_pl.data.images import FileImage
 from vrft_pl.solutions import Box, Mask, Number
 from vrft_pl.types import InputError
@@ -90,6 +90,13 @@ def test_a_typed_box_is_in_pixels_and_keeps_its_mask(space):
     assert task.solution(make_record(Box((16, 8, 32, 64.5), mask))) == Box((16, 8, 32, 64), mask)
     with pytest.raises(InputError, match="row 7: expected a box inside the image of 64 x 64 pixels, but got"):
         task.solution(make_record(Box((160, 8, 320, 64), mask)))
+
+
+@pytest.mark.parametrize("space", ["pixels", "permille", "unit"])
+def test_boxes_of_scenes_are_in_pixels_whatever_the_rows_are_in(space):
+    scenes = GroundingScenes(size=3)
+    boxes = [Grounding(annotation_space=space).solution(record) for record in scenes]
+    assert boxes == [record.answer for record in scenes]
 
 
 @pytest.mark.parametrize("images", [0, 2])

@@ -187,8 +187,8 @@ def test_a_missing_key_is_named_with_the_row(tmp_path):
 def test_categories_that_occur_once_are_asked_for(tmp_path):
     source = coco(tmp_path)
     assert [(r.problem, r.answer) for r in source] == [
-        ("Locate the dog.", [1, 2, 11.5, 22]),
-        ("Locate the cat.", [0, 0, 30, 30]),
+        ("Locate the dog.", Box((1, 2, 11.5, 22))),
+        ("Locate the cat.", Box((0, 0, 30, 30))),
     ]
     assert source[0].id.endswith("coco.json, annotation 10")
     assert source[1].images[0].path == tmp_path / "b.png"

@@ -7,6 +7,7 @@ import numpy as np
 from vrft_pl.data.scenes.base import Scenes
 from vrft_pl.data.scenes.picture import Shape, overlaps
 from vrft_pl.data.sources.base import Record
+from vrft_pl.solutions import Box
 
 
 class GroundingScenes(Scenes):
@@ -45,7 +46,7 @@ class GroundingScenes(Scenes):
         centre_x, centre_y = (asked.box[0] + asked.box[2]) / 2, (asked.box[1] + asked.box[3]) / 2
         row, column = int(centre_y * 4 / self.image_size) + 1, int(centre_x * 4 / self.image_size) + 1
         problem = f"Locate the {asked.colour} {asked.kind}."
-        return Record(owner, (self.image(rng, shapes),), problem, list(asked.box), f"row {row} column {column}")
+        return Record(owner, (self.image(rng, shapes),), problem, Box(asked.box), f"row {row} column {column}")
 
     def classes(self, index: int) -> tuple[str, ...]:
         """The asked shape, such as ``red circle``."""

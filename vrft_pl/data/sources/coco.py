@@ -15,7 +15,7 @@ from vrft_pl.data.sources.annotated import AnnotatedImage, AnnotatedImages, Anno
 from vrft_pl.data.sources.base import Record, Source, check_limit
 from vrft_pl.data.sources.detection import Ask, DetectionQuestions
 from vrft_pl.data.splits import resolve_categories
-from vrft_pl.solutions import XYXY
+from vrft_pl.solutions import XYXY, Box
 from vrft_pl.types import InputError
 
 
@@ -73,7 +73,7 @@ class COCOSingles(Source):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Record:
-        """Read question ``index``; its answer is an xyxy box in pixels of the image."""
+        """Read question ``index``; its answer is a `Box`."""
         annotation = self.rows[index]
         owner = f"{self.path}, annotation {annotation['id']}"
         image = FileImage(self.image_root / str(self.images[annotation["image_id"]]["file_name"]), owner)
@@ -82,7 +82,7 @@ class COCOSingles(Source):
         if not (isinstance(box, list) and len(box) == 4 and all(isinstance(v, int | float) for v in box)):
             raise InputError(f"{owner}: expected `bbox` to be [x, y, width, height], but got {box!r}.")
         x, y, width, height = box
-        return Record(owner, (image,), problem, [x, y, x + width, y + height])
+        return Record(owner, (image,), problem, Box((x, y, x + width, y + height)))
 
 
 class COCODetection(DetectionQuestions):
