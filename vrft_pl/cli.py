@@ -75,7 +75,7 @@ def one_line(message: str) -> str:
     Example:
         >>> one_line("Parser key 'x': Does not validate\nErrors:\n  - Expected `n` to be 1.\n  - Expected a NoneType")
         "Parser key 'x': Expected `n` to be 1."
-        >>> one_line("Caught InputError in worker 0.\nOriginal Traceback ...:\n  File ...\nvrft_pl.types.InputError: Row 5.")
+        >>> one_line("Caught InputError in worker 0.\nOriginal Traceback ...\nvrft_pl.types.InputError: Row 5.")
         'Row 5.'
     """
     message = message.rpartition(_FROM_WORKER)[2]

@@ -245,7 +245,7 @@ class VisionTask(LightningDataModule):
             sampler=sampler,
             num_workers=self.num_workers,
             collate_fn=list if train else Opaque,
-            # not the sampler's: a loader draws from it once a set of workers, so that a resumed run would read otherwise
+            # not the sampler's: a loader draws from it once for its workers, and a resumed run would read otherwise
             generator=torch.Generator().manual_seed(self.seed),
             persistent_workers=self.num_workers > 0,
         )
