@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sys
 from types import ModuleType
 
@@ -57,6 +58,30 @@ def test_the_most_confident_boxes_of_an_image_count():
 def test_a_frequency_is_rare_common_or_frequent():
     with pytest.raises(ValueError, match="Expected the frequency of `ant` to be r, c or f, but got 'x'"):
         LVISAveragePrecision({"ant": "x"})
+
+
+CATEGORIES = [{"id": i, "name": name, "frequency": value} for i, (name, value) in enumerate(FREQUENCY.items())]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [FREQUENCY, {"images": [{"id": 1}], "annotations": [{"id": 1, "image_id": 1}], "categories": CATEGORIES}],
+)
+def test_frequencies_are_read_from_a_file(tmp_path, content):
+    (tmp_path / "lvis.json").write_text(json.dumps(content))
+    assert LVISAveragePrecision(str(tmp_path / "lvis.json")).frequency == FREQUENCY
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", "{}", '{"categories": [{"name": "ant"}]}', '{"categories": [{"name": ["ant"], "frequency": "r"}]}'],
+)
+def test_a_file_without_frequencies_is_named(tmp_path, content):
+    (tmp_path / "lvis.json").write_text(content)
+    with pytest.raises(InputError, match="lvis.json"):
+        LVISAveragePrecision(str(tmp_path / "lvis.json"))
+    with pytest.raises(InputError, match="none.json, but it can't be read"):
+        LVISAveragePrecision(str(tmp_path / "none.json"))
 
 
 def test_every_category_needs_a_frequency():

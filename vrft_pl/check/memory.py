@@ -75,7 +75,7 @@ def staying_bytes(subject: Subject) -> dict[str, int]:
         "optimizer": 0 if plan.shards.offloaded else states // plan.shards.optimizer,
     }
     reference = getattr(subject.module, "reference", None)
-    if reference is not None and reference._copy is not None:
+    if reference is not None and reference.holds_weights:
         terms["reference"] = weights  # the copy is no part of what a strategy shards
     return terms
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 from vrft_pl.metrics.collected import Row
 from vrft_pl.metrics.detection import Asked, AveragePrecision, CategoryEval, mean_precision
@@ -25,15 +27,17 @@ class LVISAveragePrecision(AveragePrecision):
     truth, and ``/dropped`` and ``parse_failures/<name>``. Up to 300 boxes count per image, of the categories asked for.
 
     Args:
-        frequency: ``r``, ``c`` or ``f`` by category.
+        frequency: ``r``, ``c`` or ``f`` by category; or a file that has it, such as LVIS's annotations.
         name: Name in logs.
 
     Raises:
+        InputError: If the file can't be read or lacks a frequency.
         ValueError: If a frequency is another one.
     """
 
-    def __init__(self, frequency: Mapping[str, Frequency], name: str = "LVIS_AP") -> None:
+    def __init__(self, frequency: dict[str, Frequency] | str, name: str = "LVIS_AP") -> None:
         super().__init__(name)
+        frequency = read_frequencies(Path(frequency)) if isinstance(frequency, str) else frequency
         for category, value in frequency.items():
             if value not in get_args(Frequency):
                 raise ValueError(f"Expected the frequency of `{category}` to be r, c or f, but got {value!r}.")
@@ -58,6 +62,31 @@ class LVISAveragePrecision(AveragePrecision):
             chosen = [p for category, p in precisions.items() if self.frequency[category] == frequency]
             numbers[f"{self.name}/AP{frequency}"] = mean_precision(chosen)
         return {key: value for key, value in numbers.items() if value is not None}
+
+
+def read_frequencies(path: Path) -> dict[str, Any]:
+    """Read the frequencies of categories from a file of annotations, or from a JSON object of them by category.
+
+    Raises:
+        InputError: If the file can't be read, or a category has none.
+    """
+    try:
+        # annotations of images and polygons are nearly all of a file of a gigabyte
+        content = json.loads(path.read_text(encoding="utf-8"), object_hook=_without_annotation)
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"Expected frequencies of categories in {path}, but it can't be read: {error}.") from error
+    rows = content.get("categories") if isinstance(content, dict) else None
+    if isinstance(rows, list):
+        named = [r for r in rows if isinstance(r, dict) and isinstance(r.get("name"), str) and "frequency" in r]
+        content = {row["name"]: row["frequency"] for row in named} if len(named) == len(rows) else None
+    if not isinstance(content, dict) or not content:
+        raise InputError(f"Expected {path} to hold `categories` with a `name` and a `frequency`, but it does not.")
+    return content
+
+
+def _without_annotation(row: dict[str, Any]) -> dict[str, Any]:
+    """Drop annotations as soon as they are read."""
+    return {} if "image_id" in row else row
 
 
 def limit_detections(

@@ -32,6 +32,11 @@ class Reference:
         switch = policy.has_adapter if kind == "auto" else kind == "adapter_off"
         self._copy = None if switch else copy.deepcopy(policy).requires_grad_(False)
 
+    @property
+    def holds_weights(self) -> bool:
+        """Whether it is a second model, and no switch of the policy."""
+        return self._copy is not None
+
     @contextmanager
     def model(self, policy: VLM) -> Iterator[VLM]:
         """The reference, in eval mode and without gradients, where the policy is."""
