@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from timing import seconds
 from torchvision.ops import box_iou
 
-from vrft_pl.rewards.matching import iou_matrix, matched_ious
+from vrft_pl.rewards.matching import iou_matrix, matched_ious, pair_boxes
 
 BOX = st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(5, 40)] * 2).map(
     lambda v: (v[0], v[1], v[0] + v[2], v[1] + v[3])
@@ -23,11 +23,25 @@ def test_overlaps_agree_with_torchvision(a, b):
     np.testing.assert_allclose(iou_matrix(np.array(a, float), np.array(b, float)), oracle)
 
 
+@given(st.lists(BOX, max_size=8), st.lists(BOX, max_size=8), st.sampled_from([0.0, 0.3]), st.data())
+def test_few_boxes_are_paired_as_many_are(a, b, threshold, data):
+    left, right = (np.array(boxes, float).reshape(-1, 4) for boxes in (a, b))
+    some = st.lists(st.booleans(), min_size=len(a) * len(b), max_size=len(a) * len(b))
+    allowed = data.draw(st.none() | some.map(lambda v: np.array(v, bool).reshape(len(a), len(b))))
+    preference = data.draw(st.none() | st.just(np.linspace(0, 1, len(a))))
+    ious = iou_matrix(left, right)
+    ious[ious < threshold] = 0
+    if allowed is not None:
+        ious[~allowed] = 0
+    expected = matched_ious(ious, preference)
+    np.testing.assert_allclose(pair_boxes(left, right, threshold, allowed, preference), expected, rtol=1e-12)
+
+
 def test_leaving_out_rows_that_no_best_pairing_needs_changes_nothing():
     generator = np.random.default_rng(0)
     for _ in range(50):
-        values = generator.random((40, 3)) * (generator.random((40, 3)) > 0.5)
-        best = max(values[list(rows), range(3)].sum() for rows in itertools.permutations(range(40), 3))
+        values = generator.random((16, 3)) * (generator.random((16, 3)) > 0.5)
+        best = max(values[list(rows), range(3)].sum() for rows in itertools.permutations(range(16), 3))
         assert matched_ious(values).sum() == pytest.approx(best)
 
 

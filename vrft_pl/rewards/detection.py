@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.boxes import limit_box
-from vrft_pl.rewards.matching import Floats, box_areas, intersections, iou_matrix, matched_ious
+from vrft_pl.rewards.matching import Floats, box_areas, intersections, pair_boxes
 from vrft_pl.rewards.parsing import Unread, normalize_label, parse_detections, read_answer
 from vrft_pl.solutions import Instances
 from vrft_pl.types import AnswerFrame, Sample
@@ -81,6 +81,7 @@ def _read_detections(answer: str, categories: tuple[str, ...], frame: AnswerFram
 def forget() -> None:
     """Forget the answers that were read in this process."""
     _read_detections.cache_clear()
+    _judged.cache_clear()
 
 
 class _Truth(NamedTuple):
@@ -143,25 +144,12 @@ class DetectionReward(Reward):
 
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
         """Judge the boxes of one answer."""
-        truth = sample.solution
-        assert isinstance(truth, Instances)
-        answered = read_detections(text, sample, frame)
-        if isinstance(answered, Unread):
-            return answered
-        true = _arrays(truth)
-        if not len(answered.boxes) and not answered.unreadable:
-            return self.credit(np.zeros(0), np.zeros(0), len(true.boxes))
-        ious = iou_matrix(answered.boxes, true.boxes)
-        ious[(answered.categories[:, None] != true.categories) | (ious < self.threshold)] = 0
-        stated = answered.confidences
-        matched = matched_ious(ious, stated if self.prefers_confident else None)
-        if len(true.crowds) or len(true.lenient):
-            counted = (matched > 0) | ~_excused(answered, true)
-            matched, stated = matched[counted], stated[counted]
-        if answered.unreadable:
-            matched = np.concatenate([matched, np.zeros(answered.unreadable)])
-            stated = np.concatenate([stated, np.full(answered.unreadable, np.nan)])
-        return self.credit(matched, stated, len(true.boxes))
+        assert isinstance(sample.solution, Instances)
+        answer = read_answer(text, sample.style)
+        if isinstance(answer, Unread):
+            return answer
+        judged = _judged(answer, sample.solution, frame, self.threshold, self.prefers_confident)
+        return judged if isinstance(judged, Unread) else self.credit(*judged)
 
     @abstractmethod
     def credit(self, matched: Floats, confidences: Floats, num_true: int) -> float:
@@ -172,6 +160,28 @@ class DetectionReward(Reward):
             confidences: Confidence of each box in [0, 1], NaN where there is none. Shape ``(M,)``.
             num_true: Objects to be found.
         """
+
+
+@lru_cache(maxsize=512)
+def _judged(
+    answer: str, truth: Instances, frame: AnswerFrame | None, threshold: float, prefers_confident: bool
+) -> tuple[Floats, Floats, int] | Unread:
+    """Match an answer once for the completions of its group that give the same. Returns what `credit` takes."""
+    answered = _read_detections(answer, truth.categories, frame)
+    if isinstance(answered, Unread):
+        return answered
+    true, stated = _arrays(truth), answered.confidences
+    several = len(truth.categories) > 1
+    alike = answered.categories[:, None] == true.categories if several else None
+    preference = stated if prefers_confident else None
+    matched = pair_boxes(answered.boxes, true.boxes, threshold, alike, preference)
+    if len(true.crowds) or len(true.lenient):
+        counted = (matched > 0) | ~_excused(answered, true)
+        matched, stated = matched[counted], stated[counted]
+    if answered.unreadable:
+        matched = np.concatenate([matched, np.zeros(answered.unreadable)])
+        stated = np.concatenate([stated, np.full(answered.unreadable, np.nan)])
+    return matched, stated, len(true.boxes)
 
 
 def _excused(answered: Answered, true: _Truth) -> NDArray[np.bool_]:
@@ -209,7 +219,7 @@ class DetectionIoU(DetectionReward):
         """Average the IoU."""
         if not num_true and not len(matched):
             return 1.0
-        return min(float(matched.sum()) / max(num_true, len(matched)), 1.0)
+        return min(math.fsum(matched.tolist()) / max(num_true, len(matched)), 1.0)
 
 
 class DetectionConfidence(DetectionReward):
@@ -252,11 +262,14 @@ class DetectionConfidence(DetectionReward):
         """Average what the confidences earn."""
         if not len(matched):
             return float(not num_true)
-        hits = matched > 0
-        earned = 1 - (confidences - hits) ** 2 if self.proper else np.where(hits, confidences, 1 - confidences)
-        if self.relative:
-            earned = earned - ~hits
-        total = max(float(earned[earned == earned].sum()), 0.0)  # none without a confidence, which is NaN
+        earned, hits = [], 0
+        for iou, confidence in zip(matched.tolist(), confidences.tolist(), strict=True):
+            hit = iou > 0
+            hits += hit
+            if confidence == confidence:  # NaN is none, and earns nothing
+                gain = 1 - (confidence - hit) ** 2 if self.proper else confidence if hit else 1 - confidence
+                earned.append(gain - (self.relative and not hit))
+        total = max(math.fsum(earned), 0.0)
         if not num_true:
             return total / len(matched) / (1 + len(matched))
-        return total / (len(matched) + num_true - int(hits.sum()))
+        return total / (len(matched) + num_true - hits)

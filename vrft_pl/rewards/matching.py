@@ -35,12 +35,45 @@ def iou_matrix(a: Floats, b: Floats) -> Floats:
     Returns:
         Shape ``(M, K)``.
     """
-    if len(a) * len(b) <= _FEW:
-        return np.array([_ious(box, b.tolist()) for box in a.tolist()]).reshape(len(a), len(b))
     common = intersections(a, b)
     union = box_areas(a)[:, None] + box_areas(b)[None, :]
     union -= common
     return np.divide(common, union, out=common)
+
+
+def pair_boxes(
+    a: Floats, b: Floats, threshold: float, allowed: NDArray[np.bool_] | None = None, preference: Floats | None = None
+) -> Floats:
+    """Pair xyxy boxes of ``a`` ``(M, 4)`` and ``b`` ``(K, 4)`` one to one: the sum of IoU is the largest possible.
+
+    Args:
+        a: Answered boxes.
+        b: True boxes, whose areas are not 0.
+        threshold: IoU from which two boxes may be a pair.
+        allowed: Whether two boxes may be a pair, shape ``(M, K)``; all may by default.
+        preference: See `matched_ious`.
+
+    Returns:
+        IoU of each answered box with its true box, 0 for one without. Shape ``(M,)``.
+    """
+    if len(a) * len(b) > _FEW:
+        ious = iou_matrix(a, b)
+        ious[ious < threshold] = 0
+    else:
+        others = b.tolist()
+        rows = [[iou if iou >= threshold else 0.0 for iou in _ious(box, others)] for box in a.tolist()]
+        if allowed is None and _nothing_to_choose(rows):
+            return np.array([sum(row) for row in rows])
+        ious = np.array(rows).reshape(len(a), len(b))
+    if allowed is not None:
+        ious[~allowed] = 0
+    return matched_ious(ious, preference)
+
+
+def _nothing_to_choose(rows: list[list[float]]) -> bool:
+    """Whether no row and no column holds two numbers above 0."""
+    columns = [j for row in rows for j, iou in enumerate(row) if iou]
+    return len(set(columns)) == len(columns) == sum(map(any, rows))
 
 
 def _ious(box: list[float], others: list[list[float]]) -> list[float]:
