@@ -36,10 +36,10 @@ def typical(family: str, count: int, seed: int) -> list[Batch]:
     return batches
 
 
-def rate(reward: Reward, batches: list[Batch], other: list[Batch]) -> float:
-    """Completions a second: the median of three passes, none of which remembers the one before; ``other`` warms up."""
+def rate(reward: Reward, batches: list[Batch], other: list[Batch], passes: int) -> float:
+    """Completions a second: the median of passes, none of which remembers the one before; ``other`` warms up."""
     seconds = []
-    for _ in range(3):
+    for _ in range(passes):
         detection.forget()
         mathematics.forget()
         mathematics.WORKER.stop()  # it has read the expressions
@@ -56,6 +56,7 @@ def main() -> None:
     """Measure every reward and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=int, default=512, help="questions of each family, eight completions each")
+    parser.add_argument("--passes", type=int, default=3, help="times that each reward is measured")
     parser.add_argument("--json", type=Path, help="write the rates")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -67,7 +68,7 @@ def main() -> None:
             [batch for f in families for batch in typical(f, n, seed)] for n, seed in ((count, 0), (BATCH // 8, 1))
         )
         for reward in graders:
-            rates[reward.name] = rate(reward, batches, other)
+            rates[reward.name] = rate(reward, batches, other, args.passes)
     print("| reward | completions a second | aim |\n|---|---|---|")
     for name, value in rates.items():
         print(f"| {name} | {value:,.0f} | {MATH_TARGET if name == MathMatch.__name__ else TARGET:,} |")
