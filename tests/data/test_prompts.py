@@ -135,6 +135,43 @@ def test_a_target_is_written_in_the_style(style, cot, expected):
     assert target_text(make_sample(style=style, cot=cot), None) == expected
 
 
+@pytest.mark.parametrize(
+    ("solution", "expected"),
+    [
+        pytest.param(Number(3.0), "3", id="number"),
+        pytest.param(Label("Fire lily", ("flame lily",)), "Fire lily", id="label"),
+        pytest.param(Expression(r"6\sqrt{3}"), r"6\sqrt{3}", id="expression"),
+        pytest.param(BOX, "[100, 100, 500, 501]", id="box"),
+        pytest.param(
+            objects((BOX.xyxy, "dog")), "[{'Position': [100, 100, 500, 501], 'Confidence': 1.0}]", id="objects"
+        ),
+        pytest.param(objects(), "No Objects", id="no-object"),
+        pytest.param(Transformation((Call("change_size", "1", "small"),)), "change_size(1, small)", id="calls"),
+    ],
+)
+@pytest.mark.parametrize("style", ["think", "caption"])
+def test_a_whole_turn_keeps_its_thoughts_and_gets_the_checked_answer(style, solution, expected):
+    cot = f"{COTS['caption'] if style == 'caption' else '<think>1 2</think>'}\n<answer>%s</answer>\n."
+    sample = make_sample(solution, style, cot=cot % " flame\nlily [64, 48] ")
+    assert target_text(sample, answer_frame("permille", (640, 480), None)) == cot % expected
+
+
+@pytest.mark.parametrize(
+    "cot",
+    [
+        pytest.param("<answer>2</answer><think>1 2</think><answer>3</answer>", id="two"),
+        pytest.param("<think>1 2</think><answer>3", id="unclosed"),
+        pytest.param("<think>1 2</think>3</answer>", id="unopened"),
+        pytest.param("<think>1 2</think></answer>3<answer>", id="crossed"),
+        pytest.param("<think>In <answer>.</think><answer>3</answer>", id="named-in-thoughts"),
+    ],
+)
+def test_a_whole_turn_holds_one_answer(cot):
+    with pytest.raises(InputError, match="row 7: expected one <answer> block in `cot`, but got '<"):
+        target_text(make_sample(cot=cot), None)
+    assert target_text(make_sample(style="answer", cot=cot), None) == "3"
+
+
 @pytest.mark.parametrize("cot", [None, ""])
 @pytest.mark.parametrize("style", ["think", "caption"])
 def test_a_style_with_thoughts_needs_them(style, cot):

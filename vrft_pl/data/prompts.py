@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from string import Formatter
 from typing import Any
 
@@ -142,10 +143,11 @@ def target_text(sample: Sample, frame: AnswerFrame | None) -> str:
     """Write the whole turn that supervised training imitates.
 
     The ``think`` style needs a chain of thought; ``caption`` takes its summary and caption from one that already holds
-    the tags, as Reason-RFT writes them.
+    the tags, as Reason-RFT writes them. Of a whole turn the thoughts stay, and its answer is written anew: in the
+    policy's coordinates, and the very one that was checked.
 
     Raises:
-        InputError: If the style needs a chain of thought and the sample has none.
+        InputError: If the style needs a chain of thought and the sample has none, or one with more than one answer.
     """
     answer = answer_text(sample, frame)
     if sample.style == "answer":
@@ -156,8 +158,22 @@ def target_text(sample: Sample, frame: AnswerFrame | None) -> str:
             "Use `style: answer`, or add `cot` to the row."
         )
     cot = sample.cot.strip()
-    if "<answer>" in cot:
-        return cot
+    if "<answer>" in cot or "</answer>" in cot:
+        before, after = around_answer(cot, sample.id)
+        return f"{before}<answer>{answer}</answer>{after}"
     if sample.style == "caption" or "<think>" in cot:
         return f"{cot}<answer>{answer}</answer>"
     return f"<think>{cot}</think><answer>{answer}</answer>"
+
+
+def around_answer(turn: str, owner: str) -> tuple[str, str]:
+    """Split a turn into what stands before and behind its one answer.
+
+    Raises:
+        InputError: If it does not hold one ``<answer>`` block, naming the row.
+    """
+    before, _, rest = turn.partition("<answer>")
+    _, closed, after = rest.partition("</answer>")
+    if not closed or turn.count("<answer>") != 1 or turn.count("</answer>") != 1:
+        raise InputError(f"{owner}: expected one <answer> block in `cot`, but got {reprlib.repr(turn)}.")
+    return before, after

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 from PIL import Image
 
-from vrft_pl.data import Counting, ShareGPT
+from vrft_pl.data import Classification, Counting, Grounding, ShareGPT
 from vrft_pl.data.prompts import target_text
+from vrft_pl.policy.coordinates import answer_frame
 from vrft_pl.types import InputError
 
 THOUGHT = "<think>One, two.</think><answer>2</answer>"
@@ -98,6 +100,22 @@ def test_what_is_imitated_is_what_the_assistant_said(tmp_path, turn, style, expe
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     task = Counting(share(tmp_path, row(turn)), style=style)
     assert target_text(task.datasets("train")["train"][0], None) == expected
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "expected"),
+    [
+        pytest.param(Grounding, "[120, 40, 300, 200]", "[150, 100, 375, 500]", id="box"),
+        pytest.param(Grounding, "(120,40),(300,200)", "[150, 100, 375, 500]", id="two-points"),
+        pytest.param(partial(Classification, aliases={"cat": ["kitty"]}), " Kitty ", "cat", id="alias"),
+    ],
+)
+def test_what_is_imitated_is_the_checked_answer_in_the_coordinates_of_the_policy(tmp_path, task, answer, expected):
+    Image.new("RGB", (800, 400)).save(tmp_path / "a.png")
+    rows = share(tmp_path, row(f"<think>There.</think><answer>{answer}</answer>"))
+    sample = task(train=rows).datasets("train")["train"][0]
+    text = target_text(sample, answer_frame("permille", (800, 400), None))
+    assert text == f"<think>There.</think><answer>{expected}</answer>"
 
 
 def turns(*roles):

@@ -25,7 +25,7 @@ class ShareGPT(Source):
     A row holds one question and one answer, after a system prompt if it has one (a turn, or the key ``system``), and
     its pictures in ``images`` or ``image``, each with a marker ``<image>`` in the question. Where the answer has tags,
     what is inside ``<answer>`` is the answer, and a turn that holds ``<think>``, ``<summary>`` or ``<caption>`` is the
-    chain of thought as it stands.
+    chain of thought as it stands; supervised training writes its answer anew, in the coordinates of the policy.
 
     Args:
         path: A ``.json`` file that holds a list of objects, or a ``.jsonl`` file with one object a line.
