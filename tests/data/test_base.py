@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from vrft_pl.data import Counting, CountingScenes, Mixture, ReasonJSON
+from vrft_pl.data.images import FileImage
 from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.types import InputError
 
@@ -195,6 +196,27 @@ def test_a_mixture_skips_bad_rows_as_its_tasks_say(rows):
         mixture.setup("fit")
     assert len(mixture.datasets("train")["files_train"]) == 2
     assert {name: len(messages) for name, messages in mixture.skipped.items()} == {"files_train/train": 3}
+
+
+@pytest.mark.parametrize("verify_images", [True, False])
+def test_a_picture_of_many_questions_is_looked_at_once(tmp_path, monkeypatch, verify_images):
+    looks = []
+    for name in ("size", "open"):
+        monkeypatch.setattr(FileImage, name, lambda image, name=name: looks.append((name, image.path.name)))
+    content = [{"problem": "How many?", "image": ["a.png", f"{i % 2}.png"], "answer": i} for i in range(6)]
+    (tmp_path / "rows.json").write_text(json.dumps(content))
+    source = ReasonJSON(str(tmp_path / "rows.json"))
+    task = Counting(train=source, val={"id": source}, test={"id": source}, verify_images=verify_images)
+    task.setup("fit")
+    task.setup("test")
+    assert looks == [("open" if verify_images else "size", name) for name in ("a.png", "0.png", "1.png")]
+
+
+def test_every_question_about_a_damaged_picture_is_skipped(rows):
+    rows.rows = [rows.rows[3], rows.rows[0], rows.rows[3], rows.rows[0]]
+    task = Counting(train=rows, on_bad_row="skip")
+    with pytest.warns(UserWarning, match="Skipped 2 of 4"):
+        assert values(task.datasets("train")["train"]) == [1, 1]
 
 
 def test_a_mixture_needs_a_task():

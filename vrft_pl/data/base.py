@@ -22,12 +22,12 @@ from torch.utils.data import (
     get_worker_info,
 )
 
-from vrft_pl.data.images import DecodedImage, EncodedImage, decoded
+from vrft_pl.data.images import DecodedImage, EncodedImage, FileImage, decoded
 from vrft_pl.data.order import BlockSampler
 from vrft_pl.data.prompts import check_template
 from vrft_pl.data.sources import Record, Source
 from vrft_pl.solutions import Solution
-from vrft_pl.types import AnswerStyle, InputError, Opaque, Sample
+from vrft_pl.types import AnswerStyle, ImageSource, InputError, Opaque, Sample
 
 Split = Literal["train", "val", "test"]
 
@@ -52,6 +52,7 @@ class Samples(Dataset[Sample]):
 
     def __init__(self, task: VisionTask, source: Source, split: str, rows: list[int] | None) -> None:
         self.task, self.source, self.split, self.rows = task, source, split, rows
+        self._bad: set[int] = set()
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -60,18 +61,18 @@ class Samples(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         """Read one sample and check its ground truth. Worker processes decode its pictures ahead.
 
-        In place of a bad row of a stream, the next good one is read where the task skips bad rows.
+        Where the task skips bad rows but could not look for them beforehand, in a stream to train on, the next good row
+        is read in place of a bad one. The task counts it unless a worker process reads.
         """
-        if not self.source.streamed or self.task.on_bad_row == "error":
+        if self.rows is not None or not self.source.streamed or self.task.on_bad_row == "error":
             return self._read(index)
         for step in range(len(self)):
+            row = (index + step) % len(self)
             try:
-                sample = self._read((index + step) % len(self))
-                if self.task.verify_images:
-                    sample = replace(sample, images=tuple(DecodedImage(image.open()) for image in sample.images))
-                return sample
+                sample = self._read(row)
+                return replace(sample, images=tuple(map(self._verified, sample.images)))
             except InputError as error:
-                warnings.warn(f"Skipped a row: {error}", stacklevel=2)
+                self._skip(row, str(error))
         raise InputError(f"Expected at least one good row in {self.split}, but all {len(self)} are bad.")
 
     @property
@@ -84,6 +85,21 @@ class Samples(Dataset[Sample]):
         if get_worker_info() is None:
             return sample
         return replace(sample, images=tuple(decoded(image) for image in sample.images))
+
+    def _verified(self, image: ImageSource) -> ImageSource:
+        """Decode a picture where the task verifies pictures, so that it is decoded once; else read its header."""
+        if self.task.verify_images:
+            return DecodedImage(image.open())
+        if isinstance(image, EncodedImage):
+            image.size()
+        return image
+
+    def _skip(self, row: int, reason: str) -> None:
+        """Say that a row is left out, and count it once."""
+        warnings.warn(f"Skipped a row: {reason}", stacklevel=3)
+        if row not in self._bad and get_worker_info() is None:
+            self._bad.add(row)
+            self.task.skipped.setdefault(f"train/{self.split}", []).append(reason)
 
 
 class VisionTask(LightningDataModule):
@@ -104,9 +120,13 @@ class VisionTask(LightningDataModule):
         seed: Seed of the order of rows, and of the rows themselves where they are procedural. The command line sets it
             to ``seed_everything``. Held-out procedural rows depend on the name of their split alone.
         on_bad_row: ``error`` stops at the first row that is wrong; ``skip`` leaves out what is wrong and says how many
-            rows it left out.
+            rows it left out. A stream that is held out is then gone through once at the start; of one to train on, each
+            bad row is replaced when its turn comes.
         verify_images: Decode every picture of a file source at the start, some milliseconds each, so that a damaged one
-            is found before training. Otherwise only headers are read.
+            is found before training; a file of many questions once. Otherwise only headers are read.
+
+    Attributes:
+        skipped: Why rows were left out, by part (``train/train``, ``val/<name>``).
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -142,6 +162,7 @@ class VisionTask(LightningDataModule):
         self.seed, self.on_bad_row, self.verify_images = seed, on_bad_row, verify_images
         self.skipped: dict[str, list[str]] = {}
         self._datasets: dict[str, dict[str, Dataset[Sample]]] = {}
+        self._seen: set[str] = set()
 
     @abstractmethod
     def solution(self, record: Record) -> Solution:
@@ -257,7 +278,8 @@ class VisionTask(LightningDataModule):
         return source.with_seed(self.seed if split == "train" else zlib.crc32(f"{split}/{name}".encode()))
 
     def _checked(self, source: Source, split: str, name: str) -> Samples:
-        if source.procedural or source.streamed:
+        lazy = source.streamed and (split == "train" or self.on_bad_row == "error")
+        if source.procedural or lazy:
             return Samples(self, self._seeded(source, split, name), name, None)
         rows, bad = [], []
         for i in range(len(source)):
@@ -265,8 +287,7 @@ class VisionTask(LightningDataModule):
                 record = source[i]
                 self.solution(record)
                 for image in record.images:
-                    if isinstance(image, EncodedImage):
-                        image.open() if self.verify_images else image.size()
+                    self._verify(image)
                 rows.append(i)
             except InputError as error:
                 if self.on_bad_row == "error":
@@ -280,6 +301,15 @@ class VisionTask(LightningDataModule):
                 f"Expected at least one good row in {split}/{name}, but all {len(source)} are bad: {bad[0]}"
             )
         return Samples(self, source, name, rows)
+
+    def _verify(self, image: ImageSource) -> None:
+        """Raise `InputError` for a stored picture that is damaged. A file is looked at once, whoever asks about it."""
+        path = str(image.path) if isinstance(image, FileImage) else None
+        if path in self._seen or not isinstance(image, EncodedImage):
+            return
+        image.open() if self.verify_images else image.size()
+        if path is not None:
+            self._seen.add(path)
 
 
 def stored_blocks(samples: Dataset[Sample]) -> Sequence[range] | None:

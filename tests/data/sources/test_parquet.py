@@ -219,6 +219,72 @@ def test_a_bad_row_is_replaced_by_the_next_and_told_of(tmp_path, num_workers, re
             assert f"Skipped a row: {path}, row {row}: expected {reason}" in told
 
 
+@pytest.mark.filterwarnings("ignore:Skipped a row")
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_rows_replaced_while_training_are_counted_once_where_no_worker_reads(tmp_path, num_workers):
+    path = written(tmp_path / "a.parquet", with_bad_rows())
+    task = Counting(ParquetRows(path), style="answer", on_bad_row="skip", num_workers=num_workers)
+    batches = task.train_dataloader()
+    assert task.skipped == {}
+    for _ in range(2):
+        list(batches)
+    told = [reason.removeprefix(f"{path}, ").split(":")[0] for reason in task.skipped.get("train/train", [])]
+    assert sorted(told) == ([] if num_workers else ["row 2", "row 7", "row 9"])
+    assert set(task.skipped) <= {"train/train"}
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_held_out_rows_are_gone_through_once_and_no_good_one_is_judged_twice(tmp_path, monkeypatch, split, num_workers):
+    path = written(tmp_path / "a.parquet", with_bad_rows(), row_group_size=1)
+    task = Counting(**{split: {"id": ParquetRows(path)}}, on_bad_row="skip", num_workers=num_workers)
+    reads = Reads(monkeypatch)
+    with pytest.warns(UserWarning, match=f"Skipped 3 of 12 rows of {split}/id. First: .*row 2: expected the answer to"):
+        task.setup({"val": "validate"}.get(split, split))
+    assert [index for index, _ in reads] == list(range(12))
+    assert list(task.skipped) == [f"{split}/id"]
+    for reason, row in zip(task.skipped[f"{split}/id"], (2, 7, 9), strict=True):
+        assert reason.startswith(f"{path}, row {row}: expected ")
+    (batches,) = getattr(task, f"{split}_dataloader")()
+    assert numbers(batch.value for batch in batches) == [0, 1, 3, 4, 5, 6, 8, 10, 11]
+    assert len(task.datasets(split)["id"]) == 9
+
+
+def test_held_out_rows_are_read_when_their_turn_comes_where_a_bad_one_stops_the_run(tmp_path, monkeypatch):
+    task = Counting(val={"id": ParquetRows(written(tmp_path / "a.parquet", with_bad_rows()))})
+    reads = Reads(monkeypatch)
+    task.setup("validate")
+    assert not reads
+    (batches,) = task.val_dataloader()
+    with pytest.raises(InputError, match="a.parquet, row 2: expected the answer to be a number, but got 'many'"):
+        list(batches)
+
+
+def test_held_out_rows_that_are_all_bad_are_an_error(tmp_path):
+    content = {"image": [png()] * 2, "problem": ["?", "?"], "answer": ["many", "some"]}
+    task = Counting(val={"id": ParquetRows(written(tmp_path / "a.parquet", content))}, on_bad_row="skip")
+    with (
+        pytest.raises(InputError, match="Expected at least one good row in val/id, but all 2 are bad: .*row 0"),
+        pytest.warns(UserWarning, match="Skipped 2 of 2"),
+    ):
+        task.setup("validate")
+
+
+@pytest.mark.filterwarnings("ignore:Skipped")
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_picture_that_is_missing_is_found_without_decoding_it(tmp_path, num_workers):
+    Image.effect_noise((40, 40), 50).save(tmp_path / "0.jpg")
+    (tmp_path / "2.jpg").write_bytes((tmp_path / "0.jpg").read_bytes()[:700])  # its header is whole
+    names = ["0.jpg", "1.jpg", "2.jpg"]
+    path = written(tmp_path / "a.parquet", {"image": names, "problem": ["?"] * 3, "answer": ["0", "1", "2"]})
+    assert sorted(numbers(loader(path, num_workers, on_bad_row="skip", verify_images=False))) == [0, 2, 2]
+    task = Counting(val={"id": ParquetRows(path)}, on_bad_row="skip", verify_images=False)
+    task.setup("validate")
+    assert [reason.split(":")[1] for reason in task.skipped["val/id"]] == [
+        f" expected a picture at {tmp_path}/1.jpg, but there is no such file."
+    ]
+
+
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_a_bad_row_stops_the_run(tmp_path, num_workers):
     content = rows(count=12)
@@ -252,8 +318,9 @@ def test_a_damaged_row_group_is_named_with_its_rows_and_read_once(tmp_path, monk
 
 @pytest.mark.filterwarnings("ignore:Skipped a row")
 def test_rows_of_a_damaged_row_group_are_skipped(tmp_path):
-    read = numbers(loader(damaged_group(tmp_path / "a.parquet"), 0, on_bad_row="skip"))
-    assert sorted(read) == [0, 1, 2, 3, 8, 8, 8, 8, 8, 9]
+    task = Counting(ParquetRows(damaged_group(tmp_path / "a.parquet")), style="answer", on_bad_row="skip")
+    assert sorted(numbers(task.train_dataloader())) == [0, 1, 2, 3, 8, 8, 8, 8, 8, 9]
+    assert len(task.skipped["train/train"]) == 4
 
 
 def test_a_file_that_changes_while_it_is_used_is_named(tmp_path):

@@ -54,7 +54,11 @@ class Source(ABC):
 
     @property
     def streamed(self) -> bool:
-        """Whether there may be more rows than fit into memory; each is then checked when it is read, not before."""
+        """Whether there may be more rows than fit into memory.
+
+        Each is then checked when it is read, not before; but held-out rows are gone through once at the start where the
+        task skips bad ones.
+        """
         return False
 
     @property
