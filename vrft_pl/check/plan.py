@@ -42,6 +42,8 @@ class Plan:
     """-1 where epochs end the run."""
     max_epochs: int
     """-1 where steps end the run."""
+    train_batches: int | float
+    """Micro-batches of an epoch that are used, or their share (``limit_train_batches``)."""
     clip: float | None
     """Largest norm of the gradients."""
 
@@ -56,6 +58,7 @@ class Plan:
         precision = str(config.get("precision") or "32-true")
         max_steps, max_epochs = config.get("max_steps"), config.get("max_epochs")
         steps = -1 if max_steps is None else int(max_steps)
+        limit = config.get("limit_train_batches")
         return Plan(
             gpu=gpu,
             available=not gpu or cuda >= own,
@@ -66,8 +69,14 @@ class Plan:
             accumulate=int(config.get("accumulate_grad_batches") or 1),
             max_steps=steps,
             max_epochs=(1000 if steps < 0 else -1) if max_epochs is None else int(max_epochs),
+            train_batches=1.0 if limit is None else int(limit) if limit > 1 else limit,
             clip=config.get("gradient_clip_val"),
         )
+
+    def used(self, batches: int) -> int:
+        """How many of an epoch's micro-batches are trained on: ``1`` is one of them, ``1.0`` all."""
+        limit = self.train_batches
+        return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
 
     def alone(self, **options: Any) -> dict[str, Any]:
         """Arguments of a trainer that does the same on one device and leaves nothing behind."""

@@ -112,7 +112,7 @@ def num_steps(subject: Subject) -> int | None:
     rows = sum(len(part.source) for part in parts)
     if plan.max_epochs >= 0 and rows:
         repeats = module.num_iterations if isinstance(module, GRPOModule) else 1
-        batches = math.ceil(math.ceil(rows / plan.devices) / subject.task.batch_size) * repeats
+        batches = plan.used(math.ceil(math.ceil(rows / plan.devices) / subject.task.batch_size) * repeats)
         limits.append(plan.max_epochs * math.ceil(batches / plan.accumulate))
     return min(limits, default=None)
 
