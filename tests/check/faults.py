@@ -1,6 +1,7 @@
 """Rewards with a fault."""
 
 from vrft_pl.rewards import NumberMatch, Reward, Unread
+from vrft_pl.solutions import Number
 
 
 class Constant(Reward):
@@ -8,6 +9,12 @@ class Constant(Reward):
 
     def grade_one(self, text, sample, frame):
         return 0.5
+
+
+class ConstantNumber(Constant):
+    """Says the same of every number, and nothing of other answers."""
+
+    solution_type = Number
 
 
 class Illiterate(NumberMatch):

@@ -12,6 +12,7 @@ from vrft_pl.check import CheckOptions
 from vrft_pl.check.activations import Footprint, is_checkpointed, measure_footprint
 from vrft_pl.check.memory import check_memory, optimizer_bytes, passing_bytes, staying_bytes
 from vrft_pl.check.signal import chosen_samples
+from vrft_pl.check.tokens import measure_rows
 from vrft_pl.data import Counting, CountingScenes
 from vrft_pl.modules import SFTModule
 from vrft_pl.policy import VLM
@@ -117,7 +118,7 @@ def test_estimate_of_the_backward_pass_is_within_a_factor_of_two(batch_size, max
     module = grpo(None, policy, [NumberMatch()], group_size=8, params=SamplingParams(max_tokens))
     made = subject(module, tmp_path, Counting(CountingScenes(size=32), batch_size=batch_size))
     samples = chosen_samples(made)
-    estimate = passing_bytes(made, measure_footprint(made, samples[0]))["backward"]
+    estimate = passing_bytes(made, measure_footprint(made, samples[0]), measure_rows(made)[0])["backward"]
     few = (samples * batch_size)[:batch_size]
     prompts = policy.encode(few)
     ids = torch.full((batch_size * 8, max_tokens), 300)

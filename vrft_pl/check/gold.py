@@ -24,6 +24,8 @@ PLACEHOLDERS: dict[AnswerStyle, str] = {
     "caption": "<summary>I look.</summary><caption>A picture.</caption><think>I look.</think>",
 }
 """Stand for a chain of thought that a row does not have, and reinforcement does not need."""
+_FEW = 64
+"""Rows whose wrong and empty answers are graded."""
 _FULL = 1e-6
 _ROUNDED = 0.5
 """Score of a box from which its shortfall is put down to the rounding of its coordinates."""
@@ -128,17 +130,18 @@ def sameness(
     frames: Sequence[AnswerFrame | None],
 ) -> list[Finding]:
     """A reward that gives right answers, those of other questions, no answer and sampled answers one score."""
-    if not any(reward.judges(sample) for sample in samples):
+    judged = [i for i, sample in enumerate(samples) if reward.judges(sample)]
+    if not judged:
         what = f"`{reward.name}` judges none of the rows: it is for ground truth of another kind."
         return [Finding("warning", what)]
-    judged = torch.tensor([reward.judges(sample) for sample in samples])
-    others = [next((t for t in (*texts[i + 1 :], *texts[:i]) if t != text), "") for i, text in enumerate(texts[:64])]
+    few = judged[:_FEW]
+    others = [next((t for t in (*texts[i + 1 :], *texts[:i]) if t != texts[i]), "") for i in few]
     probes = [right[judged]]
-    for wrong in (others, [""] * len(others)):
-        scores = reward.grade(as_completions(wrong, frames[: len(wrong)]), samples[: len(wrong)]).scores
-        probes.append(scores[judged[: len(wrong)]])
+    for wrong in (others, [""] * len(few)):
+        probes.append(reward.score(as_completions(wrong, [frames[i] for i in few]), [samples[i] for i in few]))
     if subject.sampled is not None and reward.name in subject.sampled.scores:
-        probes.append(subject.sampled.scores[reward.name].cpu())
+        answered = [reward.judges(sample) for sample in subject.sampled.samples for _ in range(subject.group_size)]
+        probes.append(subject.sampled.scores[reward.name].cpu()[answered])
     scores = torch.cat(probes)
     if float(scores.max() - scores.min()) > _FULL:
         return []

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from vrft_pl.check.activations import Footprint, is_checkpointed, measure_footpr
 from vrft_pl.check.findings import Finding, Level
 from vrft_pl.check.signal import chosen_samples
 from vrft_pl.check.subject import Subject
-from vrft_pl.check.tokens import measure_rows
+from vrft_pl.check.tokens import Length, measure_rows
 from vrft_pl.modules import GRPOModule
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.policy.logprobs import CHUNK_BYTES, is_plain_head
@@ -37,12 +38,12 @@ _CHUNKS = 4
 
 def check_memory(subject: Subject) -> list[Finding]:
     """Estimate the peak and compare it with the device."""
-    samples = chosen_samples(subject)
+    samples, (lengths, _, _) = chosen_samples(subject), measure_rows(subject)
     staying = staying_bytes(subject)
-    if not samples:
+    if not samples or not lengths:
         return [Finding("note", f"Without activations: {shown(staying)}.")]
     try:
-        passing = passing_bytes(subject, measure_footprint(subject, samples[0]))
+        passing = passing_bytes(subject, measure_footprint(subject, samples[0]), lengths)
     except torch.OutOfMemoryError as error:
         return [Finding("error", f"One prompt runs out of memory: {str(error).splitlines()[0]}")]
     total = sum(staying.values()) + max(passing.values()) + CUDA_CONTEXT * subject.plan.gpu
@@ -123,11 +124,11 @@ def step_bytes(module: PolicyModule, parameters: list[nn.Parameter]) -> int:
     return sum(value.nbytes for value in values if isinstance(value, torch.Tensor))
 
 
-def passing_bytes(subject: Subject, footprint: Footprint) -> dict[str, int]:
+def passing_bytes(subject: Subject, footprint: Footprint, lengths: Sequence[Length]) -> dict[str, int]:
     """Bytes a device that come in turns, by when."""
     plan, module, policy = subject.plan, subject.module, subject.policy
     per_step = subject.task.batch_size
-    longest, written = longest_row(subject)
+    longest, written = longest_row(subject, lengths)
     width = 2 if "16" in plan.precision else 4
     trained = sum(p.numel() for p in policy.parameters() if p.requires_grad)
     head = policy.hf_model.get_output_embeddings()
@@ -152,9 +153,8 @@ def passing_bytes(subject: Subject, footprint: Footprint) -> dict[str, int]:
     return passing
 
 
-def longest_row(subject: Subject) -> tuple[int, int]:
+def longest_row(subject: Subject, lengths: Sequence[Length]) -> tuple[int, int]:
     """Most tokens of a training prompt, and of what is written to it."""
-    lengths, _, _ = measure_rows(subject)
     trained = [length for length in lengths if length.row.part.split == "train"] or lengths
     grpo = isinstance(subject.module, GRPOModule)
     written = subject.params.max_tokens if grpo else max(length.target for length in trained)

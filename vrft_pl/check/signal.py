@@ -32,13 +32,14 @@ def check_signal(subject: Subject) -> list[Finding]:
         return [Finding("note", "No row fits into the context: nothing was sampled.")]
     try:
         subject.sampled = sample_answers(subject, samples)
+        ends = endings(subject, subject.sampled)
     except torch.OutOfMemoryError as error:
         return [
             Finding("error", f"Sampling ran out of memory: {str(error).splitlines()[0]} See the estimate of memory.")
         ]
     except InputError as error:
         return [Finding("error", str(error))]
-    return [*endings(subject, subject.sampled), *scores(subject, subject.sampled), *verdict(subject, subject.sampled)]
+    return [*ends, *scores(subject, subject.sampled), *verdict(subject, subject.sampled)]
 
 
 def chosen_samples(subject: Subject) -> list[Sample]:
@@ -87,8 +88,11 @@ def endings(subject: Subject, sampled: Sampled) -> list[Finding]:
     )
     if cut <= count / 2:
         return [note]
-    known, likeliest = after_right_answers(subject, sampled.samples[:4])
     what = f"{cut} of {count} completions were cut at `max_tokens` {subject.params.max_tokens}"
+    try:
+        known, likeliest = after_right_answers(subject, sampled.samples[:4])
+    except InputError as error:  # of the right answer, which sampling does not need
+        return [Finding("warning", f"{what}. Whether right answers end can't be told: {error}"), note]
     if known >= _SELDOM:
         told = f"though after a right answer the policy ends its turn ({known:.0%})"
         return [Finding("warning", f"{what}, {told}. Raise `max_tokens`."), note]

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
 
+from vrft_pl.callbacks.predictions import rewards_of
 from vrft_pl.check.meter import PromptMeter
 from vrft_pl.check.options import CheckOptions
 from vrft_pl.check.plan import Plan
@@ -76,9 +77,9 @@ class Subject:
 
     @property
     def rewards(self) -> list[Reward]:
-        """Rewards that train, then those that only judge held-out completions, each once."""
+        """Rewards that judge held-out completions, alone or inside a metric, and those that train; one of each name."""
         trained: Sequence[Reward] = self.module.rewards if isinstance(self.module, GRPOModule) else ()
-        judging = [metric for metric in self.module.metrics if isinstance(metric, Reward)]
+        judging = rewards_of(self.module.metrics).values()
         return list({reward.name: reward for reward in [*judging, *trained]}.values())
 
     @contextmanager

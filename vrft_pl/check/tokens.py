@@ -13,6 +13,7 @@ from vrft_pl.check.subject import Subject
 from vrft_pl.data.prompts import target_text
 from vrft_pl.modules import GRPOModule, SFTModule
 from vrft_pl.policy import VLM
+from vrft_pl.policy.encoding import refuse_special_tokens
 from vrft_pl.types import InputError
 
 _UNLIMITED = 10**7
@@ -54,6 +55,8 @@ def measure_rows(subject: Subject) -> tuple[list[Length], list[Measured], list[s
             # supervised training needs the thoughts, reinforcement and evaluation do not
             imitated = isinstance(subject.module, SFTModule) and row.part.split == "train"
             text = target_text(row.sample if imitated else gold_sample(row.sample), prompt.frame)
+            if imitated:
+                refuse_special_tokens(subject.policy.processor, row.sample, text)
         except InputError as error:
             refused.append(str(error))
             continue
