@@ -235,7 +235,7 @@ def test_two_processes_fit_and_leave_one_summary(tmp_path):
     folder = tmp_path / "run"
     args = [*QUICKSTART, *SHORT, "--config", str(ROOT / "configs/hardware/cpu_ddp2.yaml"), "--run.folder", str(folder)]
     done = subprocess.run(
-        [sys.executable, "-m", "vrft_pl", *args], timeout=120, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "vrft_pl", *args], timeout=600, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert {"summary.json", "export", "completions.jsonl", "metrics.csv"} <= {path.name for path in folder.iterdir()}

@@ -129,7 +129,7 @@ def test_two_processes_predict_into_one_file(tmp_path, no_argv):
         str(tmp_path / "two"),
     ]
     ranks = ["--config", str(ROOT / "configs/hardware/cpu_ddp2.yaml")]
-    done = subprocess.run([*command, *ranks], timeout=200, capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, *ranks], timeout=600, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("Predictions: ") == 1
     assert (tmp_path / "two/predictions.jsonl").read_bytes() == (alone / "predictions.jsonl").read_bytes()

@@ -45,7 +45,8 @@ def sgd(parameters):
 
 
 def grpo(checkpoint, policy=None, rewards=None, **kwargs):
-    kwargs = {"group_size": 4, "params": SamplingParams(6), "optimizer": sgd, **kwargs}
+    evaluation = {"eval_params": SamplingParams(6, temperature=0.0)}  # the untrained never end by themselves
+    kwargs = {"group_size": 4, "params": SamplingParams(6), "optimizer": sgd, **evaluation, **kwargs}
     rewards = [Share()] if rewards is None else rewards
     return GRPOModule(rewards, policy=policy or VLM(checkpoint, max_pixels=1024), **kwargs)
 

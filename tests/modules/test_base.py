@@ -155,7 +155,7 @@ def test_two_processes_evaluate_as_one_does(qwen3_vl, tmp_path):
     """Of an odd number of rows; each rank holds the only rows that one of the metrics can judge."""
     script = Path(__file__).parent.with_name("ddp_step.py")
     command = [sys.executable, str(script), "eval", qwen3_vl, str(tmp_path)]
-    done = subprocess.run(command, timeout=200, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, timeout=600, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     first, second = (torch.load(tmp_path / f"eval{rank}.pt") for rank in range(2))
     writer = PredictionWriter()

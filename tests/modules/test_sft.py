@@ -65,6 +65,37 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(qwen3_vl, tmp_pa
     assert all(torch.equal(got[name], expected[name]) for name in expected)
 
 
+@pytest.mark.parametrize("limit", [1.0, 2])
+def test_a_run_resumed_from_the_end_of_an_epoch_goes_on_in_its_order(qwen3_vl, tmp_path, limit):
+    def run(ckpt_path=None, **kwargs):
+        module = SFTModule(VLM(qwen3_vl, max_pixels=1024), optimizer=lambda parameters: Adam(parameters, lr=1e-2))
+        fit(module, counting(size=5), ckpt_path, max_epochs=3, limit_train_batches=limit, **kwargs)
+        return weights(module)
+
+    keep = ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1, every_n_epochs=1, save_on_train_epoch_end=True)
+    expected = run(callbacks=[keep], enable_checkpointing=True)
+    got = run(ckpt_path=str(tmp_path / "epoch=0.ckpt"))
+    assert all(torch.equal(got[name], expected[name]) for name in expected)
+
+
+def test_a_limited_epoch_counts_the_tokens_of_the_batches_that_it_uses(qwen3_vl):
+    class Counts(Callback):
+        def __init__(self):
+            self.seen = []
+
+        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+            self.seen.append((batch.num_tokens, int(batch.targets.mask.sum())))
+
+    counts = Counts()
+    module = SFTModule(VLM(qwen3_vl, max_pixels=1024), optimizer=sgd)
+    limits = {"limit_train_batches": 3, "accumulate_grad_batches": 2}
+    fit(module, counting(size=8), callbacks=[counts], max_epochs=2, **limits)
+    first, second, last = counts.seen[:3]
+    assert first[0] == second[0] == (first[1] + second[1]) / 2
+    assert last[0] == last[1] / 2
+    assert len(counts.seen) == 6
+
+
 def test_a_run_learns_its_targets(qwen3_vl):
     log = Losses()
     module = SFTModule(VLM(qwen3_vl, max_pixels=1024), optimizer=lambda parameters: Adam(parameters, lr=1e-2))

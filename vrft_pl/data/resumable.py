@@ -21,6 +21,9 @@ class ResumableLoader:
         samples: The loader; its sampler shuffles by a ``generator`` of its own or by epoch.
     """
 
+    limit: int | float = 1.0
+    """Batches of an epoch that are used, or their share (``trainer.limit_train_batches``)."""
+
     def __init__(self, samples: DataLoader) -> None:
         self.samples = samples
         self.epoch, self.position = -1, 0
@@ -29,14 +32,19 @@ class ResumableLoader:
         self._loaded: dict[str, Any] | None = None
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """Batches an epoch has, used or not."""
         return len(self.samples)
+
+    @property
+    def end(self) -> int:
+        """Batches an epoch that are used."""
+        return min(len(self), self.limit) if isinstance(self.limit, int) else int(len(self) * self.limit)
 
     def __iter__(self) -> Iterator[Any]:
         """Start an epoch, or go on where a loaded state stopped."""
         self._start()
         self._loaded = None
-        for batch in islice(self.samples, self.position, None):
+        for batch in islice(self.samples, self.position, self.end):
             self.position += 1
             yield batch
 
@@ -56,7 +64,7 @@ class ResumableLoader:
         if self._loaded is not None:
             self.epoch, self.position = self._loaded["epoch"], self._loaded["position"]
             torch.set_rng_state(self._loaded["global_generator"].cpu())
-        if self._loaded is None or self.epoch < 0 or self.position >= len(self):
+        if self._loaded is None or self.epoch < 0 or self.position >= self.end:
             self._loaded, self.position, self.epoch = None, 0, self.epoch + 1
         if self._generator is not None:
             self._generator.manual_seed(self._order_seed + self.epoch)

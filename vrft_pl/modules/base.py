@@ -6,11 +6,12 @@ import copy
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch import distributed as dist
@@ -18,6 +19,7 @@ from torch.optim import AdamW
 
 from vrft_pl.data import VisionTask
 from vrft_pl.data.base import Split
+from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.modules.schedule import WarmupDecay
 from vrft_pl.policy import VLM
 from vrft_pl.rewards import Judge
@@ -25,6 +27,7 @@ from vrft_pl.rewards.base import check_names
 from vrft_pl.rollout import LocalSampler, Sampler, SamplingParams
 from vrft_pl.types import Completions, Sample
 
+Loader = TypeVar("Loader", bound=ResumableLoader)
 Evaluated = dict[str, Completions]
 """What callbacks are told of an evaluated batch: ``completions``, one a sample."""
 
@@ -73,6 +76,21 @@ class PolicyModule(LightningModule):
         self._split_metrics: dict[tuple[str, str], list[Judge]] = {}
         self._tagged: dict[str, set[str]] = {}
         self._announced = False
+        self._loader_state: dict[str, Any] | None = None
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the state of the training loader: Lightning drops that of a checkpoint at the end of an epoch."""
+        if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            loop = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
+            self._loader_state = next(iter(loop.get("combined_loader") or []), None)
+
+    def resumed(self, loader: Loader) -> Loader:
+        """Let a training loader go on where the checkpoint stopped that is resumed, and end where the Trainer does."""
+        loader.limit = self.trainer.limit_train_batches
+        if self._loader_state is not None:
+            loader.load_state_dict(self._loader_state)
+            self._loader_state = None
+        return loader
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer over the trainable parameters, and the schedule over optimizer steps."""

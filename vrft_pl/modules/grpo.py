@@ -98,7 +98,7 @@ class GRPOModule(PolicyModule):
         step_batches = self.trainer.accumulate_grad_batches
         seed = self.seed * 1009 + self.trainer.global_rank
         self.generator = torch.Generator(device=self.policy.device).manual_seed(seed)
-        return RolloutLoader(
+        rollouts = RolloutLoader(
             loader,
             self.collect,
             self._encode,
@@ -109,6 +109,7 @@ class GRPOModule(PolicyModule):
             skip_dead_groups=self.reference is None,
             mean_over_ranks=self.mean_over_ranks,
         )
+        return self.resumed(rollouts)
 
     def collect(self, batches: list[list[Sample]], reused: bool) -> Experience:
         """Left half of the algorithm: sample, score, compare. See `Collect`."""

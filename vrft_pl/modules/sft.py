@@ -11,9 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from vrft_pl.data import VisionTask
+from vrft_pl.data.base import Samples
 from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.policy import VLM
+from vrft_pl.policy.encoding import check_target
 from vrft_pl.policy.logprobs import TokenLogprobs
 from vrft_pl.types import Demonstrations, Opaque, Sample
 
@@ -43,7 +46,7 @@ class DemonstrationLoader(ResumableLoader):
         self._start()
         self._loaded = None
         offset = self.position % self.step_batches
-        batches = islice(self.samples, self.position - offset, None)
+        batches = islice(self.samples, self.position - offset, self.end)
         while step := [self.encode(batch) for batch in islice(batches, self.step_batches)]:
             tokens = torch.tensor(sum(int(batch.targets.mask.sum()) for batch in step) / self.step_batches)
             num_tokens = self.mean_over_ranks(tokens).item()
@@ -74,11 +77,26 @@ class SFTModule(PolicyModule):
             raise ValueError(f"Expected `pack_tokens` to be at least 1 token, but got {pack_tokens}.")
         self.pack_tokens = pack_tokens
 
+    def on_fit_start(self) -> None:
+        """Check before any step that the target of every training row can be written.
+
+        Rows that are made on the spot, or read from a stream, are checked when their turn comes.
+
+        Raises:
+            InputError: If one can't, naming the first such row; whatever ``on_bad_row`` says, for a row that supervised
+                training alone left out would make it train on other data than reinforcement.
+        """
+        super().on_fit_start()
+        task = getattr(self.trainer, "datamodule", None)
+        for part in task.datasets("train").values() if isinstance(task, VisionTask) else ():
+            if isinstance(part, Samples) and part.rows is not None:
+                for i in range(len(part)):
+                    check_target(self.policy.processor, part[i])
+
     def wrap_train_loader(self, loader: DataLoader) -> DemonstrationLoader:
         """Turn the loader of Samples into a loader of Demonstrations."""
-        return DemonstrationLoader(
-            loader, self.demonstrate, self.trainer.accumulate_grad_batches, mean_over_ranks=self.mean_over_ranks
-        )
+        steps = self.trainer.accumulate_grad_batches
+        return self.resumed(DemonstrationLoader(loader, self.demonstrate, steps, mean_over_ranks=self.mean_over_ranks))
 
     def demonstrate(self, samples: list[Sample]) -> Demonstrations:
         """Encode questions and the targets that belong to them."""

@@ -85,8 +85,10 @@ class RolloutLoader(ResumableLoader):
         done, offset = divmod(self.position, self.window * self.num_iterations)
         for _ in islice(batches, done * self.window):
             pass
-        while window := list(islice(batches, self.window)):
-            schedule = [i for _ in range(self.num_iterations) for i in range(len(window))]
+        left = self.end - done * self.window * self.num_iterations
+        while window := list(islice(batches, min(self.window, left))):
+            schedule = [i for _ in range(self.num_iterations) for i in range(len(window))][:left]
+            left -= len(schedule)
             if offset and self._loaded is not None:
                 samples = [sample for batch in window for sample in batch]
                 self._experience = restore_experience(self._loaded["experience"], samples, self.encode(samples))
@@ -99,7 +101,7 @@ class RolloutLoader(ResumableLoader):
             offset = 0
 
     def _state(self) -> dict[str, Any]:
-        in_window = self.position % (self.window * self.num_iterations) and self.position < len(self)
+        in_window = self.position % (self.window * self.num_iterations) and self.position < self.end
         return {
             **super()._state(),
             "generator": self.generator.get_state(),
