@@ -44,7 +44,8 @@ def check(tmp_path, capsys, no_argv):
 def direct(tmp_path, module=None, task=None, skip=(), fast=True, **options):
     """Check without the command line."""
     skip = (*skip, *(("memory", "speed") if fast else ()))
-    module = module or grpo(None, VLM("tiny"), [NumberMatch()], params=SamplingParams(32))
+    long = SamplingParams(32)
+    module = module or grpo(None, VLM("tiny"), [NumberMatch()], params=long, eval_params=long)
     plan, options = Plan.of({"accelerator": "cpu", "max_steps": 3}), {"prompts": 2, **options}
     return check_run(module, task, plan, CheckOptions(skip=skip, **options), tmp_path)
 
