@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vrft_pl.data.prompts import chat, target_text
 from vrft_pl.policy.coordinates import DESCRIPTIONS, CoordinateSpace, answer_frame
-from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
+from vrft_pl.types import AnswerFrame, Completions, InputError, Prompt, Prompts, Sample
 
 
 def encode_prompt(processor: Any, sample: Sample, coordinates: CoordinateSpace) -> Prompt:
@@ -65,6 +65,13 @@ def encode_targets(
     ids = torch.tensor([row + [pad_token_id] * (width - len(row)) for row in rows])
     mask = torch.arange(width) < torch.tensor([len(row) for row in rows])[:, None]
     return Completions(ids, mask, None, texts, tuple("stop" for _ in rows), frames)
+
+
+def check_target(processor: Any, sample: Sample) -> None:
+    """Raise `InputError` for a sample whose question or target can't be written. Opens no picture."""
+    # any will do: only the digits of an answer depend on it
+    frame = AnswerFrame(1, 1, 1.0, 1.0) if sample.images else None
+    refuse_special_tokens(processor, sample, sample.problem, sample.system or "", target_text(sample, frame))
 
 
 def refuse_special_tokens(processor: Any, sample: Sample, *texts: str) -> None:
