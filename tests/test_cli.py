@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Dataset
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from vrft_pl.__main__ import main
 from vrft_pl.cli import one_line
 from vrft_pl.rewards import Reward
+from vrft_pl.run import RunOptions, run_loggers
 from vrft_pl.types import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +26,16 @@ SHORT += ["--data.init_args.batch_size", "2", "--trainer.enable_progress_bar", "
 class NaNReward(Reward):
     def grade_one(self, text, sample, frame):
         return float("nan")
+
+
+class Rising(Reward):
+    """Scores each answer more than the one before."""
+
+    graded = 0
+
+    def grade_one(self, text, sample, frame):
+        Rising.graded += 1
+        return 1 - 1 / (1 + Rising.graded)
 
 
 def refused(args, capsys):
@@ -239,6 +251,28 @@ def test_two_processes_fit_and_leave_one_summary(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert {"summary.json", "export", "completions.jsonl", "metrics.csv"} <= {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_first_process_alone_makes_the_folder(tmp_path, monkeypatch, rank):
+    monkeypatch.setattr(rank_zero_only, "rank", rank)
+    run_loggers(RunOptions(wandb="offline"), tmp_path / "run")
+    assert (tmp_path / "run").exists() == (rank == 0)
+
+
+def test_the_best_policy_is_that_of_the_validation_that_scored_most(tmp_path, no_argv):
+    judge = json.dumps([{"class_path": f"{__name__}.Rising"}, {"class_path": "vrft_pl.rewards.Format"}])
+    args = [*QUICKSTART, *SHORT, "--trainer.max_steps", "2", "--trainer.val_check_interval", "1"]
+    args += ["--model.init_args.rewards", judge, "--checkpoint.monitor", "val/id/Rising"]
+    main([*args, "--run.evaluate_before", "false", "--run.evaluate_after", "false", "--run.folder", str(tmp_path)])
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step=2.ckpt"]
+    assert (tmp_path / "export-best/model.safetensors").exists()
+
+
+def test_a_callback_may_stand_alone(tmp_path, no_argv):
+    alone = json.dumps({"class_path": "lightning.pytorch.callbacks.LearningRateMonitor"})
+    main([*QUICKSTART, *SHORT, "--trainer.callbacks", alone, "--run.folder", str(tmp_path / "run")])
+    assert (tmp_path / "run/summary.json").exists()
 
 
 def test_a_run_is_resumed_from_its_checkpoint(tmp_path, capsys, no_argv):

@@ -37,6 +37,10 @@ from vrft_pl.run import (
 from vrft_pl.types import InputError
 
 
+SAVE_EVERY = 50
+"""Optimizer steps between two checkpoints, unless the config says when."""
+
+
 def whole_numbers_first(parser: LightningArgumentParser) -> None:
     """Make ``limit_*: 1`` one batch, and not 1.0, which is all of them.
 
@@ -97,7 +101,7 @@ class VRFTCLI(LightningCLI):
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         parser.add_lightning_class_args(HFExport, "export")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.set_defaults({"checkpoint.every_n_train_steps": 50, "checkpoint.filename": "{step}"})
+        parser.set_defaults({"checkpoint.mode": "max", "checkpoint.filename": "{step}"})
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
         parser.link_arguments("seed_everything", "model.init_args.seed", compute_fn=int)
 
@@ -123,6 +127,10 @@ class VRFTCLI(LightningCLI):
         self.options = RunOptions(**config.run.as_dict())
         self.folder = run_folder(self.options, names[0] if names else "run", config.seed_everything)
         self.existed = self.folder.exists()
+        checkpoint = config.checkpoint
+        triggers = ("monitor", "every_n_train_steps", "every_n_epochs", "train_time_interval")
+        if all(checkpoint[key] is None for key in triggers):
+            checkpoint.every_n_train_steps = SAVE_EVERY  # with a monitor it saves after each validation instead
 
     def instantiate_classes(self) -> None:
         """Build everything; a value that a constructor refuses is a mistake in the arguments."""
@@ -146,6 +154,7 @@ class VRFTCLI(LightningCLI):
             self.plan = Plan.of(config)
             return CheckTrainer(**self.plan.alone(accelerator="cpu", precision="32-true"))
         given = config.get("callbacks") or []
+        given = given if isinstance(given, list) else [given]
         if self.subcommand == "fit":
             callbacks = [c for c in callbacks if not isinstance(c, PredictionWriter) or c.in_fit]
         if config.get("enable_checkpointing") is False:

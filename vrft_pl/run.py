@@ -14,6 +14,7 @@ from typing import Literal
 
 import wandb
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
@@ -63,7 +64,8 @@ def run_loggers(options: RunOptions, folder: Path) -> list[Logger]:
     loggers: list[Logger] = [CSVLogger(save_dir=folder.parent, name=folder.name, version="")]
     if options.wandb != "off":
         offline = options.wandb == "offline" or (options.wandb == "auto" and not has_wandb_key())
-        folder.mkdir(parents=True, exist_ok=True)  # W&B writes elsewhere when there is no such folder
+        # W&B writes elsewhere when there is no such folder; the processes beside the first may name it otherwise
+        rank_zero_only(folder.mkdir)(parents=True, exist_ok=True)
         loggers.append(
             WandbLogger(
                 name="-".join(folder.parts[-2:]),
