@@ -231,6 +231,13 @@ def test_of_equally_good_boxes_the_confident_one_is_paired():
         assert scores == pytest.approx([(0.9 + 0.8 + 0.6) / 3, (0.99 + 0.96 + 0.84) / 3])
 
 
+def test_a_box_without_a_confidence_is_less_than_one_of_confidence_0():
+    sure, silent = "{'bbox': [0, 0, 10, 10], 'score': 0}", "{'bbox': [0, 0, 10, 10]}"
+    truth = objects((0, 0, 10, 10))
+    scores = [DetectionConfidence().grade_one(f"[{a}, {b}]", truth, PIXELS) for a, b in ((sure, silent), (silent, sure))]
+    assert scores[0] == scores[1]
+
+
 @given(st.lists(SCORED, max_size=5), st.lists(BOX, max_size=4), st.randoms(), st.sampled_from([0.0, 0.3, 0.5]))
 @settings(deadline=None)
 def test_the_order_of_writing_never_matters(answers, truths, random, threshold):

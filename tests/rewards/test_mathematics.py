@@ -78,6 +78,8 @@ def test_verdicts_are_those_of_math_verify():
         pytest.param("50 deg", Number(50), 1.0, id="number-with-unit"),
         pytest.param("50 cm", Number(50, "cm"), 1.0, id="same-unit"),
         pytest.param("50 m", Number(50, "cm"), 0.0, id="other-unit"),
+        pytest.param("5000%", Number(50, "cm"), 0.0, id="percentage-of-a-length"),
+        pytest.param("[50]", Expression("50"), 1.0, id="square-brackets"),
         pytest.param(r"6\sqrt{3} \text{ m}", Expression(r"6\sqrt{3} cm"), 0.0, id="other-unit-of-an-expression"),
         pytest.param(r"\boxed{\frac{1}{2}}", Expression("0.5"), 1.0, id="boxed"),
         pytest.param("$$12$$", Expression(r"\sqrt{144}"), 1.0, id="dollars"),

@@ -94,8 +94,8 @@ def matched_ious(ious: Floats, preference: Floats | None = None) -> Floats:
 
     Args:
         ious: IoU of each answered with each true box, 0 for pairs that may not be. Shape ``(M, K)``.
-        preference: In [0, 1], NaN for 0; of equally good pairings the one with the greatest sum is taken. Shape
-            ``(M,)``.
+        preference: In [0, 1], or NaN, which is less than any; of equally good pairings the one with the greatest sum is
+            taken. Shape ``(M,)``.
 
     Returns:
         IoU of each answered box with its true box, 0 for one without. Shape ``(M,)``.
@@ -104,7 +104,9 @@ def matched_ious(ious: Floats, preference: Floats | None = None) -> Floats:
     if found == np.count_nonzero(ious.any(axis=0)) == np.count_nonzero(ious.any(axis=1)):
         return np.asarray(ious.sum(axis=1))  # no box overlaps two: nothing to choose
     matched = np.zeros(len(ious))
-    values = ious if preference is None else np.where(ious > 0, ious + _TIE * np.nan_to_num(preference)[:, None], 0)
+    values = ious
+    if preference is not None:
+        values = np.where(ious > 0, ious + _TIE * np.nan_to_num(preference, nan=-1)[:, None], 0)
     # some best pairing uses of each column the rows with its K largest values only
     worst = max(len(ious) - ious.shape[1], 0)
     rows = np.unique(np.argpartition(values, worst, axis=0)[worst:]) if worst else np.arange(len(ious))

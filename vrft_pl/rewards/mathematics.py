@@ -110,7 +110,7 @@ def _compare(truth: str, answer: str, time_limit: float) -> float | Unread:
     if isinstance(left, Quantity) and isinstance(right, Quantity):
         # a percentage of its own is a hundredth; where one is asked for, its sign is a unit that may be left out
         value = right.value / 100 if right.unit == "%" != left.unit else right.value
-        same_unit = left.unit is None or right.unit in (None, left.unit) or right.unit == "%"
+        same_unit = left.unit is None or right.unit in (None, left.unit)
         return float(same_unit and math.isclose(left.value, value, rel_tol=1e-9, abs_tol=1e-9))
     if right is Unread.NOT_FINITE:
         return right

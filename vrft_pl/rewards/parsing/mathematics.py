@@ -78,10 +78,10 @@ def without_brackets(text: str) -> str:
     """Take brackets off that hold a whole expression: they mean nothing, and are slow to parse.
 
     Example:
-        >>> without_brackets("((50))"), without_brackets("(1)(2)"), without_brackets("(1,2)")
+        >>> without_brackets("[(50)]"), without_brackets("(1)(2)"), without_brackets("(1,2)")
         ('50', '(1)(2)', '(1,2)')
     """
-    while text[:1] in ("(", "{") and text[-1:] in (")", "}"):
+    while text[:1] + text[-1:] in ("()", "{}", "[]"):
         depth, closed, point = 0, False, False
         for i, mark in enumerate(text):
             depth += (mark in _OPENING) - (mark in _CLOSING)
