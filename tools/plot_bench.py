@@ -21,12 +21,14 @@ SIDES = {"peer": ("TRL", "tab:orange"), "ours": ("vrft_pl", "tab:blue")}
 def main() -> None:
     """Write one picture with two panels."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("json", type=Path, help="measurements of several cases")
+    parser.add_argument("json", type=Path, nargs="+", help="measurements of several cases; m cases are left out")
     parser.add_argument("--visual", type=int, default=64, help="visual tokens of the left panel")
     parser.add_argument("--group", type=int, default=8, help="completions a prompt of the right panel")
     parser.add_argument("--output", type=Path, default=Path("sweep.png"))
     args = parser.parse_args()
-    rows = [(read_case(c["case"], "cpu", "float32", 0.04), c) for c in json.loads(args.json.read_text())["cases"]]
+    cases = [case for path in args.json for case in json.loads(path.read_text())["cases"]]
+    rows = [(read_case(c["case"], "cpu", "float32", 0.04), c) for c in cases]
+    rows = [(case, result) for case, result in rows if not case.micro]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     by_group = sorted((r for r in rows if r[0].visual == args.visual), key=lambda r: r[0].group)
     draw(left, by_group, [case.group for case, _ in by_group], f"completions a prompt ({args.visual} visual tokens)")

@@ -36,7 +36,6 @@ from vrft_pl.run import (
 )
 from vrft_pl.types import InputError
 
-
 SAVE_EVERY = 50
 """Optimizer steps between two checkpoints, unless the config says when."""
 

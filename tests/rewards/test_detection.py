@@ -234,7 +234,8 @@ def test_of_equally_good_boxes_the_confident_one_is_paired():
 def test_a_box_without_a_confidence_is_less_than_one_of_confidence_0():
     sure, silent = "{'bbox': [0, 0, 10, 10], 'score': 0}", "{'bbox': [0, 0, 10, 10]}"
     truth = objects((0, 0, 10, 10))
-    scores = [DetectionConfidence().grade_one(f"[{a}, {b}]", truth, PIXELS) for a, b in ((sure, silent), (silent, sure))]
+    orders = (f"[{sure}, {silent}]", f"[{silent}, {sure}]")
+    scores = [DetectionConfidence().grade_one(text, truth, PIXELS) for text in orders]
     assert scores[0] == scores[1]
 
 
