@@ -237,7 +237,8 @@ def test_rewards_inside_metrics_are_checked(tmp_path):
     report = direct(tmp_path, module, counting(4))
     wrong = [finding.what for finding in report.steps["gold"] if finding.level == "error"]
     assert "4 right answers do not earn everything from `Illiterate`: the policy could not either." in wrong
-    assert "`Illiterate` can read none of the" in " ".join(finding.what for finding in report.steps["signal"])
+    (unread,) = (finding for finding in report.steps["signal"] if "`Illiterate` can read none of the" in finding.what)
+    assert unread.level == "note"  # supervised training is what is advised
 
 
 def mixed(tmp_path, choices, values):

@@ -140,7 +140,11 @@ def scores(subject: Subject, sampled: Sampled) -> list[Finding]:
         findings.append(Finding("note", f"{reward.name}: mean {score.mean():.3f}{within}{answers}."))
         if reward.reads_answers and read == 0:
             what = f"`{reward.name}` can read none of the {len(score)} sampled answers."
-            findings.append(Finding("warning", f"{what} Train with SFT first, or ask for the form in a `template`."))
+            if isinstance(subject.module, GRPOModule):
+                advice = "Train with SFT first, or ask for the form in a `template`."
+                findings.append(Finding("warning", f"{what} {advice}"))
+            else:
+                findings.append(Finding("note", what))
     return findings
 
 

@@ -126,8 +126,8 @@ def _compare(truth: str, answer: str, time_limit: float) -> float | Unread:
         if ("," in truth) != ("," in answer):
             return 0.0
         several = split_parts(truth), split_parts(answer)
-        if any(several) and (verdict := same_parts(*several, time_limit)) is not None:
-            return float(verdict)
+        if any(several) and (same := same_parts(*several, time_limit)) is not None:
+            return float(same)
     verdict = WORKER.ask(truth, answer, time_limit)
     if verdict is Unread.TIMEOUT:
         raise TimeoutError
