@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -105,6 +107,18 @@ def test_fit_writes_what_was_drawn_and_left_out_and_predictions_if_asked(tmp_pat
     assert "rows.json, row 1" in reason
     assert "there is no such file" in reason
     assert [row["split"] for row in read(tmp_path / "run", "predictions.jsonl")] == ["few"] * 2
+
+
+@pytest.mark.filterwarnings("ignore:Skipped a row")
+def test_rows_of_a_stream_that_training_left_out_are_written_at_its_end(tmp_path, no_argv):
+    rows = {"image": ["a.png", "a.png"], "problem": ["How many?"] * 2, "answer": ["many", "1"]}
+    Image.new("RGB", (64, 64), "grey").save(tmp_path / "a.png")
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    stream = option("train", "vrft_pl.data.ParquetRows", files=str(tmp_path / "rows.parquet"))
+    options = [*stream, "--data.init_args.on_bad_row", "skip", *scenes(snow=2), "--run.evaluate_before", "false"]
+    main([*FIT, *options, "--run.folder", str(tmp_path / "run")])
+    (reason,) = read(tmp_path / "run", "skipped.json")["train/train"]
+    assert "row 0: expected the answer to be a number" in reason
 
 
 def test_fit_writes_none_of_these_by_default(tmp_path, no_argv):

@@ -171,6 +171,7 @@ class VRFTCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Evaluate the trained policy, write ``summary.json`` and print the table."""
+        self._describe_data()  # rows of a stream are left out while they are read
         after = self._evaluate() if self.options.evaluate_after else {}
         seconds = time.perf_counter() - self.start
         folder = Path(self.trainer.log_dir or self.folder)  # on every rank: it is a broadcast

@@ -25,6 +25,7 @@ from torch.utils.data import (
 from vrft_pl.data.images import DecodedImage, EncodedImage, FileImage, decoded
 from vrft_pl.data.order import BlockSampler
 from vrft_pl.data.prompts import check_template
+from vrft_pl.data.resumable import SEED_STEP
 from vrft_pl.data.sources import Record, Source
 from vrft_pl.solutions import Solution
 from vrft_pl.types import AnswerStyle, ImageSource, InputError, Opaque, Sample
@@ -257,7 +258,7 @@ class VisionTask(LightningDataModule):
                     f"Expected at least {ranks} rows in every held-out part, one for each process, but got {rows}. "
                     "Use fewer devices."
                 )
-            sampler = kind(samples, ranks, rank, shuffle=train, seed=self.seed)
+            sampler = kind(samples, ranks, rank, shuffle=train, seed=self.seed * SEED_STEP)
         elif train:
             sampler = RandomSampler(samples, generator=generator)  # type: ignore[arg-type]  # sized
         return DataLoader(

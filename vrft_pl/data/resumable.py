@@ -14,6 +14,10 @@ from torch.utils.data import DataLoader, DistributedSampler
 from vrft_pl.types import InputError
 
 
+SEED_STEP = 100_003
+"""What a seed is multiplied by before the epoch is added, so that neighbouring seeds share no order."""
+
+
 class ResumableLoader:
     """Yields the batches of a DataLoader in an order that depends on its seed and the epoch alone, and has a state.
 
@@ -28,7 +32,7 @@ class ResumableLoader:
         self.samples = samples
         self.epoch, self.position = -1, 0
         self._generator: torch.Generator | None = getattr(samples.sampler, "generator", None)
-        self._order_seed = 0 if self._generator is None else self._generator.initial_seed() * 100_003
+        self._order_seed = 0 if self._generator is None else self._generator.initial_seed() * SEED_STEP
         self._loaded: dict[str, Any] | None = None
 
     def __len__(self) -> int:
