@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 from vrft_pl.types import InputError
 
-
 SEED_STEP = 100_003
 """What a seed is multiplied by before the epoch is added, so that neighbouring seeds share no order."""
 
