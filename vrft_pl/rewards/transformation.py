@@ -64,13 +64,15 @@ def transformation_credit(
         >>> transformation_credit([Call("change_size", "1", "small"), Call("change_color", "2", "blue")], true)
         0.75
     """
+    if Counter(answered) == Counter(true):
+        return 1.0
     longer = max(len(answered), len(true))
     # more copies than there are true calls, and functions that are none of theirs, are never paired for a credit
     functions = {call.function for call in true}
     copies = Counter(call for call in answered if call.function in functions)
     rivals = [call for call, count in copies.items() for _ in range(min(count, len(true)))]
     if not rivals:
-        return float(longer == 0)
+        return 0.0
     credits = PLAIN if partial else FULL_ONLY
     pairs = linear_sum_assignment([[pair_credit(a, t, credits) for t in true] for a in rivals], maximize=True)
     paid = PENALISED if penalty else credits

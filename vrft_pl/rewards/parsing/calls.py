@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, unwrap
 from vrft_pl.rewards.parsing.notation import NUMBER
 from vrft_pl.rewards.parsing.unread import Unread
 from vrft_pl.solutions import Call
 
+_SHORT = 64
+"""Characters of an argument whose form is remembered: hostile ones must not fill memory."""
 _CALL = re.compile(r"(?<!\w)([A-Za-z_]\w*+)\s*+\(([^()]*+(?:\([^()]*+\)[^()]*+)*+)\)", re.ASCII)
 _BETWEEN_CALLS = re.compile(
     r"""(?:[\s,;()\[\]"'`*]++|->|-(?=\s)|(?:and|then)\b(?!\()|step\s*+\d++\s*+[:.)]|\d++[.)](?!\d))*+""",
@@ -60,6 +63,11 @@ def normalize_argument(text: str) -> str:
         >>> normalize_argument(' object = "Obj_1" '), normalize_argument("2.0"), normalize_argument("[0, -1.0]")
         ('obj_1', '2', '(0,-1)')
     """
+    return _normalized(text) if len(text) <= _SHORT else _normalized.__wrapped__(text)
+
+
+@lru_cache(maxsize=4096)
+def _normalized(text: str) -> str:
     if name := _ARGUMENT_NAME.match(text):
         text = text[name.end() :]
     text = "".join(mark for mark in text if not mark.isspace() and mark not in "\"'`").casefold()
