@@ -18,7 +18,9 @@ STAGES = ("sft", "grpo")
 EVERY = sorted(p for folder in ("configs", "experiments") for p in (ROOT / folder).rglob("*.yaml"))
 HARDWARE, MODELS = (sorted((CONFIGS / folder).glob("*.yaml")) for folder in ("hardware", "model"))
 RUN = [CONFIGS / family / f"{stage}.yaml" for family in FAMILIES for stage in STAGES]
-ALONE = [path for path in EVERY if path not in {*HARDWARE, *MODELS, *RUN}]
+BCCD = ROOT / "experiments/bccd_detection"
+BCCD_LAYERS = [BCCD / "all_kinds.yaml", BCCD / "few_shot.yaml"]
+ALONE = [path for path in EVERY if path not in {*HARDWARE, *MODELS, *RUN, *BCCD_LAYERS}]
 PAPERS = sorted(path for path in EVERY if path.stem.startswith(("visual_rft", "reason_rft")))
 PUBLISHED = {
     *(f"data/ReasonSeg/{split}" for split in ("train", "val", "test")),
@@ -76,6 +78,17 @@ def test_config_agrees_with_the_signatures_it_configures(path, parse):
     config = parse(path)
     assert config.model.class_path.startswith("vrft_pl.")
     assert config.data.class_path.startswith("vrft_pl.")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("layer", BCCD_LAYERS, ids=name)
+def test_layers_of_the_detection_experiment_go_over_both_stages(layer, stage, parse):
+    config = parse(BCCD / f"{stage}.yaml", layer)
+    train = config.data.init_args.train
+    assert train.class_path.endswith("FewShot") == (layer.stem == "few_shot")
+    source = train.init_args.source if layer.stem == "few_shot" else train
+    assert len(source.init_args.categories) == (2 if layer.stem == "few_shot" else 3)
+    assert config.model.init_args.eval_params.max_tokens == (400 if layer.stem == "few_shot" else 1200)
 
 
 def test_the_command_shows_every_value_of_a_stack_of_files(capsys, no_argv):
