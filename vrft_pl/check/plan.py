@@ -73,11 +73,6 @@ class Plan:
             clip=config.get("gradient_clip_val"),
         )
 
-    def used(self, batches: int) -> int:
-        """How many of an epoch's micro-batches are trained on: ``1`` is one of them, ``1.0`` all."""
-        limit = self.train_batches
-        return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-
     def alone(self, **options: Any) -> dict[str, Any]:
         """Arguments of a trainer that does the same on one device and leaves nothing behind."""
         quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "barebones")

@@ -17,6 +17,7 @@ from vrft_pl.check.signal import chosen_samples
 from vrft_pl.check.subject import Subject
 from vrft_pl.data import VisionTask
 from vrft_pl.data.base import Split
+from vrft_pl.data.resumable import used_batches
 from vrft_pl.data.sources import Record
 from vrft_pl.modules import GRPOModule
 from vrft_pl.solutions import Solution
@@ -112,7 +113,8 @@ def num_steps(subject: Subject) -> int | None:
     rows = sum(len(part.source) for part in parts)
     if plan.max_epochs >= 0 and rows:
         repeats = module.num_iterations if isinstance(module, GRPOModule) else 1
-        batches = plan.used(math.ceil(math.ceil(rows / plan.devices) / subject.task.batch_size) * repeats)
+        full = math.ceil(math.ceil(rows / plan.devices) / subject.task.batch_size) * repeats
+        batches = used_batches(full, plan.train_batches)
         limits.append(plan.max_epochs * math.ceil(batches / plan.accumulate))
     return min(limits, default=None)
 

@@ -17,6 +17,16 @@ SEED_STEP = 100_003
 """What a seed is multiplied by before the epoch is added, so that neighbouring seeds share no order."""
 
 
+def used_batches(batches: int, limit: int | float) -> int:
+    """How many of an epoch's batches Lightning uses under ``limit_train_batches``.
+
+    Example:
+        >>> used_batches(8, 1), used_batches(8, 1.0), used_batches(8, 0.5)
+        (1, 8, 4)
+    """
+    return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+
+
 class ResumableLoader:
     """Yields the batches of a DataLoader in an order that depends on its seed and the epoch alone, and has a state.
 
@@ -41,7 +51,7 @@ class ResumableLoader:
     @property
     def end(self) -> int:
         """Batches an epoch that are used."""
-        return min(len(self), self.limit) if isinstance(self.limit, int) else int(len(self) * self.limit)
+        return used_batches(len(self), self.limit)
 
     def __iter__(self) -> Iterator[Any]:
         """Start an epoch, or go on where a loaded state stopped."""
