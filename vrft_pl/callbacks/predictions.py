@@ -15,8 +15,9 @@ from torch import distributed as dist
 
 from vrft_pl.callbacks.coco_results import COCOResults
 from vrft_pl.data import VisionTask
-from vrft_pl.data.base import Samples, Split
+from vrft_pl.data.base import Split
 from vrft_pl.data.prompts import answer_text
+from vrft_pl.data.samples import Samples
 from vrft_pl.data.sources import Source
 from vrft_pl.metrics.detection import Question, keep_question
 from vrft_pl.rewards import Judge, Reward, Unread

@@ -5,27 +5,19 @@ from __future__ import annotations
 import warnings
 import zlib
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
-from torch.utils.data import (
-    ConcatDataset,
-    DataLoader,
-    Dataset,
-    DistributedSampler,
-    RandomSampler,
-    Sampler,
-    get_worker_info,
-)
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, RandomSampler, Sampler
 
-from vrft_pl.data.images import DecodedImage, EncodedImage, FileImage, decoded
+from vrft_pl.data.images import EncodedImage, FileImage
 from vrft_pl.data.order import BlockSampler
 from vrft_pl.data.prompts import check_template
 from vrft_pl.data.resumable import SEED_STEP
+from vrft_pl.data.samples import Samples, stored_blocks
 from vrft_pl.data.sources import Record, Source
 from vrft_pl.solutions import Solution
 from vrft_pl.types import AnswerStyle, ImageSource, InputError, Opaque, Sample
@@ -39,68 +31,6 @@ class WrapsSamples(Protocol):
 
     def wrap_train_loader(self, loader: DataLoader) -> Iterable[Any]:
         """Turn a loader of Samples into a loader of training batches."""
-
-
-class Samples(Dataset[Sample]):
-    """The Samples of one split, read one at a time.
-
-    Args:
-        task: The task they belong to.
-        source: Their rows.
-        split: Name of the split.
-        rows: The rows that are good; ``None`` where they are not known beforehand.
-    """
-
-    def __init__(self, task: VisionTask, source: Source, split: str, rows: list[int] | None) -> None:
-        self.task, self.source, self.split, self.rows = task, source, split, rows
-        self._bad: set[int] = set()
-
-    def __len__(self) -> int:
-        """Number of samples."""
-        return len(self.source) if self.rows is None else len(self.rows)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Read one sample and check its ground truth. Worker processes decode its pictures ahead.
-
-        Where the task skips bad rows but could not look for them beforehand, in a stream to train on, the next good row
-        is read in place of a bad one. The task counts it unless a worker process reads.
-        """
-        if self.rows is not None or not self.source.streamed or self.task.on_bad_row == "error":
-            return self._read(index)
-        for step in range(len(self)):
-            row = (index + step) % len(self)
-            try:
-                sample = self._read(row)
-                return replace(sample, images=tuple(map(self._verified, sample.images)))
-            except InputError as error:
-                self._skip(row, str(error))
-        raise InputError(f"Expected at least one good row in {self.split}, but all {len(self)} are bad.")
-
-    @property
-    def blocks(self) -> Sequence[range] | None:
-        """Rows that are stored together, where that matters."""
-        return None if self.rows is not None else self.source.blocks
-
-    def _read(self, index: int) -> Sample:
-        sample = self.task.sample(self.source[index if self.rows is None else self.rows[index]], self.split)
-        if get_worker_info() is None:
-            return sample
-        return replace(sample, images=tuple(decoded(image) for image in sample.images))
-
-    def _verified(self, image: ImageSource) -> ImageSource:
-        """Decode a picture where the task verifies pictures, so that it is decoded once; else read its header."""
-        if self.task.verify_images:
-            return DecodedImage(image.open())
-        if isinstance(image, EncodedImage):
-            image.size()
-        return image
-
-    def _skip(self, row: int, reason: str) -> None:
-        """Say that a row is left out, and count it once."""
-        warnings.warn(f"Skipped a row: {reason}", stacklevel=3)
-        if row not in self._bad and get_worker_info() is None:
-            self._bad.add(row)
-            self.task.skipped.setdefault(f"train/{self.split}", []).append(reason)
 
 
 class VisionTask(LightningDataModule):
@@ -311,20 +241,3 @@ class VisionTask(LightningDataModule):
         image.open() if self.verify_images else image.size()
         if path is not None:
             self._seen.add(path)
-
-
-def stored_blocks(samples: Dataset[Sample]) -> Sequence[range] | None:
-    """Rows of a dataset that are stored together; ``None`` where no part of it cares.
-
-    Parts that don't are a block each.
-    """
-    parts = samples.datasets if isinstance(samples, ConcatDataset) else [samples]
-    blocks: list[range] = []
-    cares, offset = False, 0
-    for part in parts:
-        own = part.blocks if isinstance(part, Samples) else None
-        cares = cares or own is not None
-        size = len(part)  # type: ignore[arg-type]  # sized
-        blocks += [range(offset + b.start, offset + b.stop) for b in ([range(size)] if own is None else own)]
-        offset += size
-    return blocks if cares else None

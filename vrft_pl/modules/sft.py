@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vrft_pl.data import VisionTask
-from vrft_pl.data.base import Samples
 from vrft_pl.data.resumable import ResumableLoader
+from vrft_pl.data.samples import Samples
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.policy import VLM
 from vrft_pl.policy.encoding import check_target
