@@ -270,6 +270,7 @@ def quieten() -> None:
     """Silence advice about things done here on purpose, and progress bars of things done in a second."""
     expected = (
         "does not have many workers",
+        "in eval mode at the start of training",
         "treespec, LeafSpec",
         "args parameter is intended",
         "logs directory",

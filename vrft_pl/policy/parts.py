@@ -78,6 +78,22 @@ def freeze(model: PreTrainedModel, parts: Collection[Part], pattern: str | None 
             parameter.requires_grad_(False)
 
 
+def keep_frozen_still(model: nn.Module) -> None:
+    """Put what is frozen into evaluation mode: no dropout, and statistics of batches stay those of the checkpoint.
+
+    A module is frozen when it has parameters and none of them is trained; modules without parameters follow the one
+    they are part of.
+    """
+    for module in model.modules():
+        parameters = list(module.parameters())
+        if parameters and not any(p.requires_grad for p in parameters):
+            module.eval()
+    for module in model.modules():
+        # layers recompute their activations in training mode only, and gradients may flow through frozen ones
+        if getattr(module, "gradient_checkpointing", False):
+            module.training = True
+
+
 def check_pattern(argument: str, pattern: str) -> None:
     """Raise `ValueError` when an argument is no regular expression."""
     try:

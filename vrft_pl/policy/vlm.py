@@ -24,7 +24,16 @@ from vrft_pl.policy.encoding import encode_prompt, encode_targets
 from vrft_pl.policy.features import given_features, image_features, join_features
 from vrft_pl.policy.logprobs import TokenLogprobs, is_plain_head, logprobs_of_hidden, logprobs_of_logits
 from vrft_pl.policy.packed_rows import PackedRows, Packing, pack_batch
-from vrft_pl.policy.parts import LoRA, Part, add_lora, enable_checkpointing, freeze, parameter_table, vision_prefix
+from vrft_pl.policy.parts import (
+    LoRA,
+    Part,
+    add_lora,
+    enable_checkpointing,
+    freeze,
+    keep_frozen_still,
+    parameter_table,
+    vision_prefix,
+)
 from vrft_pl.policy.shared_prefix import GroupRows
 from vrft_pl.policy.sharing import FeatureReuse, PrefixSharing, SharedPrefix
 from vrft_pl.policy.tokens import end_of_turn, media_token_ids
@@ -168,6 +177,13 @@ class VLM(nn.Module):
             raise ValueError("Expected a policy with `lora`, but it has no adapter to switch off.")
         with self.model.disable_adapter():
             yield
+
+    def train(self, mode: bool = True) -> VLM:
+        """Set the mode of everything that is trained; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        if mode:
+            keep_frozen_still(self.model)
+        return self
 
     @contextmanager
     def evaluating(self) -> Iterator[VLM]:
