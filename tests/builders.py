@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vrft_pl.answers import AnswerFrame, Number, Solution
 from vrft_pl.data import Record
 from vrft_pl.data.scenes import SceneImage
-from vrft_pl.solutions import Number, Solution
-from vrft_pl.types import AnswerFrame, Completions, Experience, Prompt, Prompts, Sample
+from vrft_pl.types import Completions, Experience, Prompt, Prompts, Sample
 
 PIXELS = AnswerFrame(100, 100, 1.0, 1.0)
 

@@ -22,7 +22,7 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 
-from vrft_pl.solutions import Number
+from vrft_pl.answers import Number
 from vrft_pl.types import Sample
 
 PAD, EOS, END_OF_TURN, HALT, IMAGE, VIDEO = (

@@ -5,13 +5,13 @@ from dataclasses import replace
 from lightning import Trainer
 from training import FixedSampler, Share
 
+from vrft_pl.answers import Instance, Instances, Number
 from vrft_pl.data import CountingScenes, VisionTask
 from vrft_pl.metrics import Accuracy, COCOAveragePrecision
 from vrft_pl.modules import PolicyModule
 from vrft_pl.policy import VLM
 from vrft_pl.rewards import BoxIoU, NumberMatch
 from vrft_pl.rollout import SamplingParams
-from vrft_pl.solutions import Instance, Instances, Number
 from vrft_pl.types import Completions
 
 SHORT = SamplingParams(6, temperature=0.0)

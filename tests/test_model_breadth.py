@@ -11,11 +11,11 @@ from training import Share, counting, fit, grpo, sgd, weights
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from vrft_pl.callbacks import HFExport
-from vrft_pl.data.prompts import chat
 from vrft_pl.modules import SFTModule
 from vrft_pl.policy import VLM
 from vrft_pl.policy.coordinates import DESCRIPTIONS
 from vrft_pl.policy.parts import part_of
+from vrft_pl.prompts import chat
 from vrft_pl.rollout import LocalSampler, SamplingParams
 from vrft_pl.types import InputError
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from builders import lengths_mask, make_completions, make_experience, make_sample
 
-from vrft_pl.types import AnswerFrame, InputError, Prompt, Prompts
+from vrft_pl.answers import AnswerFrame
+from vrft_pl.types import InputError, Prompt, Prompts
 
 MASK = lengths_mask([1, 2, 5, 3, 1, 2])
 

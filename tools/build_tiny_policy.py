@@ -26,12 +26,13 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 
+from vrft_pl.answers import STYLES
 from vrft_pl.data import Counting, CountingScenes, Grounding, GroundingScenes, Mixture, VisionTask
-from vrft_pl.data.prompts import INSTRUCTIONS, question, target_text
 from vrft_pl.data.scenes import DOMAINS
 from vrft_pl.modules import SFTModule, WarmupDecay
 from vrft_pl.policy import VLM
 from vrft_pl.policy.coordinates import DESCRIPTIONS, answer_frame
+from vrft_pl.prompts import question, target_text
 from vrft_pl.rewards import BoxAccuracy, BoxIoU, Format, NumberMatch
 from vrft_pl.rollout import SamplingParams
 
@@ -107,7 +108,7 @@ def corpus() -> list[str]:
         for i in range(len(part)):  # type: ignore[arg-type]  # sized
             sample = part[i]
             texts += [question(sample, DESCRIPTIONS["resized_pixels"]), target_text(sample, frame)]
-    return [*texts, *[text for text in INSTRUCTIONS.values() for _ in range(50)]]
+    return [*texts, *[style.instruction for style in STYLES.values() for _ in range(50)]]
 
 
 def build_untrained(folder: Path, vocab_size: int = 512) -> None:

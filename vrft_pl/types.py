@@ -14,12 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vrft_pl.solutions import XYXY, Solution
+from vrft_pl.answers import AnswerFrame, AnswerStyle, Solution, StyleName
 
 T = TypeVar("T")
-
-AnswerStyle = Literal["answer", "think", "caption"]
-"""How the policy is asked to write: the bare answer, thoughts then answer, or summary, caption, thoughts and answer."""
 
 
 class InputError(ValueError):
@@ -73,7 +70,7 @@ class Sample(ToDevice):
     """The question, without instructions on the style of the answer."""
     solution: Solution
     """Ground truth in units of the original image."""
-    style: AnswerStyle = "think"
+    style: StyleName | AnswerStyle = "think"
     """The form in which the answer is asked for."""
     cot: str | None = None
     """Chain of thought for supervised training, if the source has one."""
@@ -82,29 +79,7 @@ class Sample(ToDevice):
     system: str | None = None
     """System prompt."""
     template: str | None = None
-    """How the question is written; ``None`` for `vrft_pl.data.prompts.TEMPLATE`."""
-
-
-@dataclass(frozen=True)
-class AnswerFrame:
-    """Converts coordinates of one prompt between the policy's answer space and pixels of the original image."""
-
-    width: int
-    """Width of the original image in pixels."""
-    height: int
-    """Height of the original image in pixels."""
-    scale_x: float
-    """Pixels of the original image per horizontal unit of the answer."""
-    scale_y: float
-    """Pixels of the original image per vertical unit of the answer."""
-
-    def to_pixels(self, box: Sequence[float]) -> XYXY:
-        """Convert an answered xyxy box to pixels of the original image."""
-        return box[0] * self.scale_x, box[1] * self.scale_y, box[2] * self.scale_x, box[3] * self.scale_y
-
-    def to_answer(self, box: Sequence[float]) -> XYXY:
-        """Convert a box in pixels of the original image to the policy's answer space."""
-        return box[0] / self.scale_x, box[1] / self.scale_y, box[2] / self.scale_x, box[3] / self.scale_y
+    """How the question is written; ``None`` for `vrft_pl.prompts.TEMPLATE`."""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@ import pytest
 from checkpoints import NoiseImage, sample
 from PIL import ImageChops
 
+from vrft_pl.answers import AnswerFrame, Box, Instance, Instances, Mask
 from vrft_pl.callbacks.pictures import draw_answer
-from vrft_pl.solutions import Box, Instance, Instances, Mask
-from vrft_pl.types import AnswerFrame, Sample
+from vrft_pl.types import Sample
 
 LIME, PALE, RED = (0, 255, 0), (152, 251, 152), (255, 0, 0)
 FRAME = AnswerFrame(100, 50, 0.1, 0.05)

@@ -13,6 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from training import counting, fit, grpo
 
+from vrft_pl.answers import AnswerFrame, Box, Instance, Instances, Number
 from vrft_pl.callbacks import PredictionWriter
 from vrft_pl.callbacks.coco_results import numbering
 from vrft_pl.callbacks.predictions import predictions
@@ -22,8 +23,7 @@ from vrft_pl.modules import PolicyModule
 from vrft_pl.policy import VLM
 from vrft_pl.rewards import BoxIoU, Format, NumberMatch
 from vrft_pl.rollout import SamplingParams
-from vrft_pl.solutions import Box, Instance, Instances, Number
-from vrft_pl.types import AnswerFrame, Sample
+from vrft_pl.types import Sample
 
 FRAME = AnswerFrame(100, 50, 0.1, 0.05)
 CATEGORIES = {7: "dog", 3: "cat", 12: "emu"}

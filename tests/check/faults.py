@@ -1,7 +1,7 @@
 """Rewards with a fault."""
 
+from vrft_pl.answers import Number
 from vrft_pl.rewards import NumberMatch, Reward, Unread
-from vrft_pl.solutions import Number
 
 
 class Constant(Reward):

@@ -7,11 +7,11 @@ import pytest
 from builders import make_completions, make_record
 from jsonargparse import ArgumentParser
 
+from vrft_pl.answers import Label
 from vrft_pl.data import Classification, VisionTask
 from vrft_pl.data.classification import normalize_name
-from vrft_pl.data.prompts import answer_text, question
+from vrft_pl.prompts import answer_text, question
 from vrft_pl.rewards import LabelMatch
-from vrft_pl.solutions import Label
 from vrft_pl.types import InputError
 
 LILIES = ["fire lily", "tiger lily", "Hard-leaved pocket orchid"]

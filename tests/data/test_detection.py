@@ -7,12 +7,12 @@ import pytest
 from builders import grey_scene, make_record
 from PIL import Image
 
+from vrft_pl.answers import Instance, Instances
 from vrft_pl.data import Detection, Record
 from vrft_pl.data.images import FileImage
-from vrft_pl.data.prompts import answer_text
 from vrft_pl.policy.coordinates import answer_frame
+from vrft_pl.prompts import answer_text
 from vrft_pl.rewards import DetectionConfidence, DetectionIoU
-from vrft_pl.solutions import Instance, Instances
 from vrft_pl.types import InputError, Sample
 
 QUESTION = (

@@ -6,9 +6,9 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from vrft_pl.answers import Box
 from vrft_pl.data import Counting, CountingScenes, Grounding, GroundingScenes
 from vrft_pl.data.scenes import COLOURS, DOMAINS, HELD_OUT_PAIRS, OUTLINES, SceneImage, Shape, overlaps
-from vrft_pl.solutions import Box
 
 SOURCES = (CountingScenes, GroundingScenes)
 BACKGROUND = 100

@@ -4,9 +4,9 @@ import pytest
 from builders import make_record
 from PIL import Image
 
+from vrft_pl.answers import Box, Mask, Number
 from vrft_pl.data import Counting, Grounding, GroundingScenes, Record
 from vrft_pl.data.images import FileImage
-from vrft_pl.solutions import Box, Mask, Number
 from vrft_pl.types import InputError
 
 

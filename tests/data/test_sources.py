@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from vrft_pl.answers import Box
 from vrft_pl.data import COCOSingles, Grounding, ReasonJSON
-from vrft_pl.solutions import Box
 from vrft_pl.types import InputError
 
 BCCD = Path(__file__).parents[2] / "../shared/data/bccd"

@@ -5,11 +5,11 @@ import time
 import pytest
 from builders import make_record, make_sample
 
+from vrft_pl.answers import Call, Number, Transformation
 from vrft_pl.data import ReasonJSON, Spatial, SpatialScenes
-from vrft_pl.data.prompts import answer_text
 from vrft_pl.data.spatial import written_calls
+from vrft_pl.prompts import answer_text
 from vrft_pl.rewards import TransformationExact, TransformationMatch
-from vrft_pl.solutions import Call, Number, Transformation
 from vrft_pl.types import InputError
 
 CALLS = (Call("change_size", "0", "large"), Call("change_color", "3", "red"))

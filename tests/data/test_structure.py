@@ -5,12 +5,12 @@ import time
 import pytest
 from builders import grey_scene
 
+from vrft_pl.answers import Choice, Expression, Label, Number
 from vrft_pl.data import Record, Structure, StructureScenes
-from vrft_pl.data.prompts import answer_text
 from vrft_pl.data.structure import written_options
 from vrft_pl.metrics import Accuracy
+from vrft_pl.prompts import answer_text
 from vrft_pl.rewards import ChoiceMatch, MathMatch
-from vrft_pl.solutions import Choice, Expression, Label, Number
 from vrft_pl.types import InputError
 
 LISTED = "How long is AB?\nA. 30 cm\nB. 35 cm\nC. 40 cm\nD. 45 cm"

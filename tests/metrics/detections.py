@@ -11,8 +11,8 @@ from builders import make_completions
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from vrft_pl.solutions import Instance, Instances
-from vrft_pl.types import AnswerFrame, Completions, Sample
+from vrft_pl.answers import AnswerFrame, Instance, Instances
+from vrft_pl.types import Completions, Sample
 
 SIZE = 400
 FRAME = AnswerFrame(SIZE, SIZE, 1.0, 1.0)

@@ -12,9 +12,9 @@ from builders import make_completions
 from metrics.detections import FRAME, made_up, perturbed, question, write
 from torch import distributed as dist
 
+from vrft_pl.answers import Box, Mask, Number
 from vrft_pl.metrics import Accuracy, COCOAveragePrecision, Collected, GroundingIoU, LVISAveragePrecision, MaskIoU
 from vrft_pl.rewards import NumberMatch
-from vrft_pl.solutions import Box, Mask, Number
 from vrft_pl.types import Sample
 
 WORLDS = (1, 2, 3)

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 from builders import make_completions
 
+from vrft_pl.answers import Choice, Label, Number
 from vrft_pl.metrics import Accuracy, wilson_interval
 from vrft_pl.rewards import Format, NumberMatch
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.parsing import Unread
-from vrft_pl.solutions import Choice, Label, Number
 from vrft_pl.types import Sample
 
 

@@ -17,9 +17,8 @@ from metrics.detections import (
     write,
 )
 
+from vrft_pl.answers import AnswerFrame, Instance
 from vrft_pl.metrics import COCOAveragePrecision
-from vrft_pl.solutions import Instance
-from vrft_pl.types import AnswerFrame
 
 BCCD = Path(__file__).resolve().parents[3] / "shared" / "data" / "bccd" / "instances_val.json"
 LEFT, RIGHT, ELSEWHERE = (0.0, 0.0, 100.0, 100.0), (200.0, 0.0, 300.0, 100.0), (0.0, 300.0, 100.0, 400.0)

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from vrft_pl.answers import Box, Mask
 from vrft_pl.metrics import GroundingIoU, MaskIoU
 from vrft_pl.metrics.grounding import box_pixels, paint_target
-from vrft_pl.solutions import Box, Mask
 from vrft_pl.types import InputError, Sample
 
 

@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 from builders import make_completions, make_sample
 
+from vrft_pl.answers import AnswerFrame, Box, Call, Instance, Instances, Label, Mask, Number, Transformation
 from vrft_pl.metrics import Accuracy, COCOAveragePrecision, GroundingIoU, LVISAveragePrecision, MaskIoU
 from vrft_pl.rewards import LabelMatch, NumberMatch, TransformationMatch
-from vrft_pl.solutions import Box, Call, Instance, Instances, Label, Mask, Number, Transformation
-from vrft_pl.types import AnswerFrame
 
 FRAME = AnswerFrame(1000, 1000, 1.0, 1.0)
 RIGHT, FAR = (100.0, 100.0, 200.0, 200.0), (700.0, 700.0, 800.0, 800.0)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from metrics.detections import answered, coco_dataset, coco_results, made_up, perturbed, question, write
 
+from vrft_pl.answers import Instance
 from vrft_pl.metrics import LVISAveragePrecision
 from vrft_pl.metrics.detection import Asked
 from vrft_pl.metrics.lvis import limit_detections
-from vrft_pl.solutions import Instance
 from vrft_pl.types import InputError
 
 LEFT, RIGHT, ELSEWHERE = (0.0, 0.0, 100.0, 100.0), (200.0, 0.0, 300.0, 100.0), (0.0, 300.0, 100.0, 400.0)

@@ -7,12 +7,12 @@ from torch.optim import Adam
 from torch.utils.data import DataLoader
 from training import Share, counting, fit, grpo, sgd, weights
 
+from vrft_pl.answers import Number
 from vrft_pl.data import CountingScenes
 from vrft_pl.modules import SFTModule
 from vrft_pl.modules.sft import DemonstrationLoader
 from vrft_pl.policy import VLM
 from vrft_pl.rollout import SamplingParams
-from vrft_pl.solutions import Number
 
 
 class Losses(Callback):

@@ -7,10 +7,10 @@ from checkpoints import MIXED, sample
 from torch.utils.data import DataLoader
 from training import counting, fit, sgd, weights
 
+from vrft_pl.answers import Number
 from vrft_pl.modules import SFTModule
 from vrft_pl.modules.sft import DemonstrationLoader
 from vrft_pl.policy import VLM, LoRA
-from vrft_pl.solutions import Number
 
 SAMPLES = [*MIXED, sample("Long?", number=123456.0), replace(MIXED[0], id="thinks", style="think", cot="One, two, 3.")]
 """Pictures, several of them and none; answers of two tokens, of seven and of many."""

@@ -5,10 +5,10 @@ import pytest
 from checkpoints import CHAT_TEMPLATE, END_OF_TURN, MIXED, NoiseImage, sample
 from transformers import AutoProcessor, PaliGemmaProcessor
 
-from vrft_pl.data.prompts import chat, target_text
+from vrft_pl.answers import Box, Label
 from vrft_pl.policy import VLM
 from vrft_pl.policy.coordinates import DESCRIPTIONS
-from vrft_pl.solutions import Box, Label
+from vrft_pl.prompts import chat, target_text
 from vrft_pl.types import InputError
 
 FAMILIES = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "llava_onevision", "smolvlm", "idefics3", "internvl"]

@@ -5,10 +5,10 @@ from checkpoints import END_OF_TURN, EOS, HALT, IMAGE, MIXED, PAD, SPECIAL, VIDE
 from families import gradients, write
 from transformers import AutoConfig, GenerationConfig
 
+from vrft_pl.answers import Box
 from vrft_pl.policy import VLM, LoRA
 from vrft_pl.policy.logprobs import CHUNK_BYTES
 from vrft_pl.rollout import LocalSampler, SamplingParams
-from vrft_pl.solutions import Box
 from vrft_pl.types import InputError, Prompts, Sample
 
 TEXT_ONLY = [sample("One and two?"), sample("A longer question, with many more words in it, about nothing at all.")]

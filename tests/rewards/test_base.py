@@ -4,9 +4,9 @@ import pytest
 import torch
 from builders import make_completions, make_sample
 
+from vrft_pl.answers import Box, Number
 from vrft_pl.rewards import BoxIoU, Format, NumberMatch, Reward, Unread
 from vrft_pl.rewards.base import REASONS, check_names
-from vrft_pl.solutions import Box, Number
 from vrft_pl.types import InputError
 
 

@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.ops import box_iou, generalized_box_iou
 
+from vrft_pl.answers import AnswerFrame, Box
 from vrft_pl.rewards.boxes import BoxAccuracy, BoxGIoU, BoxIoU, pair_giou, pair_iou
 from vrft_pl.rewards.parsing import Unread
-from vrft_pl.solutions import Box
-from vrft_pl.types import AnswerFrame
 
 TRUTH = make_sample(Box((10.0, 10.0, 30.0, 20.0)), "answer")
 BOXES = st.tuples(*[st.integers(0, 400)] * 2, *[st.integers(1, 200)] * 2).map(

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from builders import make_completions, make_sample
 
+from vrft_pl.answers import Label
 from vrft_pl.rewards import Unread
 from vrft_pl.rewards.answer import LabelMatch
 from vrft_pl.rewards.parsing import normalize_label
-from vrft_pl.solutions import Label
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "data" / "class_names"
 SIZES = {"fgvc_aircraft": 100, "oxford_flowers": 102, "pets": 37, "stanford_cars": 196}

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from timing import seconds
 from torchvision.ops import box_iou
 
+from vrft_pl.answers import AnswerFrame, Instance, Instances
 from vrft_pl.rewards.detection import DetectionConfidence, DetectionIoU, forget
 from vrft_pl.rewards.parsing import Unread
 from vrft_pl.rewards.parsing.boxes import MAX_LIST
-from vrft_pl.solutions import Instance, Instances
-from vrft_pl.types import AnswerFrame
 
 LEFT, RIGHT = (0.0, 0.0, 10.0, 10.0), (20.0, 0.0, 30.0, 10.0)
 BOX = st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(5, 40)] * 2).map(

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from builders import make_sample
 
-from vrft_pl.data.prompts import TAGS, target_text
+from vrft_pl.answers import STYLES, Label
+from vrft_pl.prompts import target_text
 from vrft_pl.rewards import Format
-from vrft_pl.solutions import Label
 
 THINK = "<think>a</think><answer>3</answer>"
 CAPTION = f"<summary>s</summary><caption>c</caption>{THINK}"
@@ -66,7 +66,7 @@ def test_the_form_is_the_one_the_sample_asks_for(style, text):
     assert scores == {other: float(other == style) for other in scores}
 
 
-@pytest.mark.parametrize("style", TAGS)
+@pytest.mark.parametrize("style", STYLES)
 def test_what_supervised_training_imitates_has_the_form(style):
     cot = {"answer": None, "think": "a", "caption": CAPTION.partition("<answer>")[0]}[style]
     sample = make_sample(Label("lily"), style, cot=cot)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from builders import make_sample
 
-from vrft_pl.data.prompts import TAGS, target_text
+from vrft_pl.answers import STYLES, Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
 from vrft_pl.policy.coordinates import DESCRIPTIONS, answer_frame
+from vrft_pl.prompts import target_text
 from vrft_pl.rewards import (
     BoxAccuracy,
     BoxGIoU,
@@ -23,7 +24,6 @@ from vrft_pl.rewards import (
     TransformationMatch,
     Unread,
 )
-from vrft_pl.solutions import Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
 
 COTS = {"answer": None, "think": "I look.", "caption": "<summary>s</summary><caption>c</caption><think>t</think>"}
 NUMBERS = (NumberMatch(), NumberMatch(words=True), GradedNumber(), MathMatch())
@@ -74,7 +74,7 @@ TRUTHS = {
 }
 
 
-@pytest.mark.parametrize("style", TAGS)
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("kind", TRUTHS)
 def test_the_truth_earns_everything_in_every_style_and_space(kind, style):
     truth, rewards = TRUTHS[kind]
@@ -88,7 +88,7 @@ def test_the_truth_earns_everything_in_every_style_and_space(kind, style):
             assert reward.grade_one(text, sample, frame) == pytest.approx(1, abs=1e-9), (reward.name, space, text)
 
 
-@pytest.mark.parametrize("style", TAGS)
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("answer", ["No Objects", "no objects.", "[]", "```json\n[]\n```"])
 @pytest.mark.parametrize("truth", ["nothing to find", "a crowd alone"])
 def test_no_box_is_right_where_there_is_nothing_to_find(truth, answer, style):

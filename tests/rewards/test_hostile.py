@@ -6,6 +6,18 @@ import pytest
 from builders import PIXELS, make_completions, make_sample
 from timing import seconds
 
+from vrft_pl.answers import (
+    AnswerFrame,
+    Box,
+    Call,
+    Choice,
+    Expression,
+    Instance,
+    Instances,
+    Label,
+    Number,
+    Transformation,
+)
 from vrft_pl.rewards import (
     BoxAccuracy,
     BoxGIoU,
@@ -27,8 +39,6 @@ from vrft_pl.rewards import (
     TransformationMatch,
 )
 from vrft_pl.rewards.detection import forget
-from vrft_pl.solutions import Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
-from vrft_pl.types import AnswerFrame
 
 FRAMES = (PIXELS, AnswerFrame(640, 480, 0.64, 0.48), AnswerFrame(3, 5000, 3.0, 5000.0), None)
 NUMBER, BOX = Number(3.0), Box((1.0, 1.0, 2.0, 2.0))

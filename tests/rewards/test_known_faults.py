@@ -11,6 +11,18 @@ import pytest
 import torch
 from builders import make_completions, make_sample
 
+from vrft_pl.answers import (
+    AnswerFrame,
+    Box,
+    Call,
+    Choice,
+    Expression,
+    Instance,
+    Instances,
+    Label,
+    Number,
+    Transformation,
+)
 from vrft_pl.policy.coordinates import answer_frame
 from vrft_pl.rewards import (
     BoxGIoU,
@@ -28,18 +40,6 @@ from vrft_pl.rewards import (
     TransformationMatch,
     Unread,
 )
-from vrft_pl.solutions import (
-    Box,
-    Call,
-    Choice,
-    Expression,
-    Instance,
-    Instances,
-    Label,
-    Number,
-    Transformation,
-)
-from vrft_pl.types import AnswerFrame
 
 FRAME = AnswerFrame(1000, 1000, 1.0, 1.0)
 RIGHT = (100.0, 100.0, 200.0, 200.0)
@@ -227,7 +227,7 @@ def test_37_neither_the_order_of_writing_nor_the_hash_seed_changes_a_score():
 
 SCRIPT = """
 from vrft_pl.rewards import TransformationMatch
-from vrft_pl.solutions import Call, Transformation
+from vrft_pl.answers import Call, Transformation
 from vrft_pl.types import Sample
 
 truth = Transformation((Call("change_color", "1", "red"), Call("change_color", "2", "blue")))

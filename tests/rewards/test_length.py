@@ -8,9 +8,9 @@ from builders import lengths_mask, make_completions, make_sample
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vrft_pl.answers import Box, Number
 from vrft_pl.rewards import BoxIoU, NumberMatch, Reward
 from vrft_pl.rewards.length import LengthPenalty, Overlong
-from vrft_pl.solutions import Box, Number
 
 
 class Marked(Reward):

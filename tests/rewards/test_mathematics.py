@@ -13,11 +13,11 @@ import pytest
 from builders import make_completions, make_sample
 from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, verify
 
+from vrft_pl.answers import Expression, Number
 from vrft_pl.rewards import Unread
 from vrft_pl.rewards.base import REASONS
 from vrft_pl.rewards.mathematics import WORKER, MathMatch, MathWorker, compare, forget
 from vrft_pl.rewards.parsing.mathematics import split_unit, unsafe
-from vrft_pl.solutions import Expression, Number
 
 EQUAL = [
     [r"\frac{1}{2}", "0.5", "1/2", r"\dfrac{2}{4}", r"2^{-1}"],

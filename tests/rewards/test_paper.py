@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from builders import PIXELS, make_completions, make_sample
 
+from vrft_pl.answers import Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
 from vrft_pl.rewards.base import check_names
 from vrft_pl.rewards.paper import _REWARDS, paper_rewards
-from vrft_pl.solutions import Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
 
 GOLD = {
     "visual_rft/detection": (

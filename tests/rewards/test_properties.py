@@ -14,6 +14,7 @@ from builders import make_completions, make_sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vrft_pl.answers import AnswerFrame, Box, Instance, Instances, Number
 from vrft_pl.rewards import (
     BoxGIoU,
     BoxIoU,
@@ -24,8 +25,6 @@ from vrft_pl.rewards import (
     Unread,
 )
 from vrft_pl.rewards.boxes import pair_giou, pair_iou
-from vrft_pl.solutions import Box, Instance, Instances, Number
-from vrft_pl.types import AnswerFrame
 
 ROOT = Path(__file__).parents[2]
 FAMILIES = ("counting", "choice", "mathematics", "classification", "grounding", "detection", "transformation", "any")

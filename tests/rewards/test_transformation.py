@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from timing import seconds
 
+from vrft_pl.answers import Call, Transformation
 from vrft_pl.rewards import Unread
 from vrft_pl.rewards.transformation import TransformationExact, TransformationMatch, transformation_credit
-from vrft_pl.solutions import Call, Transformation
 
 RED, SMALL = Call("change_color", "2", "red"), Call("change_size", "1", "small")
 TRUTH = make_sample(Transformation((RED, SMALL)), "answer")

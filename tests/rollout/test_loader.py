@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from vrft_pl.answers import Number
 from vrft_pl.rollout import RolloutLoader
-from vrft_pl.solutions import Number
 from vrft_pl.types import Completions, Experience, InputError, Prompt, Prompts, Sample
 
 G = 2

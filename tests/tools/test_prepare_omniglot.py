@@ -14,9 +14,9 @@ from builders import make_completions, make_sample
 from PIL import Image
 from scipy.spatial import KDTree
 
+from vrft_pl.answers import Label
 from vrft_pl.data import Classification, ImageFolder, LabelCSV
 from vrft_pl.rewards import LabelMatch
-from vrft_pl.solutions import Label
 
 TOOLS = Path(__file__).parents[2] / "tools"
 ZIPS = Path(__file__).parents[2].parent / "shared" / "data" / "omniglot"

@@ -19,13 +19,14 @@ from lightning import Trainer
 from bench.case import Case
 from bench.measure import ADAMW, CLIP_NORM, Clock, score
 from vrft_pl.algorithms import GRPOLoss
+from vrft_pl.answers import AnswerFrame
 from vrft_pl.callbacks import RolloutCallback
 from vrft_pl.data import Counting, ReasonJSON
 from vrft_pl.modules import GRPOModule
 from vrft_pl.policy import VLM
 from vrft_pl.rewards import Reward
 from vrft_pl.rollout import SamplingParams
-from vrft_pl.types import AnswerFrame, Experience, Sample
+from vrft_pl.types import Experience, Sample
 
 
 class Score(Reward):

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 
 from graders.questions import CATEGORIES, CLASSES, FAMILIES, honest, questions
-from vrft_pl.types import AnswerStyle
+from vrft_pl.answers import StyleName
 
 PIECES = (
     *(
@@ -129,7 +129,7 @@ PIECES = (
 def completions(count: int, seed: int) -> Iterator[str]:
     """Draw completions: honest answers, damaged ones, heaps of pieces, pieces repeated without end, and random text."""
     chance = random.Random(seed)
-    styles: tuple[AnswerStyle, ...] = ("answer", "think")
+    styles: tuple[StyleName, ...] = ("answer", "think")
     gold = [honest(s) for family in FAMILIES for style in styles for s in questions(family, 20, seed, style)]
     for _ in range(count):
         kind = chance.random()

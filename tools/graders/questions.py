@@ -7,7 +7,22 @@ import re
 
 import torch
 
-from vrft_pl.data.prompts import target_text
+from vrft_pl.answers import (
+    XYXY,
+    AnswerFrame,
+    Box,
+    Call,
+    Choice,
+    Expression,
+    Instance,
+    Instances,
+    Label,
+    Number,
+    Solution,
+    StyleName,
+    Transformation,
+)
+from vrft_pl.prompts import target_text
 from vrft_pl.rewards import (
     BoxAccuracy,
     BoxGIoU,
@@ -28,20 +43,7 @@ from vrft_pl.rewards import (
     TransformationExact,
     TransformationMatch,
 )
-from vrft_pl.solutions import (
-    XYXY,
-    Box,
-    Call,
-    Choice,
-    Expression,
-    Instance,
-    Instances,
-    Label,
-    Number,
-    Solution,
-    Transformation,
-)
-from vrft_pl.types import AnswerFrame, AnswerStyle, Completions, Sample
+from vrft_pl.types import Completions, Sample
 
 WIDTH, HEIGHT = 640, 480
 FRAME = AnswerFrame(WIDTH, HEIGHT, WIDTH / 1000, HEIGHT / 1000)
@@ -98,7 +100,7 @@ PROSE = ("counting", "choice", "classification")
 FAMILIES = ("counting", "choice", "mathematics", "classification", "grounding", "detection", "transformation")
 
 
-def questions(family: str, count: int, seed: int = 0, style: AnswerStyle = "think") -> list[Sample]:
+def questions(family: str, count: int, seed: int = 0, style: StyleName = "think") -> list[Sample]:
     """Draw the questions of one family."""
     chance = random.Random(f"{family}/{seed}")
     return [

@@ -6,20 +6,18 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from vrft_pl.rewards.boxes import read_box
-from vrft_pl.rewards.detection import read_detections
-from vrft_pl.rewards.parsing import Unread
-from vrft_pl.solutions import XYXY, Box, Instances, Polygon
-from vrft_pl.types import AnswerFrame, Sample
+from vrft_pl.answers import XYXY, AnswerFrame, Mark, Polygon
+from vrft_pl.rewards import answered_marks
+from vrft_pl.types import Sample
 
 TRUTH, CROWD, ANSWER = "lime", "palegreen", "red"
 
 
 def draw_answer(sample: Sample, text: str, frame: AnswerFrame | None, scale: int = 1) -> Image.Image | None:
-    """Open a sample's first picture and draw the true boxes in green and the answered ones in red.
+    """Open a sample's first picture and draw the truth in green and the answer in red, as their kind says.
 
     Crowds are of a lighter green, the outlines of masks green, and confidences stand beside their boxes. Where there
-    are no boxes to draw, the picture is left as it is.
+    is nothing to draw, the picture is left as it is.
 
     Args:
         sample: The sample.
@@ -35,21 +33,10 @@ def draw_answer(sample: Sample, text: str, frame: AnswerFrame | None, scale: int
     image = sample.images[0].open()
     image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
     canvas = _Canvas(image, scale)
-    match sample.solution:
-        case Box(xyxy, mask):
-            for polygon in () if mask is None else mask.polygons:
-                canvas.outline(polygon, TRUTH)
-            canvas.box(xyxy, TRUTH)
-            box = read_box(text, sample, frame)
-            if not isinstance(box, Unread):
-                canvas.box(box, ANSWER)
-        case Instances(items):
-            for item in sorted(items, key=lambda item: not item.crowd):
-                canvas.box(item.xyxy, CROWD if item.crowd else TRUTH)
-            answered = read_detections(text, sample, frame)
-            if not isinstance(answered, Unread):
-                for answer, confidence in zip(answered.boxes.tolist(), answered.confidences.tolist(), strict=True):
-                    canvas.box(answer, ANSWER, "" if confidence != confidence else f"{confidence:.2f}")  # NaN: none
+    for mark in sample.solution.marks():
+        canvas.mark(mark, CROWD if mark.faint else TRUTH)
+    for mark in answered_marks(sample.solution, text, sample, frame) or ():
+        canvas.mark(mark, ANSWER)
     return image
 
 
@@ -64,6 +51,13 @@ class _Canvas:
     def __init__(self, image: Image.Image, scale: int) -> None:
         self.size, self.scale, self.draw = image.size, scale, ImageDraw.Draw(image)
         self.width = max(1, round(max(image.size) / 200))
+
+    def mark(self, mark: Mark, colour: str) -> None:
+        """Draw a box or an outline."""
+        if len(mark.shape) == 4:
+            self.box(mark.shape, colour, mark.label)
+        else:
+            self.outline(mark.shape, colour)
 
     def box(self, xyxy: Sequence[float], colour: str, label: str = "") -> None:
         """Draw a box, and a label inside its upper left corner."""

@@ -13,20 +13,18 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import distributed as dist
 
+from vrft_pl.answers import AnswerFrame
 from vrft_pl.callbacks.coco_results import COCOResults
 from vrft_pl.data import VisionTask
 from vrft_pl.data.base import Split
-from vrft_pl.data.prompts import answer_text
 from vrft_pl.data.samples import Samples
 from vrft_pl.data.sources import Source
-from vrft_pl.metrics.detection import Question, keep_question
-from vrft_pl.rewards import Judge, Reward, Unread
+from vrft_pl.metrics.detection import Question, asked_question
+from vrft_pl.prompts import answer_text
+from vrft_pl.rewards import Judge, Reward, answered_marks
 from vrft_pl.rewards.base import REASONS
-from vrft_pl.rewards.boxes import limit_box, read_box
-from vrft_pl.rewards.detection import read_detections
 from vrft_pl.run import write_rows
-from vrft_pl.solutions import Box, Instances
-from vrft_pl.types import AnswerFrame, Completions, Sample
+from vrft_pl.types import Completions, Sample
 
 T = TypeVar("T")
 CHUNK = 256
@@ -60,8 +58,8 @@ class PredictionWriter(Callback):
     ``predictions.jsonl`` has a line for each sample: ``split`` (the name of its part), ``id``, ``tags``, ``problem``,
     ``answer`` (the ground truth as the policy should write it, in pixels), ``completion``, ``finish_reason``,
     ``scores`` of each reward and of each metric that goes by one, ``parse_failures`` with the reason of each that could
-    read no answer, and for answers with boxes ``boxes``, in pixels of the original image and cut at its edges. For
-    detection, ``coco_results_<part>.json`` has the boxes of the categories asked for as COCO writes results.
+    read no answer, and for answers that can be drawn ``boxes``, in pixels of the original image and cut at its edges.
+    For detection, ``coco_results_<part>.json`` has the boxes of the categories asked for as COCO writes results.
 
     The files are written at the end of an evaluation, by the first process for all. Completions that are sampled beside
     the greedy one (``eval_samples``) are not written.
@@ -208,21 +206,16 @@ def rewards_of(metrics: Sequence[Judge]) -> dict[str, Reward]:
 
 def answered_boxes(text: str, sample: Sample, frame: AnswerFrame | None) -> tuple[Question | None, list[Any] | None]:
     """Read the boxes of an answer: for COCO's results, and for people; ``None`` where there are none to read."""
-    if isinstance(sample.solution, Instances):
-        answered = read_detections(text, sample, frame)
-        question = keep_question(sample.solution, answered)
-        if isinstance(answered, Unread):
-            return question, None
-        named = [
-            {"box": pixels(box), "confidence": round(score, 6), "category": asked.category}
-            for asked in question.asked
-            for box, score in asked.answers
-        ]
-        return question, named
-    if isinstance(sample.solution, Box) and frame is not None:
-        box = read_box(text, sample, frame)
-        return None, None if isinstance(box, Unread) else [pixels(limit_box(box, frame))]
-    return None, None
+    question = asked_question(text, sample, frame)
+    if question is None:
+        marks = answered_marks(sample.solution, text, sample, frame)
+        return None, None if marks is None else [pixels(mark.shape) for mark in marks]
+    named = [
+        {"box": pixels(box), "confidence": round(score, 6), "category": asked.category}
+        for asked in question.asked
+        for box, score in asked.answers
+    ]
+    return question, named if question.read else None
 
 
 def pixels(box: Sequence[float]) -> list[float]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vrft_pl.answers import Solution
 from vrft_pl.check.rows import Part, Row, Size
 from vrft_pl.data.boxes import is_number
 from vrft_pl.data.images import FileImage
@@ -15,7 +16,6 @@ from vrft_pl.data.sources import Source
 from vrft_pl.data.sources.annotated import measure
 from vrft_pl.data.sources.detection import DetectionQuestions
 from vrft_pl.rewards.parsing import Unread, read_values
-from vrft_pl.solutions import Box, Instances
 from vrft_pl.types import InputError
 
 Floats = NDArray[np.float64]
@@ -48,7 +48,8 @@ def part_boxes(part: Part, rows: Sequence[Row]) -> Boxes | None:
         source = inner
     if isinstance(source, DetectionQuestions):
         return together(_stored(source), "pixels")
-    typed = any(row.record is not None and isinstance(row.record.answer, Box | Instances) for row in rows)
+    answers = (row.record.answer for row in rows if row.record is not None)
+    typed = any(isinstance(answer, Solution) and answer.marks() for answer in answers)
     space: str | None = "pixels" if typed else getattr(part.task, "annotation_space", None)
     return None if space is None else together(_written(rows), space)
 
@@ -92,10 +93,8 @@ def raw_boxes(answer: Any) -> Iterator[list[float]]:
         [[1.0, 2.0, 3.0, 4.0]]
     """
     match answer:
-        case Box(xyxy):
-            yield list(xyxy)
-        case Instances(items):
-            yield from (list(item.xyxy) for item in items)
+        case Solution():
+            yield from (list(mark.shape) for mark in answer.marks() if len(mark.shape) == 4)
         case str():
             values = read_values(answer[:_LARGEST_TEXT].replace("<answer>", "").replace("</answer>", ""))
             yield from raw_boxes([] if isinstance(values, Unread) else values.items)

@@ -9,21 +9,15 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from vrft_pl.answers import AnswerFrame, answer_style
 from vrft_pl.check.findings import Finding, Level
 from vrft_pl.check.subject import Subject
-from vrft_pl.data.prompts import target_text
 from vrft_pl.modules import GRPOModule
+from vrft_pl.prompts import target_text
 from vrft_pl.rewards import Format, Grades, Reward
 from vrft_pl.rewards.base import REASONS
-from vrft_pl.solutions import Box, Instances
-from vrft_pl.types import AnswerFrame, AnswerStyle, Completions, InputError, Sample
+from vrft_pl.types import Completions, InputError, Sample
 
-PLACEHOLDERS: dict[AnswerStyle, str] = {
-    "answer": "",
-    "think": "I look.",
-    "caption": "<summary>I look.</summary><caption>A picture.</caption><think>I look.</think>",
-}
-"""Stand for a chain of thought that a row does not have, and reinforcement does not need."""
 _FEW = 64
 """Rows whose wrong and empty answers are graded."""
 _FULL = 1e-6
@@ -62,7 +56,7 @@ def unjudged(subject: Subject, samples: Sequence[Sample]) -> list[Finding]:
 
 def gold_sample(sample: Sample) -> Sample:
     """The sample with a placeholder where its style needs a chain of thought and it has none."""
-    return sample if sample.cot else replace(sample, cot=PLACEHOLDERS[sample.style] or None)
+    return sample if sample.cot else replace(sample, cot=answer_style(sample.style).placeholder)
 
 
 def gold_answers(subject: Subject) -> tuple[list[Sample], list[str], list[AnswerFrame | None]]:
@@ -107,7 +101,7 @@ def shortfall(reward: Reward, right: Grades, samples: Sequence[Sample], texts: S
         if code > 0:
             wrong.append(f"{shown} can't be read ({REASONS[code - 1].value})")
         elif code == 0 and most is not None and reward.judges(sample) and score < most - _FULL:
-            boxes = isinstance(sample.solution, Box | Instances) and score >= _ROUNDED
+            boxes = bool(sample.solution.marks()) and score >= _ROUNDED
             (rounded if boxes else wrong).append(f"{shown} earns {score:.3f}")
     findings = []
     if wrong:

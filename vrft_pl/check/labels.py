@@ -8,7 +8,6 @@ from vrft_pl.check.findings import Finding
 from vrft_pl.check.rows import Row
 from vrft_pl.check.subject import Subject
 from vrft_pl.rewards.parsing import normalize_label
-from vrft_pl.solutions import Instances, Label
 
 
 def check_labels(subject: Subject) -> list[Finding]:
@@ -21,13 +20,7 @@ def check_labels(subject: Subject) -> list[Finding]:
 
 def class_names(row: Row) -> tuple[str, ...]:
     """Classes of a good row."""
-    match row.sample.solution if row.sample else None:
-        case Label(name):
-            return (name,)
-        case Instances(categories=categories):
-            return categories
-        case _:
-            return ()
+    return row.sample.solution.class_names if row.sample else ()
 
 
 def collisions(names: list[tuple[Row, str]]) -> list[Finding]:

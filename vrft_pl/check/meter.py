@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from vrft_pl.answers import AnswerFrame
 from vrft_pl.check.rows import Row, Size
-from vrft_pl.data.prompts import chat
 from vrft_pl.policy import VLM
 from vrft_pl.policy.coordinates import DESCRIPTIONS, answer_frame
 from vrft_pl.policy.encoding import encode_prompt, refuse_special_tokens
-from vrft_pl.types import AnswerFrame, InputError, Sample
+from vrft_pl.prompts import chat
+from vrft_pl.types import InputError, Sample
 
 
 class Measured(NamedTuple):

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import Dataset
 
+from vrft_pl.answers import Solution
 from vrft_pl.check.findings import Finding
 from vrft_pl.check.signal import chosen_samples
 from vrft_pl.check.subject import Subject
@@ -20,7 +21,6 @@ from vrft_pl.data.base import Split
 from vrft_pl.data.resumable import used_batches
 from vrft_pl.data.sources import Record
 from vrft_pl.modules import GRPOModule
-from vrft_pl.solutions import Solution
 from vrft_pl.types import InputError, Sample
 
 

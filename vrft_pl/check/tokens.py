@@ -10,10 +10,10 @@ from vrft_pl.check.gold import gold_sample
 from vrft_pl.check.meter import Measured
 from vrft_pl.check.rows import Row
 from vrft_pl.check.subject import Subject
-from vrft_pl.data.prompts import target_text
 from vrft_pl.modules import GRPOModule, SFTModule
 from vrft_pl.policy import VLM
 from vrft_pl.policy.encoding import refuse_special_tokens
+from vrft_pl.prompts import target_text
 from vrft_pl.types import InputError
 
 _UNLIMITED = 10**7

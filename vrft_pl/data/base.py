@@ -13,14 +13,14 @@ from lightning import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, RandomSampler, Sampler
 
+from vrft_pl.answers import AnswerStyle, Solution, StyleName
 from vrft_pl.data.images import EncodedImage, FileImage
 from vrft_pl.data.order import BlockSampler
-from vrft_pl.data.prompts import check_template
 from vrft_pl.data.resumable import SEED_STEP
 from vrft_pl.data.samples import Samples, stored_blocks
 from vrft_pl.data.sources import Record, Source
-from vrft_pl.solutions import Solution
-from vrft_pl.types import AnswerStyle, ImageSource, InputError, Opaque, Sample
+from vrft_pl.prompts import check_template
+from vrft_pl.types import ImageSource, InputError, Opaque, Sample
 
 Split = Literal["train", "val", "test"]
 
@@ -40,7 +40,7 @@ class VisionTask(LightningDataModule):
         train: Rows to train on.
         val: Rows to validate on, by the name of the split.
         test: Rows to test on, by the name of the split. Defaults to ``val``.
-        style: The form in which the answer is asked for.
+        style: The form in which the answer is asked for: a name, or an `AnswerStyle` of your own.
         system: System prompt.
         template: How the question is written, with any of ``{problem}``, ``{instruction}`` (the form of the whole
             completion), ``{form}`` (that of the answer) and ``{coordinates}`` (what their unit is). Defaults to
@@ -68,7 +68,7 @@ class VisionTask(LightningDataModule):
         train: Source | None = None,
         val: dict[str, Source] | None = None,
         test: dict[str, Source] | None = None,
-        style: AnswerStyle = "think",
+        style: StyleName | AnswerStyle = "think",
         system: str | None = None,
         template: str | None = None,
         batch_size: int = 4,

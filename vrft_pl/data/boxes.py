@@ -8,10 +8,10 @@ import reprlib
 import sys
 from typing import Any, Literal
 
+from vrft_pl.answers import XYXY
 from vrft_pl.data.images import EncodedImage
 from vrft_pl.data.scenes import SceneImage
 from vrft_pl.data.written import untagged
-from vrft_pl.solutions import XYXY
 from vrft_pl.types import ImageSource, InputError
 
 AnnotationSpace = Literal["pixels", "permille", "unit"]

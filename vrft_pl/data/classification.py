@@ -13,10 +13,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from vrft_pl.answers import Label, Solution
 from vrft_pl.data.base import VisionTask
 from vrft_pl.data.sources import Record
 from vrft_pl.data.written import untagged
-from vrft_pl.solutions import Label, Solution
 from vrft_pl.types import InputError, Sample
 
 _SEPARATORS = re.compile(r"[\s_\-\u2010-\u2015]+")

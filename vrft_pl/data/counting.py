@@ -5,11 +5,11 @@ from __future__ import annotations
 import reprlib
 from typing import Any
 
+from vrft_pl.answers import Number, Solution
 from vrft_pl.data.base import VisionTask
 from vrft_pl.data.boxes import is_number
 from vrft_pl.data.sources import Record
 from vrft_pl.data.written import plain_number, untagged
-from vrft_pl.solutions import Number, Solution
 from vrft_pl.types import InputError
 
 

@@ -9,14 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from vrft_pl.answers import NO_OBJECTS, Instance, Instances, Solution
 from vrft_pl.data.base import VisionTask
 from vrft_pl.data.boxes import AnnotationSpace, check_box, image_size
 from vrft_pl.data.images import FileImage
-from vrft_pl.data.prompts import NO_OBJECTS
 from vrft_pl.data.sources import Record
 from vrft_pl.data.sources.annotated import MeasuredImage
 from vrft_pl.data.splits import spoken
-from vrft_pl.solutions import Instance, Instances, Solution
 from vrft_pl.types import ImageSource, InputError
 
 MAX_SOLUTION = 100_000

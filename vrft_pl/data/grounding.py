@@ -5,10 +5,10 @@ from __future__ import annotations
 import reprlib
 from typing import Any
 
+from vrft_pl.answers import Box, Solution
 from vrft_pl.data.base import VisionTask
 from vrft_pl.data.boxes import AnnotationSpace, check_box, corners, written_box
 from vrft_pl.data.sources import Record
-from vrft_pl.solutions import Box, Solution
 from vrft_pl.types import InputError
 
 

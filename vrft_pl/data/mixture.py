@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch.utils.data import Dataset
 
+from vrft_pl.answers import Solution
 from vrft_pl.data.base import Split, VisionTask
 from vrft_pl.data.sources import Record
-from vrft_pl.solutions import Solution
 from vrft_pl.types import Sample
 
 

@@ -7,10 +7,10 @@ import reprlib
 from collections.abc import Sequence
 from typing import Any
 
+from vrft_pl.answers import Call, Solution, Transformation
 from vrft_pl.data.base import VisionTask
 from vrft_pl.data.sources import Record
 from vrft_pl.data.written import untagged
-from vrft_pl.solutions import Call, Solution, Transformation
 from vrft_pl.types import InputError
 
 FUNCTIONS = ("change_size", "change_color", "change_material", "change_shape", "change_position")

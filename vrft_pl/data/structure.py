@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
+from vrft_pl.answers import Choice, Expression, Number, Solution
 from vrft_pl.data.base import VisionTask
 from vrft_pl.data.boxes import is_number
 from vrft_pl.data.sources import Record
 from vrft_pl.data.written import plain_number, untagged
-from vrft_pl.solutions import Choice, Expression, Number, Solution
 from vrft_pl.types import InputError, Sample
 
 Choices = Literal["auto", "always", "never"]
@@ -45,7 +45,7 @@ class Structure(VisionTask):
         >>> for problem, answer in rows:
         ...     print(Structure().solution(Record("row 1", (), problem, answer)))
         Choice(letter='B', options=('30 cm', '35 cm'))
-        Expression(text='6\\sqrt{3} cm')
+        Expression(latex='6\\sqrt{3} cm')
         Number(value=4.0, unit=None)
     """
 
@@ -63,7 +63,7 @@ class Structure(VisionTask):
         if is_number(answer) or (isinstance(answer, Number) and is_number(answer.value)):
             return answer if isinstance(answer, Number) else Number(float(answer))
         if isinstance(answer, Expression):
-            answer = answer.text
+            answer = answer.latex
         text = untagged(answer) if isinstance(answer, str) else ""
         if not text:
             raise InputError(

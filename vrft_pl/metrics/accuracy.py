@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from vrft_pl.answers import Choice, Label
 from vrft_pl.metrics.collected import Collected, Row
 from vrft_pl.metrics.interval import wilson_interval
 from vrft_pl.rewards.base import Reward
-from vrft_pl.solutions import Choice, Label
 from vrft_pl.types import Completions, Sample
 
 _ROUNDING = 1e-6

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools.cocoeval import COCOeval
 
+from vrft_pl.answers import XYXY, AnswerFrame, Instances
 from vrft_pl.metrics.collected import Collected, Row
 from vrft_pl.rewards.detection import Answered, category_positions, read_detections
 from vrft_pl.rewards.parsing import Unread, normalize_label
-from vrft_pl.solutions import XYXY, Instances
 from vrft_pl.types import Completions, Sample
 
 AREAS = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
@@ -153,6 +153,12 @@ class AveragePrecision(Collected):
             f"{self.name}/dropped": sum(question.dropped for question in questions) / len(questions),
             f"parse_failures/{self.name}": sum(not question.read for question in questions) / len(questions),
         }
+
+
+def asked_question(text: str, sample: Sample, frame: AnswerFrame | None) -> Question | None:
+    """The question and what a completion answers; ``None`` where no objects are asked for."""
+    asked = isinstance(sample.solution, Instances)
+    return keep_question(sample.solution, read_detections(text, sample, frame)) if asked else None
 
 
 def keep_question(truth: Any, answered: Answered | Unread) -> Question:

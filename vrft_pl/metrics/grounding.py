@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from vrft_pl.answers import XYXY, AnswerFrame, Box, Mask
 from vrft_pl.metrics.collected import Collected, Row
 from vrft_pl.rewards.boxes import BoxIoU, limit_box, read_box
 from vrft_pl.rewards.parsing import Unread
-from vrft_pl.solutions import XYXY, Box, Mask
-from vrft_pl.types import AnswerFrame, Completions, InputError, Sample
+from vrft_pl.types import Completions, InputError, Sample
 
 Pixels = NDArray[np.bool_]
 """A mask of the original image. Shape ``(height, width)``."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from vrft_pl.types import AnswerFrame, InputError
+from vrft_pl.answers import AnswerFrame
+from vrft_pl.types import InputError
 
 CoordinateSpace = Literal["permille", "resized_pixels", "pixels", "unit"]
 """``permille``: 0-1000 of the image (Qwen2-VL, Qwen3-VL); ``resized_pixels``: after the processor's resize
@@ -48,4 +49,4 @@ def answer_frame(space: CoordinateSpace, original: tuple[int, int], resized: tup
             units = (float(width), float(height))
         case "unit":
             units = (1.0, 1.0)
-    return AnswerFrame(width, height, width / units[0], height / units[1])
+    return AnswerFrame(width, height, width / units[0], height / units[1], decimals=3 if space == "unit" else 0)

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vrft_pl.data.prompts import chat, target_text
+from vrft_pl.answers import AnswerFrame
 from vrft_pl.policy.coordinates import DESCRIPTIONS, CoordinateSpace, answer_frame
-from vrft_pl.types import AnswerFrame, Completions, InputError, Prompt, Prompts, Sample
+from vrft_pl.prompts import chat, target_text
+from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
 
 
 def encode_prompt(processor: Any, sample: Sample, coordinates: CoordinateSpace) -> Prompt:

@@ -17,11 +17,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
+from vrft_pl.answers import Number
 from vrft_pl.policy.attention import layout_mask
 from vrft_pl.policy.batching import append_tokens
 from vrft_pl.policy.shared_prefix import NOTHING, attention
 from vrft_pl.policy.sharing import differ, probe
-from vrft_pl.solutions import Number
 from vrft_pl.types import Completions, Prompts, Sample
 
 if TYPE_CHECKING:

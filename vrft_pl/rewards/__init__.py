@@ -7,6 +7,7 @@ from vrft_pl.rewards.detection import DetectionConfidence, DetectionIoU
 from vrft_pl.rewards.format import Format
 from vrft_pl.rewards.function import FunctionReward
 from vrft_pl.rewards.length import LengthPenalty, Overlong
+from vrft_pl.rewards.marks import answered_marks
 from vrft_pl.rewards.mathematics import MathMatch
 from vrft_pl.rewards.paper import paper_rewards
 from vrft_pl.rewards.parsing import Unread
@@ -36,5 +37,6 @@ __all__ = [
     "TransformationExact",
     "TransformationMatch",
     "Unread",
+    "answered_marks",
     "paper_rewards",
 ]

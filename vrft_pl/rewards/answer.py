@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from vrft_pl.answers import AnswerFrame, Choice, Label, Number
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.parsing import Unread, normalize_label, parse_choice, parse_label, parse_number, read_answer
 from vrft_pl.rewards.parsing.number import read_unit, units_for
-from vrft_pl.solutions import Choice, Label, Number
-from vrft_pl.types import AnswerFrame, Sample
+from vrft_pl.types import Sample
 
 
 class NumberMatch(Reward):

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from vrft_pl.answers import AnswerFrame
 from vrft_pl.rewards.parsing import Unread
-from vrft_pl.types import AnswerFrame, Completions, InputError, Sample
+from vrft_pl.types import Completions, InputError, Sample
 
 REASONS = tuple(Unread)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from vrft_pl.answers import XYXY, AnswerFrame, Box
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.parsing import Unread, parse_box, read_answer
-from vrft_pl.solutions import XYXY, Box
-from vrft_pl.types import AnswerFrame, Sample
+from vrft_pl.types import Sample
 
 
 def intersection_and_union(a: XYXY, b: XYXY) -> tuple[float, float]:

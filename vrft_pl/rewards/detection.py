@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vrft_pl.answers import AnswerFrame, Instances
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.boxes import limit_box
 from vrft_pl.rewards.matching import Floats, box_areas, intersections, pair_boxes
 from vrft_pl.rewards.parsing import Unread, normalize_label, parse_detections, read_answer
-from vrft_pl.solutions import Instances
-from vrft_pl.types import AnswerFrame, Sample
+from vrft_pl.types import Sample
 
 Ints = NDArray[np.int64]
 
@@ -206,7 +206,7 @@ class DetectionIoU(DetectionReward):
         ValueError: If ``threshold`` is not in [0, 1].
 
     Example:
-        >>> from vrft_pl.solutions import Instance
+        >>> from vrft_pl.answers import Instance
         >>> from vrft_pl.types import Sample
         >>> truth = Instances((Instance((0, 0, 10, 10), "dog"), Instance((20, 0, 30, 10), "dog")), ("dog",), "a.jpg")
         >>> sample = Sample("1", (), "Detect all dogs.", truth, style="answer")
@@ -242,7 +242,7 @@ class DetectionConfidence(DetectionReward):
         ValueError: If ``threshold`` is not in [0, 1].
 
     Example:
-        >>> from vrft_pl.solutions import Instance
+        >>> from vrft_pl.answers import Instance
         >>> from vrft_pl.types import Sample
         >>> truth = Instances((Instance((0, 0, 10, 10), "dog"), Instance((20, 0, 30, 10), "dog")), ("dog",), "a.jpg")
         >>> sample = Sample("1", (), "Detect all dogs.", truth, style="answer")

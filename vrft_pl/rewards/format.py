@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from vrft_pl.data.prompts import TAGS
+from vrft_pl.answers import STYLES, AnswerFrame, AnswerStyle, StyleName, answer_style
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.parsing import read_blocks
-from vrft_pl.types import AnswerFrame, AnswerStyle, Sample
+from vrft_pl.types import Sample
 
-_ALL_TAGS = tuple(f"<{slash}{tag}>" for tag in TAGS["caption"] for slash in ("", "/"))
+_ALL_TAGS = tuple(f"<{slash}{tag}>" for tag in STYLES["caption"].tags for slash in ("", "/"))
 
 
 class Format(Reward):
@@ -30,13 +30,13 @@ class Format(Reward):
     bounds = (0.0, 1.0)
     reads_answers = False
 
-    def __init__(self, style: AnswerStyle | None = None, **kwargs: Any) -> None:
+    def __init__(self, style: StyleName | AnswerStyle | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.style = style
 
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float:
         """Judge the form of one completion."""
-        tags = TAGS[self.style or sample.style]
+        tags = answer_style(self.style or sample.style).tags
         if not tags:
             return float(bool(text.strip()) and not any(tag in text for tag in _ALL_TAGS))
         return float(read_blocks(text, tags) is not None)

@@ -15,11 +15,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from vrft_pl.answers import AnswerFrame, Expression, Number
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.parsing import Quantity, Unread, parse_expression, parse_number, read_answer
 from vrft_pl.rewards.parsing.mathematics import Parts, split_parts, split_unit, translate, unsafe, without_brackets
-from vrft_pl.solutions import Expression, Number
-from vrft_pl.types import AnswerFrame, Sample
+from vrft_pl.types import Sample
 
 _START_SECONDS = 300.0
 _MAX_PARTS = 8

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from vrft_pl.answers import AnswerFrame
 from vrft_pl.rewards.base import Grades, Reward
-from vrft_pl.types import AnswerFrame, Completions, Sample
+from vrft_pl.types import Completions, Sample
 
 _MARK = (
     r"(?:step[ \t]{0,3}\d{1,3}[ \t]?[*]{0,2}[:.)]|\d{1,3}[.)](?=\s)"

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from scipy.optimize import linear_sum_assignment
 
+from vrft_pl.answers import AnswerFrame, AnswerStyle, Call, StyleName, Transformation
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.parsing import Unread, normalize_argument, parse_calls, read_answer
-from vrft_pl.solutions import Call, Transformation
-from vrft_pl.types import AnswerFrame, AnswerStyle, Sample
+from vrft_pl.types import Sample
 
 
 class Credits(NamedTuple):
@@ -85,7 +85,7 @@ def canonical_calls(calls: tuple[Call, ...]) -> tuple[Call, ...]:
     return tuple(Call(c.function.lower(), normalize_argument(c.object), normalize_argument(c.value)) for c in calls)
 
 
-def read_calls(text: str, style: AnswerStyle) -> tuple[Call, ...] | Unread:
+def read_calls(text: str, style: StyleName | AnswerStyle) -> tuple[Call, ...] | Unread:
     """Read the calls of a completion."""
     answer = read_answer(text, style)
     return answer if isinstance(answer, Unread) else parse_calls(answer)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from vrft_pl.answers import Instance, Instances
 from vrft_pl.data import COCODetection, Detection
-from vrft_pl.data.prompts import answer_text
 from vrft_pl.policy.coordinates import answer_frame
+from vrft_pl.prompts import answer_text
 from vrft_pl.rewards import DetectionConfidence, DetectionIoU
-from vrft_pl.solutions import Instance, Instances
 from vrft_pl.types import InputError
 
 BCCD = Path(__file__).parents[3] / "../shared/data/bccd"

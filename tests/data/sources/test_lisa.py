@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vrft_pl.answers import Box, Mask
 from vrft_pl.data import LISA, Grounding
 from vrft_pl.metrics.grounding import paint_target
-from vrft_pl.solutions import Box, Mask
 from vrft_pl.types import InputError
 
 LEFT = [[2, 4], [10, 4], [10, 12], [2, 12]]

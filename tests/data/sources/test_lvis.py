@@ -7,9 +7,10 @@ import torch
 from builders import make_completions, make_sample
 from PIL import Image
 
+from vrft_pl.answers import AnswerFrame
 from vrft_pl.data import LVISDetection
 from vrft_pl.metrics import LVISAveragePrecision
-from vrft_pl.types import AnswerFrame, InputError
+from vrft_pl.types import InputError
 
 URL = "http://images.cocodataset.org/"
 LVIS = {

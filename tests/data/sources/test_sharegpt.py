@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from vrft_pl.data import Classification, Counting, Grounding, ShareGPT
-from vrft_pl.data.prompts import target_text
 from vrft_pl.policy.coordinates import answer_frame
+from vrft_pl.prompts import target_text
 from vrft_pl.types import InputError
 
 THOUGHT = "<think>One, two.</think><answer>2</answer>"

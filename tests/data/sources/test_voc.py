@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from vrft_pl.answers import Instance, Instances
 from vrft_pl.data import Detection, VOCDetection
-from vrft_pl.solutions import Instance, Instances
 from vrft_pl.types import InputError
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vrft_pl.data.prompts import TAGS
+from vrft_pl.answers import STYLES
 from vrft_pl.rewards.parsing import Unread, read_answer, read_blocks, unwrap
 
 
@@ -59,10 +59,10 @@ def test_blocks_are_read_by_tag():
     assert blocks == {"think": "a\nb", "answer": " 3 "}
 
 
-@given(st.lists(st.sampled_from([f"<{s}{t}>" for t in TAGS["caption"] for s in ("", "/")] + ["x"]), max_size=12))
+@given(st.lists(st.sampled_from([f"<{s}{t}>" for t in STYLES["caption"].tags for s in ("", "/")] + ["x"]), max_size=12))
 def test_tags_in_any_order_are_read_or_refused(pieces):
     text = "".join(pieces)
-    for tags in TAGS.values():
+    for tags in (style.tags for style in STYLES.values()):
         blocks = read_blocks(text, tags)
         assert blocks is None or "".join(f"<{t}>{blocks[t]}</{t}>" for t in tags) == text
     answer = read_answer(text, "think")

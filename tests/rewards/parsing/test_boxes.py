@@ -8,11 +8,11 @@ from builders import make_sample
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vrft_pl.data.prompts import answer_text
+from vrft_pl.answers import Box, Instance, Instances
 from vrft_pl.policy.coordinates import answer_frame
+from vrft_pl.prompts import answer_text
 from vrft_pl.rewards.parsing import Detection, Detections, Unread, parse_box, parse_detections
 from vrft_pl.rewards.parsing.boxes import MAX_BOXES, MAX_LIST
-from vrft_pl.solutions import Box, Instance, Instances
 
 COORDINATE = st.integers(-5000, 5000).map(lambda v: v / 4)
 BOXES = st.tuples(COORDINATE, COORDINATE, st.integers(1, 4000), st.integers(1, 4000)).map(

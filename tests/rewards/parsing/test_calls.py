@@ -5,9 +5,9 @@ from builders import make_sample
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vrft_pl.data.prompts import answer_text
+from vrft_pl.answers import Call, Transformation
+from vrft_pl.prompts import answer_text
 from vrft_pl.rewards.parsing import Unread, normalize_argument, parse_calls
-from vrft_pl.solutions import Call, Transformation
 
 RED, BIG = Call("change_color", "2", "red"), Call("change_size", "obj_1", "big")
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=8).filter(lambda name: name != "and")

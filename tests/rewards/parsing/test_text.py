@@ -8,9 +8,9 @@ from builders import make_sample
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vrft_pl.data.prompts import answer_text
+from vrft_pl.answers import Expression
+from vrft_pl.prompts import answer_text
 from vrft_pl.rewards.parsing import Unread, normalize_label, parse_choice, parse_expression, parse_label
-from vrft_pl.solutions import Expression
 
 LENGTHS = ("30 cm", "35 cm", "40 cm")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from vrft_pl.answers import Instance, Instances
 from vrft_pl.data.scenes.base import Scenes
 from vrft_pl.data.scenes.picture import Shape, overlaps
 from vrft_pl.data.sources.base import Record
-from vrft_pl.solutions import Instance, Instances
 
 
 class DetectionScenes(Scenes):

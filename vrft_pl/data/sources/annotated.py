@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from vrft_pl.answers import XYXY, Instance
 from vrft_pl.data.boxes import check_box, is_number
 from vrft_pl.data.images import FileImage
-from vrft_pl.solutions import XYXY, Instance
 from vrft_pl.types import InputError
 
 

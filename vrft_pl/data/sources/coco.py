@@ -9,13 +9,13 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal
 
+from vrft_pl.answers import XYXY, Box
 from vrft_pl.data.boxes import is_number
 from vrft_pl.data.images import FileImage
 from vrft_pl.data.sources.annotated import AnnotatedImage, AnnotatedImages, AnnotatedObject, declared_size
 from vrft_pl.data.sources.base import Record, Source, check_limit
 from vrft_pl.data.sources.detection import Ask, DetectionQuestions
 from vrft_pl.data.splits import resolve_categories
-from vrft_pl.solutions import XYXY, Box
 from vrft_pl.types import InputError
 
 

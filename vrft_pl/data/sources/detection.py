@@ -11,10 +11,10 @@ from random import Random
 from string import Formatter
 from typing import Literal
 
+from vrft_pl.answers import Instances
 from vrft_pl.data.images import FileImage
 from vrft_pl.data.sources.annotated import AnnotatedImages, measure
 from vrft_pl.data.sources.base import Record, Source, check_limit
-from vrft_pl.solutions import Instances
 from vrft_pl.types import InputError
 
 Ask = Literal["one", "all"]

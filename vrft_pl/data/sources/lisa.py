@@ -8,10 +8,10 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+from vrft_pl.answers import Box, Mask, Polygon
 from vrft_pl.data.boxes import is_number
 from vrft_pl.data.images import FileImage
 from vrft_pl.data.sources.base import Record, Source, check_limit
-from vrft_pl.solutions import Box, Mask, Polygon
 from vrft_pl.types import InputError
 
 ENCODINGS = ("utf-8-sig", "cp1252")

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 from xml.etree import ElementTree
 
+from vrft_pl.answers import XYXY
 from vrft_pl.data.sources.annotated import AnnotatedImage, AnnotatedImages, AnnotatedObject, declared_size
 from vrft_pl.data.sources.detection import Ask, DetectionQuestions
 from vrft_pl.data.splits import resolve_categories
-from vrft_pl.solutions import XYXY
 from vrft_pl.types import InputError
 
 MAX_BYTES = 10_000_000

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from vrft_pl.data.prompts import TAGS
+from vrft_pl.answers import AnswerStyle, StyleName, answer_style
 from vrft_pl.rewards.parsing.unread import Unread
-from vrft_pl.types import AnswerStyle
 
 MAX_ANSWER = 4096
 """Characters of a single answer that is still read."""
@@ -41,20 +40,23 @@ def read_blocks(text: str, tags: tuple[str, ...]) -> dict[str, str] | None:
     return contents
 
 
-def read_answer(text: str, style: AnswerStyle) -> str | Unread:
+def read_answer(text: str, style: StyleName | AnswerStyle) -> str | Unread:
     """Find the answer in a completion, whatever the form around it.
 
     With tags asked for, that is the content of the only ``<answer>`` block; two blocks are no answer, and what the
     thoughts say never counts. In the bare style it is the whole text.
     """
-    if not TAGS[style]:
+    tags = answer_style(style).tags
+    if not tags:
         return text.strip() or Unread.EMPTY
-    visible = text.partition("</think>")[2] if "</think>" in text else text
-    if "<think>" in visible or visible.count("<answer>") != 1 or visible.count("</answer>") != 1:
+    thoughts = tags[-2] if len(tags) > 1 else "think"
+    opening, closing = f"<{thoughts}>", f"</{thoughts}>"
+    visible = text.partition(closing)[2] if closing in text else text
+    if opening in visible or visible.count("<answer>") != 1 or visible.count("</answer>") != 1:
         return Unread.NO_ANSWER
     _, _, rest = visible.partition("<answer>")
     answer, closed, _ = rest.partition("</answer>")
-    if not closed or "</think>" in rest:
+    if not closed or closing in rest:
         return Unread.NO_ANSWER
     return answer.strip() or Unread.EMPTY
 

@@ -6,12 +6,11 @@ import math
 import re
 from typing import Any, NamedTuple
 
-from vrft_pl.data.prompts import NO_OBJECTS
+from vrft_pl.answers import NO_OBJECTS, XYXY
 from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, read_fence, unwrap
 from vrft_pl.rewards.parsing.notation import NUMBER, Word, is_number, read_values
 from vrft_pl.rewards.parsing.text import MAX_LABEL, normalize_label
 from vrft_pl.rewards.parsing.unread import Unread
-from vrft_pl.solutions import XYXY
 
 MAX_LIST = 20_000
 """Characters of a list of boxes that is still read."""

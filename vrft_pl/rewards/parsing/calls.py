@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from vrft_pl.answers import Call
 from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, unwrap
 from vrft_pl.rewards.parsing.notation import NUMBER
 from vrft_pl.rewards.parsing.unread import Unread
-from vrft_pl.solutions import Call
 
 _SHORT = 64
 """Characters of an argument whose form is remembered: hostile ones must not fill memory."""

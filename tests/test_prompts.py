@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 from builders import grey_scene, make_sample
 
-from vrft_pl.data.prompts import TAGS, answer_text, chat, question, target_text
+from vrft_pl.answers import STYLES, Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
 from vrft_pl.policy.coordinates import answer_frame
+from vrft_pl.prompts import answer_text, chat, question, target_text
 from vrft_pl.rewards import BoxIoU, Format, NumberMatch
-from vrft_pl.solutions import Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
 from vrft_pl.types import InputError, Sample
 
 BOX = Box((64.0, 48.0, 320.0, 240.4))
@@ -18,7 +18,7 @@ def objects(*items, categories=("dog",)):
     return Instances(tuple(Instance(*item) for item in items), categories, "a.jpg")
 
 
-@pytest.mark.parametrize("style", TAGS)
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize(
     ("solution", "form"),
     [
@@ -48,7 +48,7 @@ def test_the_question_says_the_form_of_the_answer_and_every_tag(style, solution,
     text = question(make_sample(solution, style), "inches")
     assert text.startswith("Question? ")
     assert form in text
-    assert all(f"<{tag}> </{tag}>" in text for tag in TAGS[style])
+    assert all(f"<{tag}> </{tag}>" in text for tag in STYLES[style].tags)
     assert ("<answer>" in text) == (style != "answer")
 
 
@@ -180,7 +180,7 @@ def test_a_style_with_thoughts_needs_them(style, cot):
         target_text(make_sample(style=style, cot=cot), None)
 
 
-@pytest.mark.parametrize("style", TAGS)
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("solution", [Number(3.0), Number(0.1), Number(-1e-7), BOX], ids=str)
 def test_what_supervised_training_imitates_earns_every_reward(style, solution):
     sample = make_sample(solution, style, cot=COTS[style])

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from vrft_pl.solutions import Choice, Label, Transformation
+from vrft_pl.answers import Choice, Label, Transformation
 
 
 @pytest.mark.parametrize("letter", ["b", "", "AB", "1", "\u00c9", " A"])

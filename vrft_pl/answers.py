@@ -1,0 +1,413 @@
+"""Answers: the kinds of ground truth, the styles they are asked for in, and the coordinates they are written in.
+
+A kind extends `Solution`, which is all that prompts, targets, pictures, predictions and checks know of it.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+XYXY = tuple[float, float, float, float]
+"""Left, top, right and bottom edge."""
+
+Polygon = tuple[float, ...]
+"""``x1, y1, x2, y2, ...`` of at least three corners."""
+
+NO_OBJECTS = "No Objects"
+"""The answer to a detection question when there is nothing to find."""
+
+
+@dataclass(frozen=True)
+class AnswerFrame:
+    """Converts coordinates of one prompt between the policy's answer space and pixels of the original image."""
+
+    width: int
+    """Width of the original image in pixels."""
+    height: int
+    """Height of the original image in pixels."""
+    scale_x: float
+    """Pixels of the original image per horizontal unit of the answer."""
+    scale_y: float
+    """Pixels of the original image per vertical unit of the answer."""
+    decimals: int = 0
+    """Decimals with which the policy writes a coordinate."""
+
+    def to_pixels(self, box: Sequence[float]) -> XYXY:
+        """Convert an answered xyxy box to pixels of the original image."""
+        return box[0] * self.scale_x, box[1] * self.scale_y, box[2] * self.scale_x, box[3] * self.scale_y
+
+    def to_answer(self, box: Sequence[float]) -> XYXY:
+        """Convert a box in pixels of the original image to the policy's answer space."""
+        return box[0] / self.scale_x, box[1] / self.scale_y, box[2] / self.scale_x, box[3] / self.scale_y
+
+    def text(self, box: Sequence[float]) -> str:
+        """Write a box in pixels of the original image as the policy should.
+
+        Example:
+            >>> AnswerFrame(640, 480, 0.64, 0.48).text((64, 48, 320, 240))
+            '[100, 100, 500, 500]'
+        """
+        x1, y1, x2, y2 = self.to_answer(box)
+        (left, right), (top, bottom) = (widened_span(*span, self.decimals) for span in ((x1, x2), (y1, y2)))
+        return f"[{', '.join(f'{v:.{self.decimals}f}' for v in (left, top, right, bottom))}]"
+
+
+def widened_span(low: float, high: float, decimals: int) -> tuple[float, float]:
+    """Widen a span that would vanish when it is rounded to the smallest that holds its lower end."""
+    if f"{low:.{decimals}f}" != f"{high:.{decimals}f}":
+        return low, high
+    step = 10.0**-decimals
+    first = math.floor(low / step)
+    return first * step, (first + 1) * step
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something to draw on the first picture of a question, in its pixels."""
+
+    shape: XYXY | Polygon
+    """The edges of a box, or the corners of an outline."""
+    label: str = ""
+    """Stands inside the upper left corner of a box."""
+    faint: bool = False
+    """Drawn lighter, and below everything else."""
+
+
+class Solution(ABC):
+    """The ground truth of one sample. All coordinates are pixels of the original image.
+
+    A kind says how it is asked for and written. What it may also say, what there is to draw and which classes it names,
+    has a default; how an answer to it is drawn is said by `vrft_pl.rewards.answered_marks`.
+    """
+
+    @abstractmethod
+    def form(self, coordinates: str) -> str:
+        """What the question asks for, such as "a number".
+
+        Args:
+            coordinates: How the policy writes coordinates, in words, such as "pixels".
+        """
+
+    @abstractmethod
+    def text(self, frame: AnswerFrame | None) -> str:
+        """Write the answer as the policy should.
+
+        Args:
+            frame: The policy's coordinates for the first picture; ``None`` where there is no picture.
+
+        Raises:
+            ValueError: If the answer needs coordinates and there is no picture.
+        """
+
+    def marks(self) -> tuple[Mark, ...]:
+        """What to draw on the first picture, in the order of drawing: faint marks first."""
+        return ()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of classes that it holds."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Number(Solution):
+    """A numerical answer."""
+
+    value: float
+    unit: str | None = None
+    """Unit that the answer may carry; without one, any known unit is read over."""
+
+    def form(self, coordinates: str) -> str:
+        """A number."""
+        return "a number"
+
+    def text(self, frame: AnswerFrame | None) -> str:
+        """The number as briefly as it can be written, with its unit if it has one."""
+        number = str(int(self.value)) if float(self.value).is_integer() else str(self.value)
+        return number if self.unit is None else f"{number} {self.unit}"
+
+
+@dataclass(frozen=True)
+class Choice(Solution):
+    """The letter of one of several options.
+
+    Raises:
+        ValueError: If ``letter`` is not one of A to Z.
+    """
+
+    letter: str
+    """Upper case, ``A`` to ``Z``."""
+    options: tuple[str, ...] = ()
+    """Texts of the options, from A on, where they are known: an answer may then repeat the text of its option."""
+
+    def __post_init__(self) -> None:
+        if len(self.letter) != 1 or not "A" <= self.letter <= "Z":
+            raise ValueError(f"Expected `letter` to be one of A to Z, but got {self.letter!r}.")
+
+    def form(self, coordinates: str) -> str:
+        """A letter."""
+        return "the letter of one option"
+
+    def text(self, frame: AnswerFrame | None) -> str:
+        """The letter."""
+        return self.letter
+
+
+@dataclass(frozen=True)
+class Expression(Solution):
+    """Mathematics: a number, a formula or LaTeX."""
+
+    latex: str
+
+    def form(self, coordinates: str) -> str:
+        """A number or an expression."""
+        return "a number or an expression"
+
+    def text(self, frame: AnswerFrame | None) -> str:
+        """The expression as the source writes it."""
+        return self.latex
+
+
+@dataclass(frozen=True)
+class Label(Solution):
+    """A class name.
+
+    Raises:
+        ValueError: If ``name`` is blank.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    """Other names of the same class."""
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ValueError(f"Expected `name` to be the name of a class, but got {self.name!r}.")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Its name."""
+        return (self.name,)
+
+    def form(self, coordinates: str) -> str:
+        """A class name."""
+        return "a class name"
+
+    def text(self, frame: AnswerFrame | None) -> str:
+        """The name."""
+        return self.name
+
+
+@dataclass(frozen=True)
+class Mask:
+    """What a grounding answer should cover."""
+
+    polygons: tuple[Polygon, ...]
+    """Their union is the target."""
+    ignored: tuple[Polygon, ...] = ()
+    """Pixels that count neither for nor against an answer (LISA's ``ignore`` shapes)."""
+
+
+@dataclass(frozen=True)
+class Box(Solution):
+    """One box as the answer."""
+
+    xyxy: XYXY
+    mask: Mask | None = None
+    """What the box encloses, where it is known."""
+
+    def form(self, coordinates: str) -> str:
+        """Four numbers."""
+        return f"a box [x1, y1, x2, y2] in {coordinates}"
+
+    def text(self, frame: AnswerFrame | None) -> str:
+        """The box in the policy's coordinates."""
+        return box_text(self.xyxy, frame)
+
+    def marks(self) -> tuple[Mark, ...]:
+        """The outline of what it encloses, and the box."""
+        return (*map(Mark, () if self.mask is None else self.mask.polygons), Mark(self.xyxy))
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One annotated object."""
+
+    xyxy: XYXY
+    category: str
+    area: float | None = None
+    """Square pixels of its segmentation, by which COCO sorts it into sizes; defaults to the area of the box."""
+    crowd: bool = False
+    """Stands for many objects: boxes on it count neither for nor against an answer."""
+
+
+@dataclass(frozen=True)
+class Instances(Solution):
+    """All objects of the categories that a question asks for; none is an answer too."""
+
+    items: tuple[Instance, ...]
+    categories: tuple[str, ...]
+    """The categories asked for."""
+    image: str
+    """Name of the picture; several questions may ask about one."""
+    not_exhaustive: tuple[str, ...] = ()
+    """Categories of which only some objects are annotated: further boxes are not wrong (LVIS)."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The categories asked for."""
+        return self.categories
+
+    def form(self, coordinates: str) -> str:
+        """A list of boxes, with labels where several categories are asked for."""
+        label = ", 'Label': name" if len(self.categories) > 1 else ""
+        return f"a list of {{'Position': [x1, y1, x2, y2], 'Confidence': c{label}}} in {coordinates}, or {NO_OBJECTS},"
+
+    def text(self, frame: AnswerFrame | None) -> str:
+        """The objects that are no crowds, in the policy's coordinates."""
+        rows = []
+        for item in self.items:
+            label = f", 'Label': {item.category!r}" if len(self.categories) > 1 else ""
+            if not item.crowd:
+                rows.append(f"{{'Position': {box_text(item.xyxy, frame)}, 'Confidence': 1.0{label}}}")
+        return f"[{', '.join(rows)}]" if rows else NO_OBJECTS
+
+    def marks(self) -> tuple[Mark, ...]:
+        """Crowds, then the other objects."""
+        items = sorted(self.items, key=lambda item: not item.crowd)
+        return tuple(Mark(item.xyxy, faint=item.crowd) for item in items)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One step of a spatial transformation, such as ``change_color(2, red)``."""
+
+    function: str
+    object: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Transformation(Solution):
+    """The steps between two pictures, in any order."""
+
+    calls: tuple[Call, ...]
+    """At least one."""
+
+    def __post_init__(self) -> None:
+        """Check the calls."""
+        if not self.calls:
+            raise ValueError("Expected `calls` to hold at least one call, but got none.")
+
+    def form(self, coordinates: str) -> str:
+        """Calls."""
+        return "calls such as change_color(object, value), separated by commas,"
+
+    def text(self, frame: AnswerFrame | None) -> str:
+        """The calls in their order."""
+        return ", ".join(f"{call.function}({call.object}, {call.value})" for call in self.calls)
+
+
+def box_text(box: XYXY, frame: AnswerFrame | None) -> str:
+    """Write a box in the policy's coordinates.
+
+    Raises:
+        ValueError: If there is no picture to place it in.
+    """
+    if frame is None:
+        raise ValueError("expected a picture for an answer with boxes, but there is none.")
+    return frame.text(box)
+
+
+class AnswerStyle:
+    """How the policy is asked to write, and how a right turn is written.
+
+    Args:
+        name: What messages call it.
+        tags: The blocks of a turn, in order; the last is ``answer``. Without any, the whole turn is the answer.
+        instruction: What the question says of it; ``{form}`` stands for the form of the answer.
+
+    Raises:
+        ValueError: If there are blocks, and the last is not ``answer``.
+    """
+
+    def __init__(self, name: str, tags: Sequence[str] = (), instruction: str = "Answer with {form} only.") -> None:
+        if tags and tags[-1] != "answer":
+            raise ValueError(f"Expected the last of `tags` to be `answer`, but got {list(tags)}.")
+        self.name, self.tags, self.instruction = name, tuple(tags), instruction
+
+    @property
+    def placeholder(self) -> str | None:
+        """Stands for a chain of thought that a row does not have; ``None`` where none is needed."""
+        return "".join(f"<{tag}>I look.</{tag}>" for tag in self.tags[:-1]) or None
+
+    def target(self, answer: str, cot: str | None) -> str:
+        """Write the whole turn that supervised training imitates.
+
+        A style of blocks needs a chain of thought. One that already holds tags, as Reason-RFT writes them, stays as it
+        is; where there is one block of thoughts, a bare one is put into it. Of a whole turn the thoughts stay, and its
+        answer is written anew: in the policy's coordinates, and the very one that was checked.
+
+        Raises:
+            ValueError: If there is no chain of thought where one is needed, or one with more than one answer.
+
+        Example:
+            >>> STYLES["think"].target("3", "1, 2, 3.")
+            '<think>1, 2, 3.</think><answer>3</answer>'
+        """
+        if not self.tags:
+            return answer
+        if not cot:
+            raise ValueError(
+                f"expected a chain of thought (`cot`) for the `{self.name}` style, but there is none. "
+                "Use `style: answer`, or add `cot` to the row."
+            )
+        cot = cot.strip()
+        if "<answer>" in cot or "</answer>" in cot:
+            before, after = around_answer(cot)
+            return f"{before}<answer>{answer}</answer>{after}"
+        *thoughts, _ = self.tags
+        if len(thoughts) == 1 and f"<{thoughts[0]}>" not in cot:
+            cot = f"<{thoughts[0]}>{cot}</{thoughts[0]}>"
+        return f"{cot}<answer>{answer}</answer>"
+
+
+def around_answer(turn: str) -> tuple[str, str]:
+    """Split a turn into what stands before and behind its one answer.
+
+    Raises:
+        ValueError: If it does not hold one ``<answer>`` block.
+    """
+    before, _, rest = turn.partition("<answer>")
+    _, closed, after = rest.partition("</answer>")
+    if not closed or turn.count("<answer>") != 1 or turn.count("</answer>") != 1:
+        raise ValueError(f"expected one <answer> block in `cot`, but got {reprlib.repr(turn)}.")
+    return before, after
+
+
+StyleName = Literal["answer", "think", "caption"]
+"""The bare answer; thoughts, then the answer; or summary, caption, thoughts and answer."""
+STYLES: dict[StyleName, AnswerStyle] = {
+    "answer": AnswerStyle("answer"),
+    "think": AnswerStyle(
+        "think",
+        ("think", "answer"),
+        "Think inside <think> </think>, then answer with {form} inside <answer> </answer>.",
+    ),
+    "caption": AnswerStyle(
+        "caption",
+        ("summary", "caption", "think", "answer"),
+        "Plan inside <summary> </summary>, describe inside <caption> </caption>, think inside <think> </think>, "
+        "then answer with {form} inside <answer> </answer>.",
+    ),
+}
+
+
+def answer_style(style: StyleName | AnswerStyle) -> AnswerStyle:
+    """The style of a name; a style of one's own is itself."""
+    return style if isinstance(style, AnswerStyle) else STYLES[style]
