@@ -14,7 +14,8 @@ from training import FixedSampler, counting, fit, grpo, weights
 
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.callbacks import PredictionWriter
-from vrft_pl.callbacks.predictions import CHUNK, in_order
+from vrft_pl.distributed import DataShare, in_order
+from vrft_pl.distributed.ranks import CHUNK
 
 
 class CPUDeepSpeed(DeepSpeedStrategy):
@@ -51,7 +52,9 @@ if __name__ == "__main__":
         numbers = evaluate(module, rows, **ranks, **writer)
         torch.save(numbers, folder / f"eval{module.global_rank}.pt")
         counts = [0, 1, CHUNK, CHUNK + 1, 2 * CHUNK + 7]
-        dealt = [list(in_order(range(module.global_rank, count, 2), 2)) for count in counts]
+        dealt = [
+            list(in_order(range(module.global_rank, count, 2), DataShare(2, module.global_rank))) for count in counts
+        ]
         assert dealt == [list(range(count)) for count in counts]
         sys.exit()
     else:

@@ -20,9 +20,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vrft_pl.callbacks import CompletionRecorder, HFExport, PredictionWriter, RewardProgressBar
-from vrft_pl.callbacks.predictions import in_order
 from vrft_pl.check import CheckOptions, CheckTrainer, Plan, check_run
 from vrft_pl.data import VisionTask
+from vrft_pl.distributed import data_share, in_order
 from vrft_pl.run import (
     RunOptions,
     print_scores,
@@ -192,8 +192,8 @@ class VRFTCLI(LightningCLI):
         """Write one greedy completion to each sample of the test splits, as ``predictions.jsonl``."""
         batches = self.trainer.predict(**{**kwargs, "return_predictions": True}) or []
         parts = batches if batches and isinstance(batches[0][0], list) else [batches]
-        ranks = self.trainer.world_size
-        rows = (row for part in parts for row in in_order([row for batch in part for row in batch], ranks))
+        share = data_share(self.trainer.strategy)
+        rows = (row for part in parts for row in in_order([row for batch in part for row in batch], share))
         folder = Path(self.trainer.log_dir or self.folder)  # on every rank: it is a broadcast
         if self.trainer.is_global_zero:
             write_rows(folder / "predictions.jsonl", rows)

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 from builders import make_experience
-from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from vrft_pl.modules.rollout_log import rollout_log
 from vrft_pl.rewards import Unread
@@ -16,7 +15,7 @@ def log(scores, codes):
     experience = make_experience(torch.ones(4, 2, dtype=torch.bool), torch.tensor([1.0, -1.0, 0.0, 0.0]), group_size=2)
     codes = torch.tensor(codes, dtype=torch.int8)
     experience = replace(experience, scores={"R": torch.tensor(scores)}, parse_failures={"R": codes})
-    return rollout_log(experience, SingleDeviceStrategy("cpu"))
+    return rollout_log(experience)
 
 
 def test_shares_are_of_the_samples_that_a_reward_judges():

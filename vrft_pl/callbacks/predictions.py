@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 from urllib.parse import quote
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import distributed as dist
 
 from vrft_pl.answers import AnswerFrame
 from vrft_pl.callbacks.coco_results import COCOResults
@@ -19,6 +17,7 @@ from vrft_pl.data import VisionTask
 from vrft_pl.data.base import Split
 from vrft_pl.data.samples import Samples
 from vrft_pl.data.sources import Source
+from vrft_pl.distributed import data_share, in_order
 from vrft_pl.metrics.detection import Question, asked_question
 from vrft_pl.prompts import answer_text
 from vrft_pl.rewards import Judge, Reward, answered_marks
@@ -26,9 +25,6 @@ from vrft_pl.rewards.base import REASONS
 from vrft_pl.run import write_rows
 from vrft_pl.types import Completions, Sample
 
-T = TypeVar("T")
-CHUNK = 256
-"""Rows of each process that are gathered at once."""
 PIXELS = AnswerFrame(0, 0, 1.0, 1.0)
 """Writes coordinates as pixels of the original image."""
 
@@ -134,7 +130,7 @@ class PredictionWriter(Callback):
 
         def rows() -> Iterator[dict[str, Any]]:
             for part, boxes in results.items():
-                for prediction in in_order(kept.get(part, []), trainer.world_size):
+                for prediction in in_order(kept.get(part, []), data_share(trainer.strategy)):
                     if prediction.question is not None:
                         boxes.add(prediction.question)
                     yield prediction.row
@@ -147,23 +143,6 @@ class PredictionWriter(Callback):
             if boxes.answers:
                 path = folder / f"coco_results_{quote(part, safe='')}.json"
                 boxes.write(path, source_of(trainer, split, part))
-
-
-def in_order(rows: Sequence[T], ranks: int) -> Iterator[T]:
-    """Gather the rows of all ranks, to which a data set was dealt out in turn, in its order.
-
-    Every rank has to iterate to the end.
-    """
-    if ranks == 1:
-        yield from rows
-        return
-    counts: list[Any] = [None] * ranks
-    dist.all_gather_object(counts, len(rows))
-    for start in range(0, max(counts), CHUNK):
-        shares: list[Any] = [None] * ranks
-        dist.all_gather_object(shares, list(rows[start : start + CHUNK]))
-        missing = object()
-        yield from (row for row in chain.from_iterable(zip_longest(*shares, fillvalue=missing)) if row is not missing)
 
 
 def predictions(

@@ -6,20 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 
-
-@dataclass(frozen=True)
-class Shards:
-    """Devices that share one copy of each kind of tensor."""
-
-    weights: int = 1
-    gradients: int = 1
-    optimizer: int = 1
-    master: bool = False
-    """Whether the strategy keeps trained weights in float32 beside those in half precision (DeepSpeed)."""
-    offloaded: bool = False
-    """Whether the optimizer's states live in the memory of the host."""
+from vrft_pl.distributed import Shards, read_shards
 
 
 @dataclass(frozen=True)
@@ -100,25 +88,3 @@ def count_devices(devices: Any, all_of_them: int) -> int:
     if devices is None or devices == -1:
         return max(1, all_of_them)
     return len(devices) if isinstance(devices, list | tuple) else int(devices)
-
-
-def read_shards(strategy: Any, devices: int, precision: str) -> Shards:
-    """What a strategy, by name or built, spreads over the devices."""
-    name = strategy if isinstance(strategy, str) else ""
-    if isinstance(strategy, FSDPStrategy | ModelParallelStrategy) or name.startswith("fsdp"):
-        return Shards(devices, devices, devices, offloaded="offload" in name)
-    stage, offloaded = 0, "offload" in name
-    if isinstance(strategy, DeepSpeedStrategy):
-        zero = strategy.config.get("zero_optimization", {}) if isinstance(strategy.config, dict) else {}
-        stage, offloaded = int(zero.get("stage", 0)), "offload_optimizer" in zero
-    elif name.startswith("deepspeed"):
-        stage = int(digits[0]) if (digits := [c for c in name if c.isdigit()]) else 2
-    else:
-        return Shards()
-    return Shards(
-        weights=devices if stage >= 3 else 1,
-        gradients=devices if stage >= 2 else 1,
-        optimizer=devices if stage >= 1 else 1,
-        master="16" in precision,
-        offloaded=offloaded,
-    )

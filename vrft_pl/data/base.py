@@ -19,6 +19,7 @@ from vrft_pl.data.order import BlockSampler
 from vrft_pl.data.resumable import SEED_STEP
 from vrft_pl.data.samples import Samples, stored_blocks
 from vrft_pl.data.sources import Record, Source
+from vrft_pl.distributed import data_share
 from vrft_pl.prompts import check_template
 from vrft_pl.types import ImageSource, InputError, Opaque, Sample
 
@@ -176,7 +177,7 @@ class VisionTask(LightningDataModule):
         generator = torch.Generator().manual_seed(self.seed)
         sampler: Sampler[int] | None = None
         trainer = self.trainer
-        ranks, rank = (1, 0) if trainer is None else (trainer.world_size, trainer.global_rank)
+        ranks, rank = data_share(None if trainer is None else trainer.strategy)
         blocks = stored_blocks(samples) if train else None
         if blocks is not None:
             sampler = BlockSampler(blocks, generator, ranks, rank)

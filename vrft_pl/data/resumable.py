@@ -7,11 +7,9 @@ from itertools import islice
 from typing import Any
 
 import torch
-import torch.distributed as dist
-from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
-from vrft_pl.types import InputError
+from vrft_pl.distributed import gather_states, own_state
 
 SEED_STEP = 100_003
 """What a seed is multiplied by before the epoch is added, so that neighbouring seeds share no order."""
@@ -63,11 +61,11 @@ class ResumableLoader:
 
     def state_dict(self) -> dict[str, Any]:
         """Where the epoch stands on every rank; tensors and plain values only. Every rank calls it."""
-        return gather_ranks(self._state())
+        return gather_states(self._state())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state at the next call of ``iter``."""
-        self._loaded = pick_rank(state)
+        self._loaded = own_state(state)
 
     def _state(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "position": self.position, "global_generator": torch.get_rng_state()}
@@ -85,35 +83,3 @@ class ResumableLoader:
             torch.empty((), dtype=torch.int64).random_(generator=self._generator)
         if isinstance(self.samples.sampler, DistributedSampler):
             self.samples.sampler.set_epoch(self.epoch)
-
-
-def gather_ranks(state: dict[str, Any]) -> dict[str, Any]:
-    """Put the states of all ranks into one, for Lightning writes that of the first rank alone. Every rank calls it."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return {"ranks": [state]}
-    states: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(states, _to_cpu(state))
-    return {"ranks": states}
-
-
-def pick_rank(state: dict[str, Any]) -> dict[str, Any]:
-    """Take this rank's own part of what `gather_ranks` put together.
-
-    Raises:
-        InputError: If the state is that of another number of ranks.
-    """
-    distributed = dist.is_available() and dist.is_initialized()
-    rank, world_size = (dist.get_rank(), dist.get_world_size()) if distributed else (0, 1)
-    if len(state["ranks"]) != world_size:
-        raise InputError(
-            f"Expected a checkpoint of a run on {world_size} devices, but it is of a run on {len(state['ranks'])}. "
-            "Resume on as many devices."
-        )
-    own: dict[str, Any] = state["ranks"][rank]
-    return own
-
-
-def _to_cpu(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _to_cpu(part) for key, part in value.items()}
-    return value.cpu() if isinstance(value, Tensor) else value

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch import distributed as dist
 from torchmetrics.utilities.distributed import gather_all_tensors
 
+from vrft_pl.distributed import gather
 from vrft_pl.rewards.base import Judge
 from vrft_pl.types import Completions, Sample
 
@@ -85,10 +85,7 @@ class Collected(Judge):
 
     def _sync_dist(self, dist_sync_fn: Callable = gather_all_tensors, process_group: Any = None) -> None:
         """Gather the rows of all ranks; a rank may have none."""
-        group = process_group or self.process_group
-        gathered: list[Any] = [None] * dist.get_world_size(group)
-        dist.all_gather_object(gathered, self.rows, group=group)
-        self.rows = [row for rows in gathered for row in rows]
+        self.rows = [row for rows in gather(self.rows, process_group or self.process_group) for row in rows]
 
     def _apply(self, fn: Callable, exclude_state: Sequence[str] = ()) -> nn.Module:
         """Move to a device; rows hold no tensors."""

@@ -14,12 +14,12 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
-from torch import distributed as dist
 from torch.optim import AdamW
 
 from vrft_pl.data import VisionTask
 from vrft_pl.data.base import Split
 from vrft_pl.data.resumable import ResumableLoader
+from vrft_pl.distributed import gather, mean_over_ranks
 from vrft_pl.modules.schedule import WarmupDecay
 from vrft_pl.policy import VLM
 from vrft_pl.rewards import Judge
@@ -155,10 +155,7 @@ class PolicyModule(LightningModule):
 
     def _all_tagged(self, stage: str) -> list[str]:
         """Names under which any rank has judged samples of one tag."""
-        seen: list[set[str]] = [self._tagged.get(stage, set())] * self.trainer.world_size
-        if len(seen) > 1:
-            dist.all_gather_object(seen, seen[0])
-        return sorted(set().union(*seen))
+        return sorted(set().union(*gather(self._tagged.get(stage, set()))))
 
     def parts(self, split: Split) -> list[str]:
         """Names of the parts of a split, in the order of their loaders."""
@@ -203,7 +200,7 @@ class PolicyModule(LightningModule):
 
     def mean_over_ranks(self, value: Tensor) -> Tensor:
         """Average a tensor over the ranks of a distributed run."""
-        return self.trainer.strategy.reduce(value.to(self.device), reduce_op="mean")
+        return mean_over_ranks(value.to(self.device))
 
     def export(self, folder: Path) -> None:
         """Write the policy as an ordinary Hugging Face folder."""

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from vrft_pl.algorithms import GRPOLoss, group_advantage
 from vrft_pl.algorithms.advantage import Baseline, check_group_size
 from vrft_pl.callbacks.rollout import RolloutCallback
+from vrft_pl.distributed import data_share
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.modules.reference import Reference, ReferenceKind
 from vrft_pl.modules.rollout_log import rollout_log
@@ -96,7 +97,7 @@ class GRPOModule(PolicyModule):
     def wrap_train_loader(self, loader: DataLoader) -> RolloutLoader:
         """Turn the loader of Samples into a loader of Experience."""
         step_batches = self.trainer.accumulate_grad_batches
-        seed = self.seed * 1009 + self.trainer.global_rank
+        seed = self.seed * 1009 + data_share(self.trainer.strategy).position
         self.generator = torch.Generator(device=self.policy.device).manual_seed(seed)
         rollouts = RolloutLoader(
             loader,
@@ -143,7 +144,7 @@ class GRPOModule(PolicyModule):
             seconds=dict(self._seconds),
         )
         # 0 for a reason that no longer occurs: Lightning repeats what is not logged again
-        self.rollout_stats = dict.fromkeys(self.rollout_stats, 0.0) | rollout_log(experience, self.trainer.strategy)
+        self.rollout_stats = dict.fromkeys(self.rollout_stats, 0.0) | rollout_log(experience)
         self._tell("on_rollout_end", experience)
         return experience
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from lightning.pytorch.strategies import Strategy
 
+from vrft_pl.distributed import mean_over_ranks
 from vrft_pl.rewards.base import REASONS
 from vrft_pl.types import Experience
 
 
-def rollout_log(experience: Experience, strategy: Strategy) -> dict[str, float]:
+def rollout_log(experience: Experience) -> dict[str, float]:
     """Summarise a window, averaged over ranks, under the names of the log.
 
     Returns:
@@ -37,7 +37,7 @@ def rollout_log(experience: Experience, strategy: Strategy) -> dict[str, float]:
         reasons |= set(of_reason)
     values = [*means.values(), *sums.values(), *judged.values()]
     stacked = torch.stack([value.float().to(experience.rewards.device) for value in values])
-    reduced = iter(strategy.reduce(stacked, reduce_op="mean").tolist())
+    reduced = iter(mean_over_ranks(stacked).tolist())
     log = {name: next(reduced) for name in means}
     totals = [next(reduced) for _ in sums]
     log |= {name: total / count for name, total, count in zip(sums, totals, reduced, strict=True) if count}

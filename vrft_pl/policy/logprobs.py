@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.distributed.tensor import DTensor
+
+from vrft_pl.distributed import is_sharded
 
 CHUNK_BYTES = {"cpu": 2**24, "cuda": 2**28}
 """Most bytes of one chunk's logits in float32, by type of device: what stays in a cache, and what fills a GPU."""
@@ -42,7 +43,7 @@ def logprobs_of_logits(logits: Tensor, ids: Tensor) -> TokenLogprobs:
 
 def is_plain_head(head: nn.Module | None) -> bool:
     """Whether an output layer is a matrix that lies whole on this device, so that it can be applied chunk by chunk."""
-    return type(head) is nn.Linear and not isinstance(head.weight, DTensor) and not hasattr(head.weight, "ds_tensor")
+    return type(head) is nn.Linear and not is_sharded([head.weight])
 
 
 def logprobs_of_hidden(

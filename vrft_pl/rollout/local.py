@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 
+from vrft_pl.distributed import is_sharded
 from vrft_pl.policy import VLM
 from vrft_pl.rollout.captured import CapturedPrompt
 from vrft_pl.rollout.decoding import Decoder, RepeatedPrompt, SharedPrompt, prefill
@@ -118,7 +118,7 @@ class LocalSampler:
 
 def refuse_sharded(policy: VLM) -> None:
     """Raise `InputError` when weights are spread over ranks: ranks that stop decoding at different steps would hang."""
-    if any(isinstance(p, DTensor) or hasattr(p, "ds_tensor") for p in policy.parameters()):
+    if is_sharded(policy.parameters()):
         raise InputError(
             "LocalSampler needs whole weights on each device, but the strategy shards them. Use `ddp` or "
             "`deepspeed_stage_2`."

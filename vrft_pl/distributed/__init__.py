@@ -1,0 +1,36 @@
+"""Every collective and every question about ranks and sharded weights.
+
+A collective is called by all ranks or by none: whether it is called never depends on what one rank alone has.
+"""
+
+from vrft_pl.distributed.ranks import (
+    DataShare,
+    any_rank,
+    data_share,
+    gather,
+    gather_states,
+    in_order,
+    mean_over_ranks,
+    own_state,
+    rank,
+    world_size,
+)
+from vrft_pl.distributed.weights import Shards, is_sharded, read_shards, whole_size, whole_weights
+
+__all__ = [
+    "DataShare",
+    "Shards",
+    "any_rank",
+    "data_share",
+    "gather",
+    "gather_states",
+    "in_order",
+    "is_sharded",
+    "mean_over_ranks",
+    "own_state",
+    "rank",
+    "read_shards",
+    "whole_size",
+    "whole_weights",
+    "world_size",
+]

@@ -1,0 +1,112 @@
+"""Whether weights are spread over devices, and how to get them whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from lightning.pytorch.strategies import (
+    DeepSpeedStrategy,
+    FSDPStrategy,
+    ModelParallelStrategy,
+    Strategy,
+    StrategyRegistry,
+)
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from vrft_pl.distributed.ranks import rank
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Devices that share one copy of each kind of tensor."""
+
+    weights: int = 1
+    gradients: int = 1
+    optimizer: int = 1
+    master: bool = False
+    """Whether the strategy keeps trained weights in float32 beside those in half precision (DeepSpeed)."""
+    offloaded: bool = False
+    """Whether the optimizer's states live in the memory of the host."""
+
+
+def read_shards(strategy: Strategy | str, devices: int, precision: str) -> Shards:
+    """What a strategy, by name or built, spreads over the devices."""
+    kind, stage, offloaded = _described(strategy)
+    if issubclass(kind, FSDPStrategy | ModelParallelStrategy):
+        return Shards(devices, devices, devices, offloaded=offloaded)
+    if not issubclass(kind, DeepSpeedStrategy):
+        return Shards()
+    return Shards(
+        weights=devices if stage >= 3 else 1,
+        gradients=devices if stage >= 2 else 1,
+        optimizer=devices if stage >= 1 else 1,
+        master="16" in precision,
+        offloaded=offloaded,
+    )
+
+
+def _described(strategy: Strategy | str) -> tuple[type, int, bool]:
+    """Class of a strategy, its ZeRO stage, and whether the optimizer is offloaded."""
+    if isinstance(strategy, DeepSpeedStrategy):
+        zero = strategy.config.get("zero_optimization", {}) if isinstance(strategy.config, dict) else {}
+        return type(strategy), int(zero.get("stage", 0)), "offload_optimizer" in zero
+    if isinstance(strategy, Strategy):
+        return type(strategy), 0, False
+    if strategy not in StrategyRegistry:  # such as "auto"
+        return Strategy, 0, False
+    entry = StrategyRegistry[strategy]
+    given: dict[str, Any] = entry["init_params"]
+    offloaded = bool(given.get("offload_optimizer") or given.get("cpu_offload"))
+    return entry["strategy"], int(given.get("stage", 2)), offloaded
+
+
+def shards_weights(strategy: Strategy | str) -> bool:
+    """Whether a strategy, by name or built, leaves no device a whole copy of the weights."""
+    return read_shards(strategy, devices=2, precision="32-true").weights > 1
+
+
+def is_sharded(parameters: Iterable[Tensor]) -> bool:
+    """Whether any of these tensors is spread over ranks (FSDP2, tensor parallelism or ZeRO-3)."""
+    return any(isinstance(p, DTensor) or hasattr(p, "ds_tensor") for p in parameters)
+
+
+def whole_size(parameter: Tensor) -> int:
+    """Number of elements, those on other ranks included."""
+    return int(getattr(parameter, "ds_numel", parameter.numel()))
+
+
+def whole_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The state of a model whose weights are spread over ranks, put together one tensor after the other.
+
+    Every rank has to call it.
+
+    Returns:
+        Whole tensors in the memory of the host on the first rank, where tied ones stay one tensor; nothing elsewhere.
+    """
+    whole: dict[int, Tensor] = {}
+    state = model.state_dict(keep_vars=True)
+    for value in state.values():
+        if id(value) not in whole:
+            with _gathered(value) as tensor:
+                if rank() == 0:
+                    whole[id(value)] = tensor.detach().cpu().clone()
+    return {name: whole[id(value)] for name, value in state.items()} if rank() == 0 else {}
+
+
+@contextmanager
+def _gathered(value: Tensor) -> Iterator[Tensor]:
+    """A tensor as it is on all ranks together."""
+    if isinstance(value, DTensor):
+        there: Any = value.to(value.device_mesh.device_type)  # gathered where its ranks talk, also if offloaded
+        yield there.full_tensor()
+    elif hasattr(value, "ds_tensor"):
+        from deepspeed.zero import GatheredParameters
+
+        with GatheredParameters([value]):
+            yield value.data
+    else:
+        yield value
