@@ -229,9 +229,9 @@ def test_a_mixture_needs_a_task():
 def test_a_held_out_part_needs_a_row_for_each_process():
     """A process without rows would leave the others waiting for its metrics."""
     task = Counting(val={"id": CountingScenes(size=2)})
-    task.trainer = SimpleNamespace(world_size=3, global_rank=2)
+    share = {"num_replicas": 3, "rank": 2}
+    task.trainer = SimpleNamespace(strategy=SimpleNamespace(distributed_sampler_kwargs=share))
     with pytest.raises(InputError, match="at least 3 rows in every held-out part, one for each process, but got 2"):
         task.val_dataloader()
-    task.trainer.world_size = 2
-    task.trainer.global_rank = 1
+    share |= {"num_replicas": 2, "rank": 1}
     assert len(task.val_dataloader()[0].dataset) == 2
