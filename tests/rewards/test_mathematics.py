@@ -218,6 +218,7 @@ def test_a_pathological_formula_stops_at_the_limit_on_any_thread():
         pytest.param(r"\input{file}", Unread.MALFORMED, id="command"),
         pytest.param("__import__('os')", Unread.MALFORMED, id="python"),
         pytest.param("\x00", Unread.MALFORMED, id="nul"),
+        pytest.param("1٣", Unread.MALFORMED, id="digits-of-two-scripts"),
         pytest.param("  ", Unread.EMPTY, id="blank"),
     ],
 )

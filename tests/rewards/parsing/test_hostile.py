@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
+
 import pytest
 from timing import seconds
 
@@ -39,6 +42,23 @@ UNITS = [
     "an ", "<answer>", "<|", "<|object_ref_start|>", "<|box_start|>", "then ", "step 1:", "1. [", "**A**",
     "\u200b", "\\_",
 ]  # fmt: skip
+
+FORMS = (
+    *("[1, 24,30, 40.5]", "{'box': [1, 2, 3, 4], 'score': '9%'}", "(1,2),(3,4)"),
+    *("-3.5 cm^2", "5!^2", "B. 3 m", "f(1, .0)"),
+)
+ODD = [chr(code) for code in range(0x3100) if unicodedata.category(chr(code)) in ("Cc", "Zs", "Zl", "Zp")]
+ODD += [chr(code) for code in range(sys.maxunicode) if unicodedata.digit(chr(code), None) == 3]
+
+
+@pytest.mark.parametrize("parse", [*PARSERS, read_values, read_unit], ids=lambda parse: parse.__name__)
+def test_every_control_blank_and_digit_in_any_place_of_an_answer_is_only_data(parse):
+    for form in FORMS:
+        for place in range(len(form) + 1):
+            for odd in ODD:
+                parse(form[:place] + odd + form[place:])
+                parse(form[:place] + odd + form[place + 1 :])
+    assert len(ODD) > 140
 
 
 @pytest.mark.parametrize("unit", LISTS.values(), ids=LISTS)

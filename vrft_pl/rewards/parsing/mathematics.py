@@ -11,7 +11,7 @@ from vrft_pl.rewards.parsing.unread import Unread
 MAX_EXPRESSION = 200
 """Characters of an expression that is still compared."""
 _MAX_DEPTH = 12
-_TOKEN = re.compile(r"\\[a-zA-Z]++|\\.|\d++(?:\.\d*+)?|\.\d++|[a-zA-Z]++|\s++|.", re.DOTALL)
+_TOKEN = re.compile(r"\\[a-zA-Z]++|\\.|[0-9]++(?:\.[0-9]*+)?|\.[0-9]++|[a-zA-Z]++|\s++|.", re.DOTALL)
 _NAMES = (
     "frac dfrac tfrac sqrt pi theta alpha beta gamma phi cdot times div pm mp circ degree left right angle triangle "
     "infty sin cos tan cot sec csc arcsin arccos arctan log ln exp le leq ge geq lt gt neq cup cap in overline quad "
