@@ -1,5 +1,8 @@
 """Throw hostile completions at every reward: no exception, no score out of its range, none slower than 50 ms.
 
+A fifth of them puts every kind of character of Unicode into every place of every form of answer, one after the other;
+a million completions hold all of these. Metrics that read boxes must not raise either.
+
 Exits with 1 when there is a fault. The same seed gives the same completions.
 
 python tools/fuzz_rewards.py --completions 1000000 --seed 0
@@ -22,8 +25,10 @@ from os import cpu_count
 
 import torch
 from graders.hostile import completions
-from graders.questions import FAMILIES, complete, questions, rewards
+from graders.questions import CATEGORIES, FAMILIES, complete, questions, rewards
 
+from vrft_pl.metrics import COCOAveragePrecision, GroundingIoU, LVISAveragePrecision
+from vrft_pl.metrics.collected import Collected
 from vrft_pl.rewards import Reward, detection, mathematics
 from vrft_pl.types import Completions, Sample
 
@@ -31,6 +36,8 @@ LIMIT_SECONDS = 0.05
 GROUP = 32
 CHUNK = 5000
 KEPT_FAULTS = 20
+COMPUTED_EVERY = 16
+"""Groups of which the numbers of metrics are computed for one."""
 
 
 @dataclass
@@ -63,6 +70,10 @@ class Fuzzer:
 
     def __init__(self) -> None:
         self.rewards = rewards()
+        self.metrics: dict[str, list[Collected]] = {
+            "detection": [COCOAveragePrecision(), LVISAveragePrecision(dict.fromkeys(CATEGORIES, "f"))],
+            "grounding": [GroundingIoU()],
+        }
         self.samples = {family: questions(family, 16) for family in FAMILIES}
         self.samples |= {f"{family}/answer": questions(family, 16, style="answer") for family in FAMILIES}
         self.findings = Findings()
@@ -74,12 +85,16 @@ class Fuzzer:
     def grade(self, texts: list[str]) -> None:
         """Grade some completions with everything."""
         self.findings.completions += len(texts)
-        batch, style = complete(texts), ("", "/answer")[hash_of(texts[0]) % 2]
+        batch = complete(texts)
         for family in FAMILIES:
-            pool = self.samples[family + style]
-            samples = [pool[hash_of(text) % len(pool)] for text in texts]
+            pools = [
+                self.samples[family + ("" if "<think>" in text or "<answer>" in text else "/answer")] for text in texts
+            ]
+            samples = [pool[hash_of(text) % len(pool)] for pool, text in zip(pools, texts, strict=True)]
             for reward in self.rewards[family]:
                 self._check(reward, batch, samples)
+            for metric in self.metrics.get(family, ()):
+                self._collect(metric, batch, samples)
         for reward in self.rewards["any"]:
             self._check(reward, batch, [self.samples["counting"][0]] * len(texts))
 
@@ -116,6 +131,17 @@ class Fuzzer:
             if not (math.isfinite(score) and low <= score <= high):
                 found.faults.append(f"score {score} outside [{low}, {high}] by {reward.name}: {text[:200]!r}")
         found.unread[reward.name] += int((grades.parse_failures > 0).sum())
+
+    def _collect(self, metric: Collected, batch: Completions, samples: list[Sample]) -> None:
+        """Let a metric read a batch, and sometimes compute its numbers."""
+        metric.reset()
+        try:
+            metric.update(batch, samples)
+            if self.findings.completions // GROUP % COMPUTED_EVERY == 0:
+                metric.values()
+        except Exception as error:  # any exception is what we look for
+            shown = f"{metric.name} from one of {[text[:80] for text in batch.texts]!r}"
+            self.findings.faults.append(f"{type(error).__name__} ({error}) from {shown}"[:4000])
 
     def _one_by_one(self, reward: Reward, batch: Completions, samples: list[Sample]) -> None:
         for i, sample in enumerate(samples):

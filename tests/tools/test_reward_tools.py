@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,43 @@ def test_the_same_seed_gives_the_same_completions():
     assert first == list(completions(300, 3))
     assert first != list(completions(300, 4))
     assert max(map(len, first)) > 10_000
+
+
+def test_a_million_completions_hold_every_odd_character_in_every_place():
+    from fuzz_rewards import CHUNK
+    from graders.hostile import WALK_EVERY, completions
+    from graders.odd import STRIDE, alphabet, walk, walk_length, walked_marks
+
+    part = CHUNK // WALK_EVERY
+    for seed in (0, 3):
+        assert list(completions(CHUNK, seed))[::WALK_EVERY] == list(islice(walk(seed * part), part))
+    assert 1_000_000 // CHUNK * part >= walk_length()
+    texts = set(islice(walk(0), walk_length()))
+    assert walk_length() % STRIDE
+    assert {
+        "[12,\x1e 24, 30, 40]",
+        "[12,\x1e24, 30, 40]",
+        "\x00-7.5",
+        "<think>a</think\ud800><answer>[1, 2, 3, 4]</answer>",
+    } <= texts
+    assert all(set(marks) & set(walked_marks()) for marks in alphabet().values())
+    assert set(alphabet()["Cc"] + alphabet()["Zs"]) < set(walked_marks())
+
+
+def test_the_fuzzer_finds_a_metric_that_raises():
+    from fuzz_rewards import Fuzzer
+
+    from vrft_pl.metrics import GroundingIoU
+
+    class Raises(GroundingIoU):
+        def values_of(self, completions, samples):
+            return [float(text) for text in completions.texts]
+
+    fuzzer = Fuzzer()
+    fuzzer.rewards, fuzzer.metrics = dict.fromkeys(fuzzer.rewards, []), {"grounding": [Raises()]}
+    fuzzer.grade(["1", "one"])
+    (fault,) = fuzzer.findings.faults
+    assert "ValueError (could not convert string to float: 'one') from Raises" in fault
 
 
 def test_looking_for_a_reward_never_pays_more_than_answering():

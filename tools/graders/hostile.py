@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+from graders.odd import odd_mark, walk
 from graders.questions import CATEGORIES, CLASSES, FAMILIES, honest, questions
 from vrft_pl.answers import StyleName
 
@@ -126,12 +127,22 @@ PIECES = (
 """What completions are put together and damaged with."""
 
 
+WALK_EVERY = 5
+"""Completions of which one is a step of `walk`; a million in parts of one seed after the other walk all of it."""
+
+
 def completions(count: int, seed: int) -> Iterator[str]:
-    """Draw completions: honest answers, damaged ones, heaps of pieces, pieces repeated without end, and random text."""
-    chance = random.Random(seed)
+    """Draw completions: honest answers, damaged ones, heaps of pieces, pieces repeated without end, and random text.
+
+    Every fifth is an answer with an odd character; the next seed goes on where this one ends.
+    """
+    chance, steps = random.Random(seed), walk(seed * (count // WALK_EVERY))
     styles: tuple[StyleName, ...] = ("answer", "think")
     gold = [honest(s) for family in FAMILIES for style in styles for s in questions(family, 20, seed, style)]
-    for _ in range(count):
+    for i in range(count):
+        if i % WALK_EVERY == 0:
+            yield next(steps)
+            continue
         kind = chance.random()
         if kind < 0.55:
             yield damaged(chance.choice(gold), chance)
@@ -161,7 +172,9 @@ def damaged(text: str, chance: random.Random) -> str:
             case 1:
                 text = text[:end] + text[start:]
             case 2:
-                text = text[:start] + chance.choice(PIECES) + text[start:]
+                text = (
+                    text[:start] + (chance.choice(PIECES) if chance.random() < 0.5 else odd_mark(chance)) + text[start:]
+                )
             case 3:
                 text = text[:start] + chance.choice(PIECES) + text[end:]
             case 4:
