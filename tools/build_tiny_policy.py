@@ -27,7 +27,7 @@ from transformers import (
 )
 
 from vrft_pl.answers import STYLES
-from vrft_pl.data import Counting, CountingScenes, Grounding, GroundingScenes, Mixture, VisionTask
+from vrft_pl.data import Counting, CountingScenes, Grounding, GroundingScenes, Mixture, SampleData
 from vrft_pl.data.scenes import DOMAINS
 from vrft_pl.modules import SFTModule, WarmupDecay
 from vrft_pl.policy import VLM
@@ -62,7 +62,7 @@ IMAGE_SIZE = 64
 
 def build_task(seed: int, batch_size: int, size: int = 1 << 20) -> Mixture:
     """Counting and grounding on the base domain; evaluation on the base domain and on its shifts."""
-    tasks: dict[str, VisionTask] = {
+    tasks: dict[str, SampleData] = {
         "counting": Counting(CountingScenes(size=size), val={d: CountingScenes(d, EVAL_SIZE) for d in SHIFTS}),
         "grounding": Grounding(
             train=GroundingScenes(size=size), val={d: GroundingScenes(d, EVAL_SIZE) for d in SHIFTS}

@@ -21,7 +21,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from vrft_pl.callbacks import CompletionRecorder, HFExport, PredictionWriter, RewardProgressBar
 from vrft_pl.check import CheckOptions, CheckTrainer, Plan, check_run
-from vrft_pl.data import VisionTask
+from vrft_pl.data import SampleData
 from vrft_pl.distributed import data_share, in_order
 from vrft_pl.run import (
     RunOptions,
@@ -222,7 +222,7 @@ class VRFTCLI(LightningCLI):
     def _describe_data(self) -> None:
         """Write the ids of rows that were drawn from larger sources, and the rows that were left out."""
         task, folder = self.datamodule, Path(self.trainer.log_dir or self.folder)
-        if not isinstance(task, VisionTask) or not self.trainer.is_global_zero:
+        if not isinstance(task, SampleData) or not self.trainer.is_global_zero:
             return
         for name, rows in (("chosen", task.chosen()), ("skipped", task.skipped)):
             if rows:

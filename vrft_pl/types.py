@@ -74,12 +74,21 @@ class Sample(ToDevice):
     """The form in which the answer is asked for."""
     cot: str | None = None
     """Chain of thought for supervised training, if the source has one."""
+    split: str | None = None
+    """Name of the part of the data that it belongs to: ``train``, or that of a held-out part."""
+    domain: Literal["id", "ood"] | None = None
+    """Whether its part is of the distribution that is trained on or of another."""
     tags: tuple[str, ...] = ()
-    """Split tags such as ``id`` or ``ood``."""
+    """What else it is counted under, beside the other rows of its part."""
     system: str | None = None
     """System prompt."""
     template: str | None = None
     """How the question is written; ``None`` for `vrft_pl.prompts.TEMPLATE`."""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """All names that it is counted under: its part, its domain and its tags."""
+        return tuple(name for name in (self.split, self.domain, *self.tags) if name is not None)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ import json
 from PIL import Image
 
 from vrft_pl.check.labels import check_labels
-from vrft_pl.check.rows import parts, read_rows
+from vrft_pl.check.rows import read_rows
 from vrft_pl.check.subject import Subject
 from vrft_pl.data import Classification, ReasonJSON
 
@@ -16,7 +16,7 @@ def found(tmp_path, train, val=("oak",)):
     train_rows, val_rows = (ReasonJSON(str(tmp_path / f"{name}.json")) for name in ("train", "val"))
     task = Classification(train=train_rows, val={"id": val_rows})
     subject = Subject(None, task, None, None, None, tmp_path, None)
-    subject.rows = [row for part in parts(task) for row in read_rows(part, 100, 0)]
+    subject.rows = [row for part in task.every_part() for row in read_rows(part, 100, 0)]
     return check_labels(subject)
 
 

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from vrft_pl.check.meter import PromptMeter
-from vrft_pl.check.rows import parts, read_rows
+from vrft_pl.check.rows import read_rows
 from vrft_pl.check.tokens import spread
 from vrft_pl.data import Counting, ReasonJSON
 from vrft_pl.policy import VLM
@@ -22,7 +22,7 @@ def rows(tmp_path, sizes=SIZES, problem="How many?"):
     found.append({"id": "none", "problem": "What is one and one?", "answer": 2})
     (tmp_path / "rows.json").write_text(json.dumps(found))
     task = Counting(ReasonJSON(str(tmp_path / "rows.json")), system="Be brief.")
-    (part,) = parts(task)
+    (part,) = task.every_part()
     return list(read_rows(part, 100, 0))
 
 

@@ -72,13 +72,32 @@ def test_a_source_without_a_good_row_stops_the_run(rows):
         Counting(val={"id": rows}, on_bad_row="skip").setup("validate")
 
 
-def test_each_part_of_a_split_keeps_its_name_order_and_tags():
+def test_each_part_of_a_split_keeps_its_name_order_and_domain():
     task = Counting(train=CountingScenes(size=3), val={n: CountingScenes(size=2) for n in ("id", "ood_snow", "hard")})
     assert list(task.datasets("val")) == ["id", "ood_snow", "hard"]
     assert len(task.val_dataloader()) == 3
-    tags = [task.datasets("val")[name][0].tags for name in ("id", "ood_snow", "hard")]
-    assert tags == [("id", "id"), ("ood_snow", "ood"), ("hard", "id")]
-    assert task.datasets("train")["train"][0].tags == ("train",)
+    samples = [task.datasets("val")[name][0] for name in ("id", "ood_snow", "hard")]
+    assert [(s.split, s.domain, s.tags) for s in samples] == [
+        ("id", "id", ()),
+        ("ood_snow", "ood", ()),
+        ("hard", "id", ()),
+    ]
+    assert samples[1].groups == ("ood_snow", "ood")
+    assert task.datasets("train")["train"][0].split == "train"
+
+
+def test_every_part_is_listed_once_with_the_rows_that_are_read():
+    val = {"id": CountingScenes(size=2)}
+    plain = Counting(CountingScenes(size=3), val, seed=7)
+    tested = Counting(val=val, test={"far": CountingScenes("snow", size=2)})
+    mixture = Mixture({"plain": plain, "tested": tested}, seed=7)
+    assert [part.key for part in plain.every_part()] == ["train/train", "val/id"]
+    assert [str(part) for part in plain.every_part()] == ["train", "val/id"]
+    keys = ["plain_train/train", "plain_val/id", "tested_val/id", "tested_test/far"]
+    assert [part.key for part in mixture.every_part()] == keys
+    for part in mixture.every_part():
+        read = mixture.datasets(part.split)[part.title][0]
+        assert (part.read(part.source[0]).id, part.name) == (read.id, read.split)
 
 
 def test_test_rows_are_those_of_validation_unless_given():

@@ -13,9 +13,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from vrft_pl.answers import AnswerFrame
 from vrft_pl.callbacks.coco_results import COCOResults
-from vrft_pl.data import VisionTask
-from vrft_pl.data.base import Split
-from vrft_pl.data.samples import Samples
+from vrft_pl.data import SampleData
+from vrft_pl.data.samples import Samples, Split
 from vrft_pl.data.sources import Source
 from vrft_pl.distributed import data_share, in_order
 from vrft_pl.metrics.detection import Question, asked_question
@@ -164,7 +163,7 @@ def predictions(
         row = {
             "split": part,
             "id": sample.id,
-            "tags": list(sample.tags),
+            "tags": list(sample.groups),
             "problem": sample.problem,
             "answer": answer_text(sample, PIXELS),
             "completion": text,
@@ -205,5 +204,5 @@ def pixels(box: Sequence[float]) -> list[float]:
 def source_of(trainer: Trainer, split: Split, part: str) -> Source | None:
     """Where the rows of a part come from, if that is known."""
     task = getattr(trainer, "datamodule", None)
-    samples = task.datasets(split).get(part) if isinstance(task, VisionTask) else None
+    samples = task.datasets(split).get(part) if isinstance(task, SampleData) else None
     return samples.source if isinstance(samples, Samples) else None

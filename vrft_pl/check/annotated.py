@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrft_pl.answers import Solution
-from vrft_pl.check.rows import Part, Row, Size
+from vrft_pl.check.rows import Row, Size
 from vrft_pl.data.boxes import is_number
 from vrft_pl.data.images import FileImage
+from vrft_pl.data.samples import Part
 from vrft_pl.data.sources import Source
 from vrft_pl.data.sources.annotated import measure
 from vrft_pl.data.sources.detection import DetectionQuestions

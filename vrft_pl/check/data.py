@@ -6,9 +6,10 @@ import re
 from collections import defaultdict
 
 from vrft_pl.check.findings import Finding
-from vrft_pl.check.rows import Part, Row, parts, read_rows
+from vrft_pl.check.rows import Row, read_rows
 from vrft_pl.check.subject import Subject
 from vrft_pl.data.images import FileImage
+from vrft_pl.data.samples import Part
 
 _OWN_ID = re.compile(r"\(id (.+)\)$")
 """What a source says of the id that a row gives itself."""
@@ -17,7 +18,7 @@ _OWN_ID = re.compile(r"\(id (.+)\)$")
 def check_data(subject: Subject) -> list[Finding]:
     """Read the rows of every part; the other steps use those that are good."""
     findings, read = [], []
-    for part in parts(subject.task):
+    for part in subject.task.every_part():
         rows = list(read_rows(part, subject.options.rows, subject.task.seed))
         subject.rows += rows
         read.append(f"{part} {len(rows)}" + (f" of {len(part.source)}" if len(rows) < len(part.source) else ""))

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import random
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from PIL import Image
 
-from vrft_pl.data import VisionTask
-from vrft_pl.data.base import Split
 from vrft_pl.data.boxes import image_size
 from vrft_pl.data.images import EncodedImage, FileImage
-from vrft_pl.data.mixture import Mixture
+from vrft_pl.data.samples import Part
 from vrft_pl.data.sources import Record, Source
 from vrft_pl.types import ImageSource, InputError, Sample
 
@@ -26,18 +22,6 @@ _CHUNK = 64
 
 Size = tuple[int, int]
 """Width and height in pixels."""
-
-
-class Part(NamedTuple):
-    """One source of one split."""
-
-    task: VisionTask
-    split: Split
-    name: str
-    source: Source
-
-    def __str__(self) -> str:
-        return self.name if self.split == self.name else f"{self.split}/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -69,23 +53,6 @@ class Row:
     """What is wrong with it."""
 
 
-def parts(task: VisionTask) -> Iterator[Part]:
-    """Every source of a task; the test split where it is not the validation split again."""
-    if isinstance(task, Mixture):
-        for name, own in task.tasks.items():
-            yield from (part._replace(name=f"{name}_{part.name}") for part in parts(own))
-        return
-    if task.train_source is not None:
-        yield Part(task, "train", "train", task.train_source.with_seed(task.seed))
-    held_out: dict[Split, dict[str, Source]] = {"val": dict(task.val_sources)}
-    if task.test_sources is not task.val_sources:
-        held_out["test"] = dict(task.test_sources)
-    for split, sources in held_out.items():
-        for name, source in sources.items():
-            # as `VisionTask.datasets` draws held-out procedural rows
-            yield Part(task, split, name, source.with_seed(zlib.crc32(f"{split}/{name}".encode())))
-
-
 def read_rows(part: Part, most: int, seed: int) -> Iterator[Row]:
     """Read up to ``most`` rows of a part, drawn with the seed, in their order."""
     most = min(most, PROCEDURAL_ROWS) if part.source.procedural else most
@@ -104,7 +71,7 @@ def _read(part: Part, index: int) -> Row:
     except InputError as error:
         return Row(part, index, error=str(error))
     try:
-        return Row(part, index, record, part.task.sample(record, part.name))
+        return Row(part, index, record, part.read(record))
     except InputError as error:
         return Row(part, index, record, error=str(error))
 

@@ -26,7 +26,7 @@ from vrft_pl.check.signal import check_signal
 from vrft_pl.check.speed import check_speed
 from vrft_pl.check.subject import Subject, preserved
 from vrft_pl.check.tokens import check_tokens
-from vrft_pl.data import VisionTask
+from vrft_pl.data import SampleData
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.types import InputError
 
@@ -67,8 +67,8 @@ def check_run(
     Raises:
         InputError: If module or data are not those of this package.
     """
-    if not isinstance(module, PolicyModule) or not isinstance(task, VisionTask):
-        raise InputError("`vrft_pl check` needs a module that is a PolicyModule and data that are a VisionTask.")
+    if not isinstance(module, PolicyModule) or not isinstance(task, SampleData):
+        raise InputError("`vrft_pl check` needs a module that is a PolicyModule and data that are a SampleData.")
     start = time.perf_counter()
     findings: dict[str, list[Finding]] = {"trainer": trainer_findings(plan)}
     with preserved(module), quiet():

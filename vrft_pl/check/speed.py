@@ -12,19 +12,17 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import Dataset
 
-from vrft_pl.answers import Solution
 from vrft_pl.check.findings import Finding
 from vrft_pl.check.signal import chosen_samples
 from vrft_pl.check.subject import Subject
-from vrft_pl.data import VisionTask
-from vrft_pl.data.base import Split
+from vrft_pl.data import SampleData
 from vrft_pl.data.resumable import used_batches
-from vrft_pl.data.sources import Record
+from vrft_pl.data.samples import Split
 from vrft_pl.modules import GRPOModule
 from vrft_pl.types import InputError, Sample
 
 
-class GivenSamples(VisionTask):
+class GivenSamples(SampleData):
     """Trains on samples that are read already.
 
     Args:
@@ -40,10 +38,6 @@ class GivenSamples(VisionTask):
     def datasets(self, split: Split) -> dict[str, Dataset[Sample]]:
         """The samples; nothing is held out."""
         return {"given": self.samples} if split == "train" else {}
-
-    def solution(self, record: Record) -> Solution:
-        """Never called: the samples have theirs."""
-        raise NotImplementedError("Samples that are given have their solutions.")
 
 
 class StepTimes(Callback):

@@ -16,7 +16,7 @@ from vrft_pl.check.meter import PromptMeter
 from vrft_pl.check.options import CheckOptions
 from vrft_pl.check.plan import Plan
 from vrft_pl.check.rows import Row
-from vrft_pl.data import VisionTask
+from vrft_pl.data import SampleData
 from vrft_pl.modules import GRPOModule
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.policy import VLM
@@ -42,7 +42,7 @@ class Subject:
     """What is checked."""
 
     module: PolicyModule
-    task: VisionTask
+    task: SampleData
     trainer: Trainer
     """Knows the device and the precision; trains nothing."""
     plan: Plan

@@ -5,6 +5,7 @@ from vrft_pl.data.classification import Classification
 from vrft_pl.data.counting import Counting
 from vrft_pl.data.detection import Detection
 from vrft_pl.data.grounding import Grounding
+from vrft_pl.data.loading import SampleData
 from vrft_pl.data.mixture import Mixture
 from vrft_pl.data.scenes import (
     ClassificationScenes,
@@ -54,6 +55,7 @@ __all__ = [
     "ParquetRows",
     "ReasonJSON",
     "Record",
+    "SampleData",
     "ShareGPT",
     "Source",
     "Spatial",

@@ -1,34 +1,74 @@
-"""The Samples of one part of a split, as a dataset."""
+"""The parts of the data, and the Samples of each as a dataset."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
 from torch.utils.data import ConcatDataset, Dataset, get_worker_info
 
 from vrft_pl.data.images import DecodedImage, EncodedImage, decoded
-from vrft_pl.data.sources import Source
+from vrft_pl.data.sources import Record, Source
 from vrft_pl.types import ImageSource, InputError, Sample
 
-if TYPE_CHECKING:
-    from vrft_pl.data.base import VisionTask
+Split = Literal["train", "val", "test"]
+
+
+class ReadsRows(Protocol):
+    """A task family, as far as a part of the data needs it."""
+
+    on_bad_row: Literal["error", "skip"]
+    verify_images: bool
+    skipped: dict[str, list[str]]
+
+    def sample(self, record: Record, split: str) -> Sample:
+        """Turn a row of the part with this name into a checked Sample."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One source of one split."""
+
+    task: ReadsRows
+    """Reads its rows."""
+    split: Split
+    name: str
+    """``train``, or the name of a held-out part."""
+    source: Source
+    """Its rows, seeded where they are procedural."""
+    prefix: str = ""
+    """Of its task in a mixture."""
+
+    @property
+    def title(self) -> str:
+        """What logs and messages call it."""
+        return self.prefix + self.name
+
+    @property
+    def key(self) -> str:
+        """What tells it from all other parts."""
+        return f"{self.prefix}{self.split}/{self.name}"
+
+    def __str__(self) -> str:
+        return self.title if self.split == self.title else f"{self.split}/{self.title}"
+
+    def read(self, record: Record) -> Sample:
+        """Turn one of its rows into a checked Sample."""
+        return self.task.sample(record, self.name)
 
 
 class Samples(Dataset[Sample]):
-    """The Samples of one split, read one at a time.
+    """The Samples of one part, read one at a time.
 
     Args:
-        task: The task they belong to.
-        source: Their rows.
-        split: Name of the split.
+        part: Where they come from.
         rows: The rows that are good; ``None`` where they are not known beforehand.
     """
 
-    def __init__(self, task: VisionTask, source: Source, split: str, rows: list[int] | None) -> None:
-        self.task, self.source, self.split, self.rows = task, source, split, rows
+    def __init__(self, part: Part, rows: list[int] | None) -> None:
+        self.part, self.task, self.source, self.rows = part, part.task, part.source, rows
         self._bad: set[int] = set()
 
     def __len__(self) -> int:
@@ -50,7 +90,7 @@ class Samples(Dataset[Sample]):
                 return replace(sample, images=tuple(map(self._verified, sample.images)))
             except InputError as error:
                 self._skip(row, str(error))
-        raise InputError(f"Expected at least one good row in {self.split}, but all {len(self)} are bad.")
+        raise InputError(f"Expected at least one good row in {self.part.title}, but all {len(self)} are bad.")
 
     @property
     def blocks(self) -> Sequence[range] | None:
@@ -58,7 +98,7 @@ class Samples(Dataset[Sample]):
         return None if self.rows is not None else self.source.blocks
 
     def _read(self, index: int) -> Sample:
-        sample = self.task.sample(self.source[index if self.rows is None else self.rows[index]], self.split)
+        sample = self.part.read(self.source[index if self.rows is None else self.rows[index]])
         if get_worker_info() is None:
             return sample
         return replace(sample, images=tuple(decoded(image) for image in sample.images))
@@ -76,7 +116,7 @@ class Samples(Dataset[Sample]):
         warnings.warn(f"Skipped a row: {reason}", stacklevel=3)
         if row not in self._bad and get_worker_info() is None:
             self._bad.add(row)
-            self.task.skipped.setdefault(f"train/{self.split}", []).append(reason)
+            self.task.skipped.setdefault(self.part.key, []).append(reason)
 
 
 def stored_blocks(samples: Dataset[Sample]) -> Sequence[range] | None:

@@ -63,7 +63,7 @@ class Accuracy(Collected):
                 read=not failure,
                 choice=isinstance(sample.solution, Choice),
                 label=sample.solution.name if isinstance(sample.solution, Label) else None,
-                tags=sample.tags,
+                tags=sample.groups,
             )
             for score, failure, sample in zip(scores.tolist(), failures.tolist(), samples, strict=True)
         ]

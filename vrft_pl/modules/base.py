@@ -16,9 +16,9 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.optim import AdamW
 
-from vrft_pl.data import VisionTask
-from vrft_pl.data.base import Split
+from vrft_pl.data import SampleData
 from vrft_pl.data.resumable import ResumableLoader
+from vrft_pl.data.samples import Split
 from vrft_pl.distributed import gather, mean_over_ranks
 from vrft_pl.modules.schedule import WarmupDecay
 from vrft_pl.policy import VLM
@@ -159,11 +159,11 @@ class PolicyModule(LightningModule):
 
     def parts(self, split: Split) -> list[str]:
         """Names of the parts of a split, in the order of their loaders."""
-        task = getattr(self.trainer, "datamodule", None)
-        if isinstance(task, VisionTask):
-            return list(task.datasets(split))
-        batches = {"val": self.trainer.num_val_batches, "test": self.trainer.num_test_batches}[split]
-        return [str(i) for i in range(len(batches))]
+        data, trainer = getattr(self.trainer, "datamodule", None), self.trainer
+        if isinstance(data, SampleData):
+            return list(data.datasets(split))
+        tested = trainer.num_predict_batches if trainer.predicting else trainer.num_test_batches
+        return [str(i) for i in range(len(trainer.num_val_batches if split == "val" else tested))]
 
     def validation_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> Evaluated:
         """Evaluate one batch of the validation split; callbacks are told the completions."""
@@ -186,8 +186,7 @@ class PolicyModule(LightningModule):
     def predict_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> list[dict[str, str]]:
         """Write one greedy completion to each sample."""
         completions = self.generate(samples, 1, self.eval_params, batch_idx)
-        task = getattr(self.trainer, "datamodule", None)
-        part = list(task.datasets("test"))[dataloader_idx] if isinstance(task, VisionTask) else str(dataloader_idx)
+        part = self.parts("test")[dataloader_idx]
         return [
             {"split": part, "id": sample.id, "problem": sample.problem, "completion": text}
             for sample, text in zip(samples, completions.texts, strict=True)
@@ -208,9 +207,9 @@ class PolicyModule(LightningModule):
 
 
 def rows_by_tag(samples: Sequence[Sample]) -> dict[str, list[int]]:
-    """Positions of the samples of each tag that not all of their part share: those after its name and its kind."""
+    """Positions of the samples of each tag."""
     rows: dict[str, list[int]] = {}
     for i, sample in enumerate(samples):
-        for tag in dict.fromkeys(sample.tags[2:]):
+        for tag in dict.fromkeys(sample.tags):
             rows.setdefault(tag, []).append(i)
     return rows

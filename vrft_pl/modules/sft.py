@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from vrft_pl.data import VisionTask
+from vrft_pl.data import SampleData
 from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.data.samples import Samples
 from vrft_pl.modules.base import PolicyModule
@@ -88,7 +88,7 @@ class SFTModule(PolicyModule):
         """
         super().on_fit_start()
         task = getattr(self.trainer, "datamodule", None)
-        for part in task.datasets("train").values() if isinstance(task, VisionTask) else ():
+        for part in task.datasets("train").values() if isinstance(task, SampleData) else ():
             if isinstance(part, Samples) and part.rows is not None:
                 for i in range(len(part)):
                     check_target(self.policy.processor, part[i])
