@@ -8,7 +8,7 @@ from vrft_pl.data import Counting, CountingScenes
 from vrft_pl.modules import GRPOModule
 from vrft_pl.policy import VLM
 from vrft_pl.rewards import Reward
-from vrft_pl.rollout import SamplingParams
+from vrft_pl.rollout import Sampler, SamplingParams
 from vrft_pl.types import Completions
 
 
@@ -23,7 +23,7 @@ class Share(Reward):
         return sum(ord(c) < self.below for c in text) / 8
 
 
-class FixedSampler:
+class FixedSampler(Sampler):
     """Completions that depend on the prompt alone, so that they are the same in every layout of a run."""
 
     def generate(self, policy, prompts, group_size, params, generator):

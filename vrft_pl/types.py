@@ -1,20 +1,17 @@
-"""The values that travel between the stages.
-
-Legend of axes: ``P`` prompts, ``G`` completions per prompt, ``N = P * G`` completions (those of one prompt beside
-each other), ``S`` prompt tokens, ``T`` completion tokens, ``V`` vocabulary, ``R`` rewards.
-"""
+"""The values that travel between the stages; `vrft_pl.axes` has the legend of their axes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from vrft_pl.answers import AnswerFrame, AnswerStyle, Solution, StyleName
+from vrft_pl.axes import ToDevice, per, selected
 
 T = TypeVar("T")
 
@@ -24,21 +21,6 @@ class InputError(ValueError):
 
     The command line prints its message as one line and exits with 1, without a traceback.
     """
-
-
-class ToDevice:
-    """Lets a frozen dataclass be a Lightning batch: Lightning calls ``.to`` and never mutates it."""
-
-    def to(self, device: torch.device | str, **kwargs: Any) -> Self:
-        """Move every field that has a ``to`` of its own."""
-        moved: dict[str, Any] = {}
-        for spec in fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
-            value = getattr(self, spec.name)
-            if isinstance(value, Tensor | ToDevice):
-                moved[spec.name] = value.to(device, **kwargs)
-            elif type(value) is dict:  # not one of transformers' outputs, which is made where it is used
-                moved[spec.name] = {k: v.to(device, **kwargs) if isinstance(v, Tensor) else v for k, v in value.items()}
-        return replace(self, **moved)  # type: ignore[type-var]
 
 
 class Opaque(Generic[T]):
@@ -147,18 +129,18 @@ FinishReason = Literal["stop", "length"]
 class Completions(ToDevice):
     """What the policy wrote."""
 
-    ids: Tensor
+    ids: Tensor = per("token")
     """Tokens, right-padded, each end token included. Shape ``(N, T)``."""
-    mask: Tensor
+    mask: Tensor = per("token")
     """True up to and including the end token. Shape ``(N, T)``."""
-    logprobs: Tensor | None
+    logprobs: Tensor | None = per("token")
     """Log-probability of each token under the distribution it was sampled from; ``None`` for given targets and for
     greedy decoding. Shape ``(N, T)``, float32."""
-    texts: tuple[str, ...]
+    texts: tuple[str, ...] = per("completion")
     """Decoded completions without the end token. Length ``N``."""
-    finish_reasons: tuple[FinishReason, ...]
+    finish_reasons: tuple[FinishReason, ...] = per("completion")
     """``stop`` at an end token, ``length`` at the token limit. Length ``N``."""
-    frames: tuple[AnswerFrame | None, ...]
+    frames: tuple[AnswerFrame | None, ...] = per("completion", kept=False)
     """How to read coordinates in each text. Length ``N``."""
 
     def __len__(self) -> int:
@@ -173,17 +155,29 @@ class Completions(ToDevice):
 
     def select(self, rows: Sequence[int]) -> Completions:
         """Select completions by position and drop columns that hold padding only."""
-        index = torch.as_tensor(rows, dtype=torch.long, device=self.ids.device)
-        mask = self.mask[index]
+        mask = self.mask[torch.as_tensor(rows, dtype=torch.long, device=self.ids.device)]
         width = max(1, int(mask.sum(dim=1).max())) if len(rows) else 1
-        return Completions(
-            ids=self.ids[index, :width],
-            mask=mask[:, :width],
-            logprobs=None if self.logprobs is None else self.logprobs[index, :width],
-            texts=tuple(self.texts[i] for i in rows),
-            finish_reasons=tuple(self.finish_reasons[i] for i in rows),
-            frames=tuple(self.frames[i] for i in rows),
-        )
+        return replace(self, **selected(self, {"completion": rows}, width))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the rewards say of the completions of a window."""
+
+    by_reward: dict[str, Tensor]
+    """Unweighted scores by the name of the reward, each of shape ``(N,)``."""
+    parse_failures: dict[str, Tensor]
+    """See `Experience`."""
+    weights: dict[str, float]
+    """Of each reward at this step; 0 for one that is reported only."""
+    group_size: int
+    """``G``."""
+
+    @property
+    def total(self) -> Tensor:
+        """Weighted sum of the scores. Shape ``(N,)``."""
+        none = torch.zeros(1, device=next(iter(self.by_reward.values())).device)
+        return sum((weight * self.by_reward[name] for name, weight in self.weights.items()), start=none)
 
 
 @dataclass(frozen=True)
@@ -208,32 +202,34 @@ class Demonstrations(ToDevice):
 class Experience(ToDevice):
     """Scored completions: a whole rollout window, or a micro-batch of whole groups from one."""
 
-    samples: tuple[Sample, ...]
+    samples: tuple[Sample, ...] = per("prompt", kept=False)
     """Length ``P``."""
-    prompts: Prompts
+    prompts: Prompts = per("prompt", kept=False)
     """Length ``P``."""
-    completions: Completions
+    completions: Completions = per("completion")
     """``N = P * G`` completions."""
-    scores: dict[str, Tensor]
+    scores: dict[str, Tensor] = per("completion")
     """Unweighted score of each reward by name, each of shape ``(N,)``."""
-    parse_failures: dict[str, Tensor]
+    parse_failures: dict[str, Tensor] = per("completion")
     """Why a reward could not read a completion, by its name: 0 where it could, the position of the reason in
     `vrft_pl.rewards.Unread` counted from 1, or -1 where it does not judge the sample. Shape ``(N,)``, int8."""
-    rewards: Tensor
+    rewards: Tensor = per("completion")
     """Weighted sum of the scores. Shape ``(N,)``."""
-    advantages: Tensor
+    advantages: Tensor = per("completion")
     """Shape ``(N,)``."""
-    loss_mask: Tensor
+    loss_mask: Tensor = per("token")
     """Tokens that enter the loss. Shape ``(N, T)``, bool."""
-    old_logprobs: Tensor | None = None
+    old_logprobs: Tensor | None = per("token", default=None)
     """Under the policy that sampled, by the forward pass that trains; ``None`` where that is the policy being trained.
     Shape ``(N, T)``."""
-    reference_logprobs: Tensor | None = None
+    reference_logprobs: Tensor | None = per("token", default=None)
     """Under the frozen reference; ``None`` when the KL coefficient is 0. Shape ``(N, T)``."""
     num_sequences: float = 0.0
     """Completions with a token in the loss, in the whole optimizer step, per micro-batch and rank."""
     num_tokens: float = 0.0
     """Tokens in the loss, in the whole optimizer step, per micro-batch and rank."""
+    max_tokens: int | None = field(default=None, metadata={"kept": True})
+    """Most tokens of a completion when these were sampled."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Seconds spent by phase (``rollout``, ``reward``, ``reference``)."""
 
@@ -255,23 +251,5 @@ class Experience(ToDevice):
         """Select whole groups by the position of their prompt."""
         size = self.group_size
         rows = [group * size + i for group in groups for i in range(size)]
-        index = torch.as_tensor(rows, dtype=torch.long, device=self.rewards.device)
         completions = self.completions.select(rows)
-        width = completions.ids.shape[1]
-
-        def tokens(value: Tensor | None) -> Tensor | None:
-            return None if value is None else value[index, :width]
-
-        return replace(
-            self,
-            samples=tuple(self.samples[group] for group in groups),
-            prompts=self.prompts.select(groups),
-            completions=completions,
-            scores={name: value[index] for name, value in self.scores.items()},
-            parse_failures={name: value[index] for name, value in self.parse_failures.items()},
-            rewards=self.rewards[index],
-            advantages=self.advantages[index],
-            loss_mask=self.loss_mask[index, :width],
-            old_logprobs=tokens(self.old_logprobs),
-            reference_logprobs=tokens(self.reference_logprobs),
-        )
+        return replace(self, **selected(self, {"prompt": groups, "completion": rows}, completions.ids.shape[1]))

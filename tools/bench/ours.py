@@ -14,7 +14,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 
 from bench.case import Case
 from bench.measure import ADAMW, CLIP_NORM, Clock, score
@@ -53,7 +53,7 @@ class Stopwatch(RolloutCallback):
         """Start the clock when the model is ready."""
         self.clock.start()
 
-    def on_rollout_end(self, trainer: Trainer, module: GRPOModule, experience: Experience) -> None:
+    def on_rollout_end(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
         """Take the phases that the module measured itself."""
         beside = experience.reference_logprobs is not None  # rewards are then judged while the reference runs
         for name in ("rollout", "reference") if beside else ("rollout", "reward", "reference"):

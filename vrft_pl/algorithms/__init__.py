@@ -1,7 +1,7 @@
-"""The mathematics of GRPO: pure functions on tensors, and the loss that calls them."""
+"""The mathematics of GRPO: pure functions on tensors, and the advantages and losses that call them."""
 
-from vrft_pl.algorithms.advantage import group_advantage
+from vrft_pl.algorithms.advantage import Advantage, GroupAdvantage, group_advantage
 from vrft_pl.algorithms.kl import token_kl
-from vrft_pl.algorithms.loss import GRPOLoss, LossOutput
+from vrft_pl.algorithms.loss import GRPOLoss, Loss, LossOutput
 
-__all__ = ["GRPOLoss", "LossOutput", "group_advantage", "token_kl"]
+__all__ = ["Advantage", "GRPOLoss", "GroupAdvantage", "Loss", "LossOutput", "group_advantage", "token_kl"]

@@ -2,11 +2,49 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal, get_args
 
 from torch import Tensor
 
+from vrft_pl.types import Scores
+
 Baseline = Literal["mean", "leave_one_out"]
+
+
+class Advantage(ABC):
+    """How much better a completion is than what it is compared with."""
+
+    @abstractmethod
+    def __call__(self, scores: Scores) -> Tensor:
+        """Weigh the completions of a window.
+
+        Returns:
+            Shape ``(N,)``; a group in which all are 0 teaches nothing.
+        """
+
+
+class GroupAdvantage(Advantage):
+    """Compares the weighted reward of each completion with its own group; see `group_advantage`.
+
+    Args:
+        scale_by_std: Divide by the group's standard deviation. ``False`` gives Dr. GRPO.
+        baseline: The ``mean`` of the group, or of the others (``leave_one_out``, RLOO).
+        eps: Added to the standard deviation.
+
+    Raises:
+        ValueError: If the baseline is unknown or ``eps`` is negative.
+    """
+
+    def __init__(self, scale_by_std: bool = True, baseline: Baseline = "mean", eps: float = 1e-4) -> None:
+        check_baseline(baseline)
+        if not eps >= 0:
+            raise ValueError(f"Expected `eps` to be 0 or more, but got {eps}.")
+        self.scale_by_std, self.baseline, self.eps = scale_by_std, baseline, eps
+
+    def __call__(self, scores: Scores) -> Tensor:
+        """Shape ``(N,)``."""
+        return group_advantage(scores.total, scores.group_size, self.scale_by_std, self.baseline, self.eps)
 
 
 def group_advantage(
@@ -35,8 +73,7 @@ def group_advantage(
         tensor([ 0.5000, -0.5000,  0.0000,  0.0000])
     """
     check_group_size(group_size)
-    if baseline not in get_args(Baseline):
-        raise ValueError(f"Expected `baseline` to be one of {get_args(Baseline)}, but got {baseline!r}.")
+    check_baseline(baseline)
     if rewards.numel() % group_size:
         raise ValueError(f"Cannot split {rewards.numel()} rewards into groups of {group_size}.")
     rewards_PG = rewards.view(-1, group_size)
@@ -55,3 +92,9 @@ def check_group_size(group_size: int) -> None:
     """Raise `ValueError` when a group has nothing to be compared with."""
     if group_size < 2:
         raise ValueError(f"A group needs at least 2 completions to have a baseline, but `group_size` is {group_size}.")
+
+
+def check_baseline(baseline: str) -> None:
+    """Raise `ValueError` for a baseline that there is not."""
+    if baseline not in get_args(Baseline):
+        raise ValueError(f"Expected `baseline` to be one of {get_args(Baseline)}, but got {baseline!r}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -22,7 +23,34 @@ class LossOutput(NamedTuple):
     """Scalars without a graph: ``kl`` and ``clip_fraction``, means over the tokens of this micro-batch."""
 
 
-class GRPOLoss:
+class Loss(ABC):
+    """What a policy is trained on, given the log-probs of a micro-batch."""
+
+    needs_reference: bool = False
+    """Whether it compares with the frozen reference, which is then computed for every window."""
+    corrects_sampler: bool = False
+    """Whether it allows for a sampler that draws from another distribution than the policy's."""
+    skips_dead_groups: bool = True
+    """Whether a group without advantage has no gradient, and so needs no forward pass."""
+
+    def token_mask(self, completions: Completions) -> Tensor:
+        """Tokens that enter the loss and its denominators. Shape ``(N, T)``, bool."""
+        return completions.mask
+
+    @abstractmethod
+    def __call__(self, logprobs: Tensor, experience: Experience) -> LossOutput:
+        """Compute the loss of one micro-batch.
+
+        Args:
+            logprobs: Of the completion tokens under the policy that is trained. Shape ``(N, T)``.
+            experience: The micro-batch, with the denominators of its optimizer step.
+
+        Returns:
+            The loss, scaled so that its mean over the micro-batches of a step and over ranks is the loss of the step.
+        """
+
+
+class GRPOLoss(Loss):
     """Clipped policy-gradient loss (https://arxiv.org/abs/2402.03300, eq. 3), with a choice of relatives.
 
     Denominators are those of the whole optimizer step, so that k micro-batches, on any number of ranks, have the
@@ -39,7 +67,7 @@ class GRPOLoss:
         kl_coefficient: Weight of the KL divergence from the reference; 0 needs no reference.
         kl_estimator: How the divergence is estimated.
         mask_truncated: Leave completions cut at the token limit out of the loss.
-        max_tokens: Length that ``constant`` divides by. The module sets it to the sampler's limit if it is not given.
+        max_tokens: Length that ``constant`` divides by. Defaults to the sampler's limit.
         importance_cap: Weight each token by its probability under the policy over that under the sampler, capped here
             (truncated importance sampling). Needed when the sampler draws from another distribution, as with top-k,
             top-p or an engine of other numerics.
@@ -79,22 +107,29 @@ class GRPOLoss:
         self.kl_coefficient, self.kl_estimator = kl_coefficient, kl_estimator
         self.mask_truncated, self.importance_cap = mask_truncated, importance_cap
 
+    @property
+    def needs_reference(self) -> bool:  # type: ignore[override]
+        """Whether there is a KL term."""
+        return self.kl_coefficient > 0
+
+    @property
+    def corrects_sampler(self) -> bool:  # type: ignore[override]
+        """Whether importance weights are on."""
+        return self.importance_cap is not None
+
+    @property
+    def skips_dead_groups(self) -> bool:  # type: ignore[override]
+        """Whether the surrogate is all there is: a KL term has a gradient in every group."""
+        return not self.needs_reference
+
     def token_mask(self, completions: Completions) -> Tensor:
-        """Tokens that enter the loss. Shape ``(N, T)``, bool."""
+        """All tokens of a completion, or none of one that was cut where ``mask_truncated`` is set."""
         if not self.mask_truncated:
             return completions.mask
         return completions.mask & ~completions.truncated[:, None]
 
     def __call__(self, logprobs: Tensor, experience: Experience) -> LossOutput:
-        """Compute the loss of one micro-batch.
-
-        Args:
-            logprobs: Of the completion tokens under the policy that is trained. Shape ``(N, T)``.
-            experience: The micro-batch, with the denominators of its optimizer step.
-
-        Returns:
-            The loss, scaled so that its mean over the micro-batches of a step and over ranks is the loss of the step.
-        """
+        """Compute the loss of one micro-batch; see `Loss`."""
         mask = experience.loss_mask
         # before any arithmetic: the gradient of an infinity in the padding is NaN even where the mask makes it 0
         logprobs = logprobs.masked_fill(~mask, 0.0)
@@ -131,8 +166,9 @@ class GRPOLoss:
             case "token":
                 return token_loss.sum() / max(experience.num_tokens, 1e-9)
             case "constant":
-                assert self.max_tokens is not None
-                return token_loss.sum() / max(experience.num_sequences * self.max_tokens, 1e-9)
+                length = self.max_tokens or experience.max_tokens
+                assert length is not None
+                return token_loss.sum() / max(experience.num_sequences * length, 1e-9)
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from vrft_pl.callbacks.export import HFExport
 from vrft_pl.callbacks.predictions import PredictionWriter
 from vrft_pl.callbacks.profile import StepProfile
 from vrft_pl.callbacks.progress import RewardProgressBar
-from vrft_pl.callbacks.rollout import RolloutCallback
+from vrft_pl.rollout import RolloutCallback
 
 __all__ = [
     "CompletionRecorder",

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import wandb
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
 from vrft_pl.callbacks.pictures import draw_answer
-from vrft_pl.callbacks.rollout import RolloutCallback
+from vrft_pl.rollout import RolloutCallback
 from vrft_pl.types import Experience
-
-if TYPE_CHECKING:
-    from vrft_pl.modules import GRPOModule
 
 
 class CompletionRecorder(RolloutCallback):
@@ -38,7 +35,7 @@ class CompletionRecorder(RolloutCallback):
         self.every_n_rollouts, self.num_prompts = every_n_rollouts, num_prompts
         self._rollouts = 0
 
-    def on_rollout_end(self, trainer: Trainer, module: GRPOModule, experience: Experience) -> None:
+    def on_rollout_end(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
         """Record the first groups of the window."""
         self._rollouts += 1
         due = self.every_n_rollouts and (self._rollouts - 1) % self.every_n_rollouts == 0

@@ -5,18 +5,15 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch.profiler import ProfilerActivity, profile
 
-from vrft_pl.callbacks.rollout import RolloutCallback
+from vrft_pl.rollout import RolloutCallback
 from vrft_pl.types import Experience
-
-if TYPE_CHECKING:
-    from vrft_pl.modules import GRPOModule
 
 
 class StepProfile(RolloutCallback):
@@ -46,7 +43,7 @@ class StepProfile(RolloutCallback):
         self._done = False
         self._mark = 0.0
 
-    def on_rollout_start(self, trainer: Trainer, module: GRPOModule) -> None:
+    def on_rollout_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Begin to profile when it is time."""
         if self._done or self._profile is not None or trainer.global_step < self.step:
             return
@@ -55,7 +52,7 @@ class StepProfile(RolloutCallback):
         self._profile = profile(activities=activities).__enter__()
         self._mark = self._now()
 
-    def on_rollout_end(self, trainer: Trainer, module: GRPOModule, experience: Experience) -> None:
+    def on_rollout_end(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
         """Take the phases that the module measured."""
         if self._profile is not None:
             for name in ("rollout", "reward", "reference"):

@@ -24,7 +24,7 @@ from vrft_pl.modules.schedule import WarmupDecay
 from vrft_pl.policy import VLM
 from vrft_pl.rewards import Judge
 from vrft_pl.rewards.base import check_names
-from vrft_pl.rollout import LocalSampler, Sampler, SamplingParams
+from vrft_pl.rollout import LocalSampler, Sampler, SamplingParams, Writer
 from vrft_pl.types import Completions, Sample
 
 Loader = TypeVar("Loader", bound=ResumableLoader)
@@ -72,6 +72,7 @@ class PolicyModule(LightningModule):
         self.optimizer, self.scheduler = optimizer, scheduler
         self.eval_params, self.eval_samples = eval_params, eval_samples
         self.sampler: Sampler = sampler or LocalSampler()
+        self.writer = Writer(policy, self.sampler)
         self.seed = seed
         self._split_metrics: dict[tuple[str, str], list[Judge]] = {}
         self._tagged: dict[str, set[str]] = {}
@@ -113,7 +114,8 @@ class PolicyModule(LightningModule):
     def generate(self, samples: Sequence[Sample], group_size: int, params: SamplingParams, seed: int) -> Completions:
         """Write ``group_size`` completions to each sample, reproducibly for a seed."""
         generator = torch.Generator(device=self.policy.device).manual_seed(seed)
-        return self.sampler.generate(self.policy, self.policy.encode(samples), group_size, params, generator)
+        step = 0 if self._trainer is None else self.trainer.global_step
+        return self.writer.write(self.writer.encode(samples), group_size, params, generator, step)
 
     def evaluate(self, stage: str, samples: list[Sample], batch_idx: int, part: str) -> Completions:
         """Score what the policy writes on held-out samples, to be logged at the end of the split."""

@@ -73,6 +73,7 @@ class RolloutLoader(ResumableLoader):
         self.window, self.step_batches, self.num_iterations = window, step_batches, num_iterations
         self.skip_dead_groups, self.mean_over_ranks = skip_dead_groups, mean_over_ranks
         self._experience: Experience | None = None
+        self._asked: list[Sample] = []
 
     def __len__(self) -> int:
         """Micro-batches an epoch."""
@@ -89,13 +90,15 @@ class RolloutLoader(ResumableLoader):
         while window := list(islice(batches, min(self.window, left))):
             schedule = [i for _ in range(self.num_iterations) for i in range(len(window))][:left]
             left -= len(schedule)
+            self._asked = [sample for batch in window for sample in batch]
             if offset and self._loaded is not None:
-                samples = [sample for batch in window for sample in batch]
-                self._experience = restore_experience(self._loaded["experience"], samples, self.encode(samples))
+                prompts = self.encode(self._asked)
+                self._experience = restore_experience(self._loaded["experience"], self._asked, prompts)
             else:
                 self._experience = self.collect(window, reused=len(schedule) > self.step_batches)
             self._loaded = None
-            for batch in self._micro_batches(self._experience, [len(batch) for batch in window], schedule)[offset:]:
+            sizes = micro_batch_sizes([len(batch) for batch in window], len(self._experience))
+            for batch in self._micro_batches(self._experience, sizes, schedule)[offset:]:
                 self.position += 1
                 yield Opaque(batch)
             offset = 0
@@ -105,7 +108,7 @@ class RolloutLoader(ResumableLoader):
         return {
             **super()._state(),
             "generator": self.generator.get_state(),
-            "experience": experience_state(self._experience) if in_window and self._experience is not None else None,
+            "experience": experience_state(self._experience, self._asked) if in_window and self._experience else None,
         }
 
     def _start(self) -> None:
@@ -127,7 +130,27 @@ class RolloutLoader(ResumableLoader):
             num_sequences, num_tokens = self.mean_over_ranks(counts).tolist()
             for part in groups:
                 kept = [g for g in part if alive[g]] if self.skip_dead_groups else part
-                batch = experience.select(kept or part[:1])
+                batch = experience.select(kept or part[:1]) if part else unheard(experience)
                 old = None if first == 0 else batch.old_logprobs
                 batches.append(replace(batch, old_logprobs=old, num_sequences=num_sequences, num_tokens=num_tokens))
         return batches
+
+
+def micro_batch_sizes(sizes: list[int], num_groups: int) -> list[int]:
+    """Groups of each micro-batch of a window: as collected, or dealt out evenly where there are more or fewer now.
+
+    Example:
+        >>> micro_batch_sizes([4, 4, 2], 10), micro_batch_sizes([4, 4, 2], 4)
+        ([4, 4, 2], [2, 1, 1])
+    """
+    if sum(sizes) == num_groups:
+        return sizes
+    share, left = divmod(num_groups, len(sizes))
+    return [share + (i < left) for i in range(len(sizes))]
+
+
+def unheard(experience: Experience) -> Experience:
+    """A group that enters no loss: the micro-batch of a rank that has none left, whose passes others wait for."""
+    batch = experience.select([0])
+    nothing = torch.zeros_like(batch.loss_mask), torch.zeros_like(batch.advantages)
+    return replace(batch, loss_mask=nothing[0], advantages=nothing[1])

@@ -10,14 +10,14 @@ from vrft_pl.policy import VLM
 from vrft_pl.rollout.captured import CapturedPrompt
 from vrft_pl.rollout.decoding import Decoder, RepeatedPrompt, SharedPrompt, prefill
 from vrft_pl.rollout.packed import packed_linears
-from vrft_pl.rollout.sampler import SamplingParams
+from vrft_pl.rollout.sampler import Sampler, SamplingParams
 from vrft_pl.types import Completions, FinishReason, InputError, Prompts
 
 LOOK_EVERY = {"cpu": 1, "cuda": 8}
 """Tokens between two looks at how many rows have finished, for which a GPU has to be waited for."""
 
 
-class LocalSampler:
+class LocalSampler(Sampler):
     """Decodes with the policy's own weights, on one cache a prompt where `VLM.sharing` allows it.
 
     Finished rows leave the batch.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 
@@ -47,13 +47,23 @@ class SamplingParams:
         return self.top_k > 0 or self.top_p < 1
 
 
-class Sampler(Protocol):
+class Sampler(ABC):
     """An engine that writes completions.
 
     Implementations never emit a token of ``policy.banned_token_ids``, leave the policy in the mode they found it in,
     and draw all randomness from ``generator``.
     """
 
+    exact: bool = True
+    """Whether log-probs are those of the policy that is trained, up to rounding."""
+
+    def update(self, policy: VLM, step: int) -> None:  # noqa: B027  # optional
+        """Take the policy's weights of this optimizer step; nothing to do for an engine that decodes with them."""
+
+    def close(self) -> None:  # noqa: B027  # optional
+        """Give up what the engine holds."""
+
+    @abstractmethod
     def generate(
         self, policy: VLM, prompts: Prompts, group_size: int, params: SamplingParams, generator: torch.Generator
     ) -> Completions:

@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from vrft_pl.axes import kept, restored
 from vrft_pl.types import Completions, Experience, Prompts, Sample
 
-_TENSORS = ("rewards", "advantages", "loss_mask", "old_logprobs", "reference_logprobs")
-_DICTS = ("scores", "parse_failures")
+
+def experience_state(experience: Experience, window: Sequence[Sample]) -> dict[str, Any]:
+    """Keep what can't be made again from the samples, and where they are in the window.
+
+    Args:
+        experience: Groups of the window's samples, in any order.
+        window: The samples that the window was collected from.
+    """
+    positions = {id(sample): i for i, sample in enumerate(window)}
+    return {**kept(experience), "positions": [positions[id(sample)] for sample in experience.samples]}
 
 
-def experience_state(experience: Experience) -> dict[str, Any]:
-    """Keep what can't be made again from the samples: tensors, texts and finish reasons."""
-    completions = experience.completions
-    return {
-        "completions": {
-            "ids": completions.ids,
-            "mask": completions.mask,
-            "logprobs": completions.logprobs,
-            "texts": list(completions.texts),
-            "finish_reasons": list(completions.finish_reasons),
-        },
-        **{name: getattr(experience, name) for name in _TENSORS},
-        **{name: dict(getattr(experience, name)) for name in _DICTS},
-    }
-
-
-def restore_experience(state: dict[str, Any], samples: list[Sample], prompts: Prompts) -> Experience:
+def restore_experience(state: dict[str, Any], window: Sequence[Sample], prompts: Prompts) -> Experience:
     """Put a window together again.
 
     Args:
         state: Made by `experience_state`.
-        samples: The samples of the window, read again.
+        window: The samples of the window, read again.
         prompts: The same samples, encoded again.
     """
-    group_size = len(state["completions"]["texts"]) // len(samples)
-    device = prompts.items[0].inputs["input_ids"].device
-    completions = Completions(
-        ids=state["completions"]["ids"],
-        mask=state["completions"]["mask"],
-        logprobs=state["completions"]["logprobs"],
-        texts=tuple(state["completions"]["texts"]),
-        finish_reasons=tuple(state["completions"]["finish_reasons"]),
-        frames=tuple(prompt.frame for prompt in prompts.repeat_interleave(group_size)),
-    )
-    values = {name: state[name] for name in (*_TENSORS, *_DICTS)}
-    return Experience(samples=tuple(samples), prompts=prompts, completions=completions, **values).to(device)
+    positions = state["positions"]
+    prompts, device = prompts.select(positions), prompts.items[0].inputs["input_ids"].device
+    group_size = len(state["completions"]["texts"]) // len(positions)
+    frames = tuple(prompt.frame for prompt in prompts.repeat_interleave(group_size))
+    values = restored(Experience, state)
+    values["completions"] = Completions(**restored(Completions, state["completions"]), frames=frames)
+    return Experience(samples=tuple(window[i] for i in positions), prompts=prompts, **values).to(device)

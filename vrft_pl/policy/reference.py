@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from vrft_pl.policy import VLM
+from vrft_pl.policy.vlm import VLM
 
 ReferenceKind = Literal["auto", "copy", "adapter_off"]
 

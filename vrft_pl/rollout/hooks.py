@@ -1,0 +1,76 @@
+"""The hooks around a rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from vrft_pl.types import Experience, InputError
+
+
+class RolloutCallback(Callback):
+    """A Lightning callback that is also told of each rollout. The module does not know which callbacks exist."""
+
+    def on_rollout_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Called before completions are sampled, with the policy as it will sample."""
+
+    def on_rollout_end(self, trainer: Trainer, module: LightningModule, experience: Experience) -> Experience | None:
+        """Called when a window is scored and its advantages are known, before it is trained on.
+
+        Returns:
+            What is trained on in place of ``experience``, made of whole groups of its samples, each as often as
+            wanted; ``None`` keeps it. Callbacks are told one after the other, each what the one before it returned.
+        """
+
+
+def tell_start(trainer: Trainer, module: LightningModule) -> None:
+    """Tell every rollout callback that completions are about to be sampled."""
+    for callback in _listening(trainer):
+        callback.on_rollout_start(trainer, module)
+
+
+def tell_end(trainer: Trainer, module: LightningModule, experience: Experience) -> Experience:
+    """Tell every rollout callback of a window. Returns what is to be trained on.
+
+    Raises:
+        InputError: If a callback returns something that can't be trained on, naming it.
+    """
+    known = {id(sample) for sample in experience.samples}
+    for callback in _listening(trainer):
+        answer = callback.on_rollout_end(trainer, module, experience)
+        if answer is None:
+            continue
+        name = type(callback).__name__
+        if not isinstance(answer, Experience) or not len(answer):
+            got = "none" if isinstance(answer, Experience) else type(answer).__name__
+            raise InputError(f"Expected `on_rollout_end` of {name} to return an Experience with groups, but got {got}.")
+        if unknown := [sample.id for sample in answer.samples if id(sample) not in known]:
+            raise InputError(
+                f"Expected `on_rollout_end` of {name} to return groups of the samples it was given, but got a group of "
+                f"another one, {unknown[0]}."
+            )
+        experience = answer
+    return experience
+
+
+def _listening(trainer: Trainer) -> list[RolloutCallback]:
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+    return [callback for callback in callbacks if isinstance(callback, RolloutCallback)]
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What surrounds a Collector; by default nothing does."""
+
+    step: Callable[[], int] = lambda: 0
+    """Optimizer steps so far: what weights of rewards depend on, and when an engine needs new weights."""
+    forward_context: Callable[[], AbstractContextManager[Any]] = nullcontext
+    """The precision of forward passes."""
+    on_start: Callable[[], None] = lambda: None
+    """Called before sampling."""
+    on_end: Callable[[Experience], Experience] = lambda experience: experience
+    """Called with the window; returns what is trained on."""

@@ -1,0 +1,37 @@
+"""The one path on which a policy writes: in training, in evaluation and in prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from vrft_pl.policy import VLM
+from vrft_pl.rollout.sampler import Sampler, SamplingParams
+from vrft_pl.types import Completions, Prompts, Sample
+
+
+class Writer:
+    """Lets a policy write by an engine, which it hands new weights before it asks.
+
+    Args:
+        policy: The policy.
+        sampler: The engine.
+    """
+
+    def __init__(self, policy: VLM, sampler: Sampler) -> None:
+        self.policy, self.sampler = policy, sampler
+        self._step: int | None = None
+
+    def encode(self, samples: Sequence[Sample]) -> Prompts:
+        """Encode samples; what a frozen vision tower sees in their pictures is computed here, once."""
+        return self.policy.look(self.policy.encode(samples))
+
+    def write(
+        self, prompts: Prompts, group_size: int, params: SamplingParams, generator: torch.Generator, step: int
+    ) -> Completions:
+        """Write ``group_size`` completions to each prompt, with the weights of this optimizer step."""
+        if step != self._step:
+            self.sampler.update(self.policy, step)
+            self._step = step
+        return self.sampler.generate(self.policy, prompts, group_size, params, generator)
