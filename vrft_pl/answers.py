@@ -9,7 +9,7 @@ import math
 import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 XYXY = tuple[float, float, float, float]
@@ -244,6 +244,8 @@ class Instance:
     """Square pixels of its segmentation, by which COCO sorts it into sizes; defaults to the area of the box."""
     crowd: bool = False
     """Stands for many objects: boxes on it count neither for nor against an answer."""
+    uncut: XYXY | None = field(default=None, compare=False)
+    """As annotated, where that passes the edges of the picture: COCO and LVIS compare answers with it."""
 
 
 @dataclass(frozen=True)
@@ -257,6 +259,8 @@ class Instances(Solution):
     """Name of the picture; several questions may ask about one."""
     not_exhaustive: tuple[str, ...] = ()
     """Categories of which only some objects are annotated: further boxes are not wrong (LVIS)."""
+    image_id: int | str | None = field(default=None, compare=False)
+    """Id of the picture in a file of COCO or LVIS, which order pictures whose scores tie by it."""
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from training import counting, fit, grpo
 
 from vrft_pl.answers import AnswerFrame, Box, Instance, Instances, Number
 from vrft_pl.callbacks import PredictionWriter
-from vrft_pl.callbacks.coco_results import numbering
+from vrft_pl.callbacks.coco_results import category_ids
 from vrft_pl.callbacks.predictions import predictions
 from vrft_pl.data import COCODetection, Detection, Source
 from vrft_pl.metrics import Accuracy, COCOAveragePrecision, GroundingIoU
@@ -212,6 +212,47 @@ def test_pycocotools_reads_the_results_and_agrees(qwen3_vl, tmp_path, ask):
     assert 0.05 < numbers["val/coco/val/AP"] < 0.95
 
 
+class Tied(Detector):
+    """Is as sure of one box as of most others, and writes more than 100 about some pictures."""
+
+    def text(self, sample):
+        rng = Random(sample.id)
+        boxes = [box | {"score": rng.choice([0.5, 1, 1])} for box in json.loads(super().text(sample))]
+        if rng.random() < 0.3 and len(sample.solution.categories) == 1:
+            corners = [(rng.randint(0, 500), rng.randint(0, 500)) for _ in range(120)]
+            made_up = [{"bbox": [x, y, x + 300, y + 300], "score": 0.5} for x, y in corners]
+            boxes = made_up[:60] + boxes + made_up[60:]
+        return json.dumps(boxes)
+
+
+@pytest.mark.parametrize("identify", [lambda i: 200 - 7 * i, lambda i: f"{99 - i}"], ids=["numbers", "text"])
+@pytest.mark.parametrize("ask", ["one", "all"])
+def test_pycocotools_agrees_on_ties_edges_and_more_than_100_boxes(qwen3_vl, tmp_path, ask, identify):
+    path = coco_file(tmp_path, images=24)
+    dataset = json.loads(path.read_text())
+    ids = {image["id"]: identify(i) for i, image in enumerate(dataset["images"])}  # in another order than the names
+    for image in dataset["images"]:
+        image["id"] = ids[image["id"]]
+    for row in dataset["annotations"]:
+        row["image_id"] = ids[row["image_id"]]
+        if row["id"] % 3 == 0:
+            row["bbox"] = [-1, -0.5, 12 + row["id"] % 5, 10]  # passes the edges of the picture
+    path.write_text(json.dumps(dataset))
+    source = COCODetection(str(path), str(tmp_path), ask=ask, negatives="all")
+    task = Detection(val={"coco": source}, style="answer", eval_batch_size=4)
+    module = Tied(VLM(qwen3_vl), metrics=[COCOAveragePrecision()])
+    numbers = evaluate(module, task, callbacks=[PredictionWriter()], default_root_dir=tmp_path)
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(path))
+        oracle = COCOeval(truth, truth.loadRes(str(tmp_path / "coco_results_coco.json")), "bbox")
+        oracle.evaluate()
+        oracle.accumulate()
+        oracle.summarize()
+    logged = [numbers[f"val/coco/AP{name}"] for name in ("", "/AP50", "/AP75")]
+    assert logged == pytest.approx(oracle.stats[:3].tolist(), abs=1e-6)
+    assert 0.02 < numbers["val/coco/AP"] < 0.95
+
+
 class Subset(Source):
     """Every other row of another source."""
 
@@ -227,6 +268,6 @@ class Subset(Source):
 
 def test_rows_drawn_from_a_coco_file_keep_its_ids(tmp_path):
     source = COCODetection(str(coco_file(tmp_path, images=2)), str(tmp_path))
-    expected = {"0000.png": 100, "0001.png": 107}, {"dog": 7, "cat": 3, "emu": 12}
-    assert numbering(Subset(Subset(source))) == expected
-    assert numbering(Subset(scenes())) == numbering(None) == ({}, {})
+    assert [source[i].answer.image_id for i in range(len(source))] == [100, 100, 107, 107]
+    assert category_ids(Subset(Subset(source))) == {"dog": 7, "cat": 3, "emu": 12}
+    assert category_ids(Subset(scenes())) == category_ids(None) == {}

@@ -135,6 +135,17 @@ def test_ties_between_images_are_broken_by_their_names():
         assert judge(COCOAveragePrecision(), *cases)["AP"] == 1
 
 
+@pytest.mark.parametrize("ids", [(9, 10), ("10", "9"), (3, "2"), ("z", None)])
+def test_ties_between_images_are_broken_by_their_ids_where_they_have_any(ids):
+    text, first, second = write([(LEFT, 0.5, "dog")]), *ids
+    right = question("2", "b.jpg", [DOG], ["dog"], image_id=first), text
+    wrong = question("1", "a.jpg", [], ["dog"], image_id=second), text
+    assert judge(COCOAveragePrecision(), right, wrong)["AP"] == judge(COCOAveragePrecision(), wrong, right)["AP"] == 1
+    right = question("2", "b.jpg", [DOG], ["dog"], image_id=second), text
+    wrong = question("1", "a.jpg", [], ["dog"], image_id=first), text
+    assert judge(COCOAveragePrecision(), right, wrong)["AP"] == 0.5
+
+
 def test_several_completions_of_a_question_count_each():
     sample = question("1", "a", [DOG], ["dog"])
     numbers = judge(COCOAveragePrecision(), (sample, write([(LEFT, 0.5, "dog")])), (sample, "No Objects"))

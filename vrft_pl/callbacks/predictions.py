@@ -131,7 +131,7 @@ class PredictionWriter(Callback):
             for part, boxes in results.items():
                 for prediction in in_order(kept.get(part, []), data_share(trainer.strategy)):
                     if prediction.question is not None:
-                        boxes.add(prediction.question)
+                        boxes.add(prediction.question, prediction.row["id"])
                     yield prediction.row
 
         if not trainer.is_global_zero:

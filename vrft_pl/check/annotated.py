@@ -80,7 +80,7 @@ def _stored(source: DetectionQuestions) -> Iterator[tuple[Sequence[float], Size,
             continue  # reported with the rows
         for k in images.objects(i):
             if k not in images.malformed:
-                number = images.other_ids.get(k, images.numbers[k])
+                number = images.ids[k]
                 yield images.boxes[4 * k : 4 * k + 4].tolist(), size, f"{owner}, annotation {number}"
 
 

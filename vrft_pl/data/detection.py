@@ -106,7 +106,8 @@ def checked(truth: Instances, record: Record) -> Instances:
         return truth
     image = measured(record.images[0], record.id)
     boxes = [check_box(item.xyxy, record.id, image) for item in truth.items]
-    cut = [item if item.xyxy == box else replace(item, xyxy=box) for item, box in zip(truth.items, boxes, strict=True)]
+    pairs = zip(truth.items, boxes, strict=True)
+    cut = [item if item.xyxy == box else replace(item, xyxy=box, uncut=item.xyxy) for item, box in pairs]
     return replace(truth, items=tuple(cut))
 
 

@@ -44,6 +44,22 @@ class Question(NamedTuple):
     read: bool
     dropped: int
     """Entries that can't be placed: no box, outside the image, or with another label than those asked for."""
+    image_id: int | str | None = None
+    """Id of the image in a file of COCO or LVIS."""
+
+    @property
+    def order(self) -> tuple[int, int, str, str]:
+        """Place of the image among those whose scores tie, as in pycocotools and lvis-api: by id.
+
+        Numbers come before text, and images without an id, which those know nothing of, last and by name.
+        """
+        match self.image_id:
+            case None:
+                return 2, 0, "", self.image
+            case str(text):
+                return 1, 0, text, self.image
+            case number:
+                return 0, number, "", self.image
 
 
 @dataclass
@@ -122,7 +138,8 @@ class AveragePrecision(Collected):
     of one question, each counts as another image. Boxes are cut at the edges of the image. A confidence is limited to
     [0, 1], and 1 where none is given; an answer that can't be read holds no box. Boxes outside the image, entries that
     are no box and boxes of categories that were not asked for are dropped: ``<name>/dropped`` counts them an answer.
-    Where one category is asked for, labels are not read.
+    Where one category is asked for, labels are not read. Ties of confidence are broken by image, see `Question.order`,
+    and within one by the order of writing.
     """
 
     solution_type = Instances
@@ -133,13 +150,17 @@ class AveragePrecision(Collected):
         return [keep_question(sample.solution, read_detections(text, sample, frame)) for text, sample, frame in triples]
 
     def by_category(self, rows: Sequence[Row]) -> dict[str, dict[tuple[str, int], Asked]]:
-        """Merge questions: category, then image and occurrence, both sorted."""
+        """Merge questions: category by name, then image and occurrence, in the order of ties."""
         merged: dict[str, dict[tuple[str, int], Asked]] = {}
-        for row in rows:
-            question: Question = row.value
+        questions: list[tuple[Question, int]] = [(row.value, row.occurrence) for row in rows]
+        places: dict[str, int] = {}
+        for question in sorted((question for question, _ in questions), key=lambda question: question.order):
+            places.setdefault(question.image, len(places))
+        for question, occurrence in questions:
             for asked in question.asked:
-                merged.setdefault(asked.category, {}).setdefault((question.image, row.occurrence), asked)
-        return {category: dict(sorted(merged[category].items())) for category in sorted(merged)}
+                merged.setdefault(asked.category, {}).setdefault((question.image, occurrence), asked)
+        in_order = {name: sorted(merged[name], key=lambda key: (places[key[0]], key[1])) for name in sorted(merged)}
+        return {name: {key: merged[name][key] for key in keys} for name, keys in in_order.items()}
 
     def overview(self, precisions: Mapping[str, Precision], rows: Sequence[Row]) -> dict[str, float | None]:
         """The numbers that COCO and LVIS share, and how answers failed."""
@@ -172,7 +193,7 @@ def keep_question(truth: Any, answered: Answered | Unread) -> Question:
         dropped = answered.unreadable + int((~answered.inside | (answered.categories < 0)).sum())
     for name, position in positions.items():
         truths = tuple(
-            (item.xyxy, _area(item.xyxy) if item.area is None else item.area, item.crowd)
+            (item.uncut or item.xyxy, _area(item.xyxy) if item.area is None else item.area, item.crowd)
             for item in truth.items
             if normalize_label(item.category) == name
         )
@@ -182,7 +203,7 @@ def keep_question(truth: Any, answered: Answered | Unread) -> Question:
             scores = np.nan_to_num(answered.confidences[chosen], nan=1.0).tolist()
             answers = tuple(zip(map(tuple, answered.boxes[chosen].tolist()), scores, strict=True))
         asked.append(Asked(truth.categories[position], truths, answers, name not in partial))
-    return Question(truth.image, tuple(asked), not isinstance(answered, Unread), dropped)
+    return Question(truth.image, tuple(asked), not isinstance(answered, Unread), dropped, truth.image_id)
 
 
 def _area(xyxy: XYXY) -> float:

@@ -42,6 +42,8 @@ class AnnotatedImage(NamedTuple):
     """Categories of which only some objects are annotated."""
     fault: str | None = None
     """Why its annotations can't be read; its question then raises."""
+    id: int | str | None = None
+    """Id in the file of annotations, where that has ids."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,29 @@ class MeasuredImage(FileImage):
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
         return self.measured
+
+
+class Ids:
+    """A column of ids, which are whole numbers but for a few."""
+
+    def __init__(self) -> None:
+        self._numbers = array("q")
+        self._others: dict[int, int | str | None] = {}
+
+    def __len__(self) -> int:
+        """Number of ids."""
+        return len(self._numbers)
+
+    def __getitem__(self, position: int) -> int | str | None:
+        """An id as its file has it."""
+        return self._others.get(position, self._numbers[position])
+
+    def append(self, value: int | str | None) -> None:
+        """Add an id at the end."""
+        number = isinstance(value, int) and abs(value) < 2**63
+        if not number:
+            self._others[len(self)] = value
+        self._numbers.append(int(value) if number and value is not None else 0)
 
 
 class AnnotatedImages:
@@ -71,13 +96,13 @@ class AnnotatedImages:
     def __init__(self, origin: str, names: Sequence[str], images: Iterable[AnnotatedImage]) -> None:
         self.origin, self.names = origin, tuple(names)
         self.files: list[str] = []
+        self.image_ids = Ids()
         self.sizes: list[tuple[int, int] | None] = []
         self.absent: dict[int, tuple[int, ...]] = {}
         self.partial: dict[int, tuple[int, ...]] = {}
         self.faults: dict[int, str] = {}
         # columns of numbers, not lists: what is kept must not pin the memory in which a file of a gigabyte was read
-        self.numbers = array("q")
-        self.other_ids: dict[int, int | str] = {}
+        self.ids = Ids()
         self.categories, self.crowds = array("i"), array("b")
         self.boxes, self.areas = array("d"), array("d")
         self.malformed: dict[int, str] = {}
@@ -90,6 +115,7 @@ class AnnotatedImages:
     def _add(self, image: AnnotatedImage) -> None:
         position = len(self.files)
         self.files.append(image.file)
+        self.image_ids.append(image.id)
         self.sizes.append(image.size)
         if image.absent is not None:
             self.absent[position] = tuple(image.absent)
@@ -101,9 +127,7 @@ class AnnotatedImages:
             if isinstance(found.box, str):
                 self.malformed[len(self)] = found.box
             self.boxes.extend((math.nan,) * 4 if isinstance(found.box, str) else found.box)
-            if isinstance(found.id, str) or abs(found.id) >= 2**63:
-                self.other_ids[len(self)] = found.id
-            self.numbers.append(0 if len(self) in self.other_ids else int(found.id))
+            self.ids.append(found.id)
             self.categories.append(found.category)
             self.crowds.append(found.crowd)
             self.areas.append(math.nan if found.area is None else found.area)
@@ -111,7 +135,7 @@ class AnnotatedImages:
 
     def __len__(self) -> int:
         """Number of objects."""
-        return len(self.numbers)
+        return len(self.ids)
 
     def objects(self, image: int) -> range:
         """Positions of the objects of a picture."""
@@ -129,19 +153,25 @@ class AnnotatedImages:
         Raises:
             InputError: If it is no box, has no area, or lies outside the picture.
         """
-        owner = f"{image.owner}, annotation {self.other_ids.get(position, self.numbers[position])}"
+        owner = f"{image.owner}, annotation {self.ids[position]}"
         if position in self.malformed:
             raise InputError(f"{owner}: {self.malformed[position]}.")
-        return check_box(self.boxes[4 * position : 4 * position + 4].tolist(), owner, image)
+        return check_box(self.annotated(position), owner, image)
+
+    def annotated(self, position: int) -> list[float]:
+        """The box of an object as its file has it."""
+        return self.boxes[4 * position : 4 * position + 4].tolist()
 
     def instance(self, position: int, image: FileImage) -> Instance:
         """Return an object with its checked box."""
-        area = self.areas[position]
+        area, box = self.areas[position], self.box(position, image)
+        x1, y1, x2, y2 = annotated = self.annotated(position)
         return Instance(
-            self.box(position, image),
+            box,
             self.names[self.categories[position]],
             None if math.isnan(area) else area,
             bool(self.crowds[position]),
+            uncut=None if annotated == [*box] else (x1, y1, x2, y2),
         )
 
 

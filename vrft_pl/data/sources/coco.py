@@ -152,7 +152,7 @@ class COCODetection(DetectionQuestions):
     ) -> AnnotatedImage:
         """Read an entry of ``images``, whose objects are read already."""
         size = declared_size(row.get("width"), row.get("height"), f"{self.path}, image {row['id']}")
-        return AnnotatedImage(row["file_name"], size, objects)
+        return AnnotatedImage(row["file_name"], size, objects, id=row["id"])
 
     def frequencies(self, categories: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         """Letter of frequency by the name of a category, where the file has it."""

@@ -105,7 +105,7 @@ class DetectionQuestions(Source):
         listed = ", ".join(f"'{name}'" for name in names)
         problem = self.question.format(**{"category": names[0]} if self.ask == "one" else {"categories": listed})
         row = f"{owner}, category {names[0]}" if self.ask == "one" else owner
-        answer = Instances(tuple(items), names, images.files[image], partial)
+        answer = Instances(tuple(items), names, images.files[image], partial, images.image_ids[image])
         return Record(row, (FileImage(file.path, row),), problem, answer)
 
     def classes(self, index: int) -> tuple[str, ...]:
