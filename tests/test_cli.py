@@ -1,4 +1,7 @@
+import csv
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +29,18 @@ SHORT += ["--data.init_args.batch_size", "2", "--trainer.enable_progress_bar", "
 class NaNReward(Reward):
     def grade_one(self, text, sample, frame):
         return float("nan")
+
+
+class Interrupts(Reward):
+    """Sends a signal to its own process when its n-th answer is graded."""
+
+    graded, at, signum = 0, 0, signal.SIGTERM
+
+    def grade_one(self, text, sample, frame):
+        Interrupts.graded += 1
+        if Interrupts.graded == Interrupts.at:
+            os.kill(os.getpid(), Interrupts.signum)
+        return 1 / (1 + len(text))
 
 
 class Rising(Reward):
@@ -282,6 +297,85 @@ def test_a_run_is_resumed_from_its_checkpoint(tmp_path, capsys, no_argv):
     main([*args, "--trainer.max_steps", "3", "--run.folder", str(tmp_path / "second"), "--ckpt_path", str(checkpoint)])
     ends = [load_file(tmp_path / name / "export/model.safetensors") for name in ("first", "second")]
     assert all((ends[0][name] == ends[1][name]).all() for name in ends[0])
+
+
+STEPS = [*QUICKSTART, *SHORT[2:], "--trainer.max_steps", "4", "--trainer.log_every_n_steps", "1"]
+STEPS += ["--trainer.accumulate_grad_batches", "4", "--checkpoint.every_n_train_steps", "3"]
+STEPS += ["--model.init_args.rewards", json.dumps([{"class_path": f"{__name__}.Interrupts"}])]
+STEPS += ["--model.init_args.metrics", json.dumps([{"class_path": "vrft_pl.rewards.Format"}])]
+STEPS += ["--completions.every_n_rollouts", "1"]
+
+
+def end_by_signal(args, capsys, signum, graded):
+    Interrupts.graded, Interrupts.at, Interrupts.signum = 0, graded, signum
+    code, said = refused(args, capsys)
+    Interrupts.at = 0
+    return code, said
+
+
+def records(folder):
+    """What a run leaves, but for the seconds it took."""
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = [{k: v for k, v in row.items() if v and not k.startswith("time/")} for row in csv.DictReader(file)]
+    return rows, (folder / "completions.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_a_resumed_run_leaves_what_an_uninterrupted_one_does(
+    signum, code, tmp_path, capsys, no_argv
+):
+    main([*STEPS, "--run.folder", str(tmp_path / "whole")])
+    folder, handlers = tmp_path / "ended", [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
+    args = [*STEPS, "--run.folder", str(folder)]
+    got, said = end_by_signal(args, capsys, signum, 70)  # in the second of four steps of 64 answers
+    assert got == code
+    assert f"Ended by {signum.name} after step 2, not finished. Saved: {folder}/checkpoints/step=2.ckpt." in said
+    assert f"`--run.folder {folder} --ckpt_path last`" in said
+    assert not {"summary.json", "export"} & {path.name for path in folder.iterdir()}
+    assert [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)] == handlers
+    main([*args, "--ckpt_path", "last"])
+    ends = [load_file(tmp_path / name / "export/model.safetensors") for name in ("whole", "ended")]
+    assert all((ends[0][name] == ends[1][name]).all() for name in ends[0])
+    assert records(folder) == records(tmp_path / "whole")
+    assert not list(folder.glob("checkpoints/*-v*"))
+
+
+def test_a_signal_before_training_saves_nothing_and_says_so(tmp_path, capsys, no_argv):
+    args = [*STEPS, "--run.folder", str(tmp_path / "run"), "--trainer.limit_val_batches", "3"]
+    args += ["--model.init_args.metrics", json.dumps([{"class_path": f"{__name__}.Interrupts"}])]
+    code, said = end_by_signal(args, capsys, signal.SIGTERM, 1)
+    assert (code, said) == (143, "vrft_pl: Ended by SIGTERM after step 0, not finished.")
+
+
+@pytest.mark.parametrize("command", ["fit", "validate"])
+def test_the_last_checkpoint_is_found_or_the_run_does_not_start(command, tmp_path, capsys, no_argv):
+    args = [command, *QUICKSTART[1:], *SHORT[2:], "--run.folder", str(tmp_path / "run"), "--ckpt_path", "last"]
+    code, said = refused(args, capsys)
+    assert code == 1
+    assert f"Expected a checkpoint for `--ckpt_path last` in {tmp_path}/run/checkpoints, but there is none" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_checkpoints_of_lightnings_own_callback_are_refused_where_they_lose_gradients(tmp_path, capsys, no_argv):
+    own = ["--trainer.callbacks", json.dumps({"class_path": "lightning.pytorch.callbacks.ModelCheckpoint"})]
+    args = [*QUICKSTART, *SHORT, *own, "--run.folder", str(tmp_path / "run")]
+    code, said = refused([*args, "--trainer.accumulate_grad_batches", "2"], capsys)
+    assert code == 2
+    assert "Expected `ModelCheckpoint` among `trainer.callbacks` to be `vrft_pl.callbacks.StepCheckpoint`" in said
+
+
+@pytest.mark.parametrize("mode", ["auto", "online"])
+def test_a_server_that_does_not_answer_keeps_no_run_from_training(mode, tmp_path, monkeypatch, no_argv, capfd):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("vrft_pl.runs.tracking.SECONDS", 2)
+    folder = tmp_path / "run"
+    args = [*QUICKSTART[:3], *SHORT, "--run.folder", str(folder), "--run.wandb", mode]
+    main([*args, "--run.evaluate_before", "false", "--run.evaluate_after", "false"])
+    assert (folder / "summary.json").exists()
+    assert list(folder.glob("wandb/offline-run-*"))
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

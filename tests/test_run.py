@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from lightning.pytorch.loggers import CSVLogger
 
 from vrft_pl.run import RunOptions, has_wandb_key, print_summary, run_folder, run_loggers, write_summary
+from vrft_pl.runs import MetricsLogger
 from vrft_pl.types import InputError
 
 
@@ -15,6 +15,7 @@ from vrft_pl.types import InputError
 def home(tmp_path, monkeypatch):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.delenv("NETRC", raising=False)
+    monkeypatch.delenv("WANDB_BASE_URL", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path
 
@@ -84,6 +85,13 @@ def test_a_key_is_found_where_login_puts_it(home, host, expected):
     assert has_wandb_key() is expected
 
 
+def test_a_key_is_looked_for_under_the_servers_own_name(home, monkeypatch):
+    write_netrc(home / ".netrc", "wandb.example.org")
+    assert not has_wandb_key()
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org/")
+    assert has_wandb_key()
+
+
 @pytest.mark.parametrize("content", [b"machine", b"\xff\xfe\x00", b"nonsense here"], ids=str)
 def test_a_broken_netrc_holds_no_key(home, content):
     (home / ".netrc").write_bytes(content)
@@ -92,8 +100,8 @@ def test_a_broken_netrc_holds_no_key(home, content):
 
 def test_metrics_go_to_a_csv_file_in_the_folder_of_the_run(tmp_path):
     (logger,) = run_loggers(RunOptions(wandb="off"), tmp_path / "run")
-    assert isinstance(logger, CSVLogger)
-    assert Path(logger.log_dir) == tmp_path / "run"
+    assert isinstance(logger, MetricsLogger)
+    assert Path(logger.save_dir) == tmp_path / "run"
 
 
 @pytest.mark.parametrize(
@@ -102,13 +110,14 @@ def test_metrics_go_to_a_csv_file_in_the_folder_of_the_run(tmp_path):
         pytest.param("auto", False, True, id="auto-without-key"),
         pytest.param("auto", True, False, id="auto-with-key"),
         pytest.param("offline", True, True, id="offline"),
-        pytest.param("online", False, False, id="online"),
+        pytest.param("online", True, False, id="online"),
+        pytest.param("online", False, True, id="online-without-key"),
     ],
 )
 def test_runs_are_logged_online_where_there_is_a_key(tmp_path, monkeypatch, mode, key, offline):
     made = []
     monkeypatch.setattr("vrft_pl.run.has_wandb_key", lambda: key)
-    monkeypatch.setattr("vrft_pl.run.WandbLogger", lambda **kwargs: made.append(kwargs))
+    monkeypatch.setattr("vrft_pl.run.WandbOrOffline", lambda folder, **kwargs: made.append(kwargs))
     run_loggers(RunOptions(wandb=mode, project="mine"), tmp_path / "quickstart" / "now")
     assert [(m["offline"], m["project"], m["name"]) for m in made] == [(offline, "mine", "quickstart-now")]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import shutil
+import signal
 import sys
 import time
 import warnings
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Optional, Union
 
@@ -17,9 +19,16 @@ import wandb
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
-from vrft_pl.callbacks import CompletionRecorder, HFExport, PredictionWriter, RewardProgressBar
+from vrft_pl.callbacks import (
+    CompletionRecorder,
+    HFExport,
+    PredictionWriter,
+    RewardProgressBar,
+    StepCheckpoint,
+    StopOnSignal,
+)
 from vrft_pl.check import CheckOptions, CheckTrainer, Plan, check_run
 from vrft_pl.data import SampleData
 from vrft_pl.distributed import data_share, in_order
@@ -34,6 +43,7 @@ from vrft_pl.run import (
     write_scores,
     write_summary,
 )
+from vrft_pl.runs import CutBack, checkpoint_folders, install_checkpoint_io, last_checkpoint, newest_checkpoint
 from vrft_pl.types import InputError
 
 SAVE_EVERY = 50
@@ -89,6 +99,15 @@ def one_line(message: str) -> str:
     return re.sub(r"\s+", " ", message).strip()
 
 
+class RunTrainer(CheckTrainer):
+    """Lightning's trainer; ends where `StopOnSignal` says, in place of the middle of an optimizer step."""
+
+    @property
+    def received_sigterm(self) -> bool:
+        """Whether to end after this batch."""
+        return any(c.asks_to_stop(self) for c in self.callbacks if isinstance(c, StopOnSignal))  # type: ignore[attr-defined]  # set by a connector
+
+
 class VRFTCLI(LightningCLI):
     """Runs ``fit``, ``validate``, ``test``, ``predict`` and ``check``."""
 
@@ -99,8 +118,9 @@ class VRFTCLI(LightningCLI):
         parser.add_lightning_class_args(CompletionRecorder, "completions")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         parser.add_lightning_class_args(HFExport, "export")
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(StepCheckpoint, "checkpoint")
         parser.set_defaults({"checkpoint.mode": "max", "checkpoint.filename": "{step}"})
+        parser.set_defaults({"checkpoint.enable_version_counter": False})  # a resumed run writes over, and not beside
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
         parser.link_arguments("seed_everything", "model.init_args.seed", compute_fn=int)
 
@@ -130,6 +150,9 @@ class VRFTCLI(LightningCLI):
         triggers = ("monitor", "every_n_train_steps", "every_n_epochs", "train_time_interval")
         if all(checkpoint[key] is None for key in triggers):
             checkpoint.every_n_train_steps = SAVE_EVERY  # with a monitor it saves after each validation instead
+        self.checkpoint_folders = checkpoint_folders(self.folder, checkpoint.dirpath)
+        if config.get("ckpt_path") == "last":
+            config.ckpt_path = str(last_checkpoint(self.checkpoint_folders))
 
     def instantiate_classes(self) -> None:
         """Build everything; a value that a constructor refuses is a mistake in the arguments."""
@@ -155,12 +178,17 @@ class VRFTCLI(LightningCLI):
         given = config.get("callbacks") or []
         given = given if isinstance(given, list) else [given]
         if self.subcommand == "fit":
+            refuse_unsafe_savers(given, config.get("accumulate_grad_batches", 1))
             callbacks = [c for c in callbacks if not isinstance(c, PredictionWriter) or c.in_fit]
+            self.stop = StopOnSignal()
+            callbacks = [*callbacks, CutBack(), self.stop]
         if config.get("enable_checkpointing") is False:
             callbacks = [callback for callback in callbacks if not isinstance(callback, ModelCheckpoint)]
         if config.get("enable_progress_bar") is not False and not any(isinstance(c, ProgressBar) for c in given):
             callbacks = [*callbacks, RewardProgressBar()]
-        return super()._instantiate_trainer(config, callbacks)
+        trainer = super()._instantiate_trainer(config, callbacks)
+        install_checkpoint_io(trainer)
+        return trainer
 
     def before_fit(self) -> None:
         """Check the data, say what was drawn and left out of it, then evaluate the policy as it is."""
@@ -237,6 +265,25 @@ class VRFTCLI(LightningCLI):
             if not self.existed and self.trainer.global_step == 0 and self.trainer.is_global_zero:
                 shutil.rmtree(self.folder, ignore_errors=True)
             raise
+        except SIGTERMException:
+            self._say_where_it_stopped()
+
+    def _say_where_it_stopped(self) -> NoReturn:
+        """Name the checkpoint and how to go on; exit as a process does that the signal ends.
+
+        Beside the first process they exit with 0: Lightning kills all at once when one that it launched does not.
+        """
+        stopped = self.stop if self.subcommand == "fit" else None
+        signum = signal.Signals((stopped and stopped.signum) or signal.SIGTERM)
+        if not self.trainer.is_global_zero:
+            sys.exit(0)
+        wandb.finish(exit_code=128 + signum)
+        message = f"Ended by {signum.name} after step {self.trainer.global_step}, not finished."
+        if stopped and (newest := newest_checkpoint(self.checkpoint_folders)):
+            message += (
+                f" Saved: {newest}. Go on with the same command and `--run.folder {self.folder} --ckpt_path last`."
+            )
+        fail(RuntimeError(message), 128 + signum)
 
     def _evaluate(self) -> dict[str, float]:
         if not self.datamodule.val_dataloader():
@@ -254,7 +301,7 @@ def run(args: list[str]) -> None:
             LightningDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
-            trainer_class=CheckTrainer,
+            trainer_class=RunTrainer,
             auto_configure_optimizers=False,
             seed_everything_default=0,
             parser_class=OneLineParser,
@@ -264,6 +311,21 @@ def run(args: list[str]) -> None:
         )
     except InputError as error:
         fail(error, 1)
+
+
+def refuse_unsafe_savers(callbacks: Sequence[Callback], accumulate: int) -> None:
+    """Refuse checkpoints that Lightning would write in the middle of an optimizer step.
+
+    Raises:
+        InputError: If gradients are accumulated and a callback would lose them.
+    """
+    for callback in callbacks:
+        if accumulate > 1 and isinstance(callback, ModelCheckpoint) and not isinstance(callback, StepCheckpoint):
+            raise InputError(
+                f"Expected `{type(callback).__name__}` among `trainer.callbacks` to be "
+                "`vrft_pl.callbacks.StepCheckpoint`, with the same options: Lightning's own may save between two "
+                "micro-batches of an optimizer step, and a run that is resumed there ends with other weights."
+            )
 
 
 def quieten() -> None:

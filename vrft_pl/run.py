@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-import wandb
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
+from vrft_pl.runs import MetricsLogger, WandbOrOffline
 from vrft_pl.types import InputError
 
 Scores = Mapping[str, float]
@@ -32,7 +33,8 @@ class RunOptions:
 
     Args:
         folder: Folder of the run. Defaults to a new one below ``runs``, named after the config and the time.
-        wandb: ``auto`` logs online where there is an API key and offline where there is none; ``off`` leaves W&B out.
+        wandb: ``auto`` and ``online`` log online, or offline where there is no API key or no answer, which ``online``
+            says; ``off`` leaves W&B out.
         project: W&B project.
         evaluate_before: Evaluate the policy before training.
         evaluate_after: Evaluate the policy after training.
@@ -60,20 +62,16 @@ def run_folder(options: RunOptions, config_name: str, seed: int = 0) -> Path:
 
 
 def run_loggers(options: RunOptions, folder: Path) -> list[Logger]:
-    """CSV files in the run's folder, and W&B unless it is switched off."""
-    loggers: list[Logger] = [CSVLogger(save_dir=folder.parent, name=folder.name, version="")]
+    """A CSV file in the run's folder, and W&B unless it is switched off."""
+    loggers: list[Logger] = [MetricsLogger(folder)]
     if options.wandb != "off":
-        offline = options.wandb == "offline" or (options.wandb == "auto" and not has_wandb_key())
+        offline = options.wandb == "offline" or not has_wandb_key()
+        if offline and options.wandb == "online":
+            rank_zero_info("W&B has no API key here, so the run goes on offline. `wandb login` stores one.")
         # W&B writes elsewhere when there is no such folder; the processes beside the first may name it otherwise
         rank_zero_only(folder.mkdir)(parents=True, exist_ok=True)
         loggers.append(
-            WandbLogger(
-                name="-".join(folder.parts[-2:]),
-                save_dir=folder,
-                offline=offline,
-                project=options.project,
-                settings=wandb.Settings(silent=True),
-            )
+            WandbOrOffline(folder, name="-".join(folder.parts[-2:]), project=options.project, offline=offline)
         )
     return loggers
 
@@ -82,8 +80,9 @@ def has_wandb_key() -> bool:
     """Whether W&B would find an API key, in its environment variable or where ``wandb login`` puts it."""
     if os.environ.get("WANDB_API_KEY"):
         return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "")).hostname or "api.wandb.ai"
     try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
+        return netrc.netrc().authenticators(host) is not None
     except (OSError, UnicodeDecodeError, netrc.NetrcParseError):
         return False
 

@@ -1,10 +1,12 @@
 import json
 
 import pytest
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from training import counting, fit, grpo
 
 from vrft_pl.callbacks import CompletionRecorder, RolloutCallback
+from vrft_pl.runs import MetricsLogger
 
 
 class Kept(RolloutCallback):
@@ -50,6 +52,31 @@ def test_nothing_is_written_where_nothing_is_asked_for(qwen3_vl, tmp_path, kwarg
 def test_no_more_prompts_are_written_than_there_are(qwen3_vl, tmp_path):
     records, _ = record(qwen3_vl, tmp_path, size=2, every_n_rollouts=1, num_prompts=9)
     assert len(records) == 2 * 4
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_a_resumed_run_records_every_completion_once(qwen3_vl, tmp_path, stop):
+    def run(folder, ckpt_path=None, **kwargs):
+        keep = ModelCheckpoint(tmp_path / "kept", "{step}", save_top_k=-1, every_n_train_steps=1)
+        callbacks = [CompletionRecorder(every_n_rollouts=2), keep]
+        logger = MetricsLogger(tmp_path / folder)
+        settings = {"callbacks": callbacks, "logger": logger, "enable_checkpointing": True, **kwargs}
+        fit(grpo(qwen3_vl), counting(size=10), ckpt_path, **settings)
+        return (tmp_path / folder / "completions.jsonl").read_bytes()
+
+    whole = run("whole")
+    assert run("whole", str(tmp_path / f"kept/step={stop}.ckpt")) == whole
+    with (tmp_path / "whole/completions.jsonl").open("ab") as file:
+        file.write(b'{"step": 0, "sample": "cut in tw')
+    assert run("whole", str(tmp_path / f"kept/step={stop}.ckpt")) == whole
+
+
+def test_a_run_that_starts_anew_keeps_nothing_of_the_one_before(qwen3_vl, tmp_path):
+    def run():
+        fit(grpo(qwen3_vl), counting(size=4), callbacks=[CompletionRecorder()], logger=MetricsLogger(tmp_path))
+        return (tmp_path / "completions.jsonl").read_bytes()
+
+    assert run() == run()
 
 
 @pytest.mark.parametrize("kwargs", [{"every_n_rollouts": -1}, {"num_prompts": -1}], ids=str)

@@ -1,10 +1,12 @@
 """Callbacks around rollouts, records, exports and progress."""
 
+from vrft_pl.callbacks.checkpoint import StepCheckpoint
 from vrft_pl.callbacks.completions import CompletionRecorder
 from vrft_pl.callbacks.export import HFExport
 from vrft_pl.callbacks.predictions import PredictionWriter
 from vrft_pl.callbacks.profile import StepProfile
 from vrft_pl.callbacks.progress import RewardProgressBar
+from vrft_pl.callbacks.stop import StopOnSignal
 from vrft_pl.rollout import RolloutCallback
 
 __all__ = [
@@ -13,5 +15,7 @@ __all__ = [
     "PredictionWriter",
     "RewardProgressBar",
     "RolloutCallback",
+    "StepCheckpoint",
     "StepProfile",
+    "StopOnSignal",
 ]

@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import WandbLogger
 
 from vrft_pl.callbacks.pictures import draw_answer
 from vrft_pl.rollout import RolloutCallback
+from vrft_pl.runs import append_rows, cut_back
 from vrft_pl.types import Experience
 
 
@@ -35,6 +36,20 @@ class CompletionRecorder(RolloutCallback):
         self.every_n_rollouts, self.num_prompts = every_n_rollouts, num_prompts
         self._rollouts = 0
 
+    def state_dict(self) -> dict[str, Any]:
+        """Rollouts counted so far."""
+        return {"rollouts": self._rollouts}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting where the run stopped that is resumed."""
+        self._rollouts = state_dict["rollouts"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Drop what was recorded after the checkpoint; training will record it again."""
+        folder = trainer.log_dir  # on every rank: it is a broadcast
+        if trainer.is_global_zero and folder is not None:
+            cut_back(Path(folder) / "completions.jsonl", trainer.global_step)
+
     def on_rollout_end(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
         """Record the first groups of the window."""
         self._rollouts += 1
@@ -43,10 +58,7 @@ class CompletionRecorder(RolloutCallback):
         if not due or not trainer.is_global_zero or folder is None:
             return
         records = self.records(trainer.global_step, experience)
-        path = Path(folder) / "completions.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        append_rows(Path(folder) / "completions.jsonl", records)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 self._log_table(logger, records, experience)

@@ -1,0 +1,135 @@
+import pytest
+import torch
+from lightning import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.optim import Adam
+from training import Share, counting, fit, grpo, weights
+
+from vrft_pl.callbacks import StepCheckpoint
+from vrft_pl.data import CountingScenes
+from vrft_pl.modules import SFTModule
+from vrft_pl.policy import VLM
+from vrft_pl.rollout import SamplingParams
+from vrft_pl.runs import newest_checkpoint
+from vrft_pl.types import InputError
+
+
+class Killed(Exception):
+    pass
+
+
+class Kill(Callback):
+    """Ends a process before its n-th micro-batch is trained on."""
+
+    def __init__(self, batches):
+        self.left = batches
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        self.left -= 1
+        if self.left < 0:
+            raise Killed
+
+
+class Validated(Callback):
+    """Where in an optimizer step the policy was validated, and what was saved by then."""
+
+    def on_save_checkpoint(self, trainer, module, checkpoint):
+        self.saved.append(trainer.fit_loop.epoch_loop.batch_progress.current.ready % trainer.accumulate_grad_batches)
+
+    def __init__(self):
+        self.saved = []
+
+
+def adam(parameters):
+    return Adam(parameters, lr=1e-2)
+
+
+def sft(checkpoint):
+    evaluation = {"metrics": [Share()], "eval_params": SamplingParams(2, temperature=0.0)}
+    return SFTModule(VLM(checkpoint, max_pixels=1024), optimizer=adam, **evaluation)
+
+
+def reinforced(checkpoint):
+    return grpo(checkpoint, optimizer=adam, group_size=2, num_iterations=2)
+
+
+def train(build, checkpoint, folder, callbacks=(), size=12, saver=StepCheckpoint, **kwargs):
+    torch.manual_seed(0)
+    module = build(checkpoint)
+    keep = saver(folder, **{"filename": "{step}", "every_n_train_steps": 1, **kwargs.pop("keep", {})})
+    settings = {"accumulate_grad_batches": 4, "max_epochs": 2, "enable_checkpointing": True, **kwargs}
+    fit(module, counting(size=size, batch_size=1), callbacks=[keep, *callbacks], **settings)
+    return weights(module)
+
+
+@pytest.mark.parametrize("build", [sft, reinforced])
+@pytest.mark.parametrize("kills", [pytest.param((5, 1), id="next"), pytest.param((10, 7, 3), id="middle")])
+def test_a_run_killed_between_micro_batches_again_and_again_ends_with_the_same_weights(
+    qwen3_vl, tmp_path, build, kills
+):
+    """Without a memory of its own, a resumed callback would save the first micro-batch, whose gradients are lost."""
+    expected = train(build, qwen3_vl, tmp_path / "whole")
+    folder, names = tmp_path / "killed", set()
+    for batches in kills:
+        with pytest.raises(Killed):
+            train(build, qwen3_vl, folder, [Kill(batches)], ckpt_path=newest_checkpoint([folder]))
+        names |= {path.name for path in folder.iterdir()}
+    got = train(build, qwen3_vl, folder, ckpt_path=newest_checkpoint([folder]))
+    assert all(torch.equal(got[name], expected[name]) for name in expected)
+    assert not [name for name in names if "-v" in name]
+
+
+def test_the_checkpoint_that_is_resumed_is_not_written_anew(qwen3_vl, tmp_path):
+    with pytest.raises(Killed):
+        train(sft, qwen3_vl, tmp_path, [Kill(6)])
+    (path,) = tmp_path.iterdir()
+    before = path.stat().st_mtime_ns, path.read_bytes()
+    with pytest.raises(Killed):
+        train(sft, qwen3_vl, tmp_path, [Kill(3)], ckpt_path=path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert (path.stat().st_mtime_ns, path.read_bytes()) == before
+
+
+@pytest.mark.parametrize(
+    ("keep", "batches"),
+    [
+        pytest.param({"every_n_train_steps": None, "every_n_epochs": 1}, None, id="validation"),
+        pytest.param({"save_on_exception": True}, 6, id="exception"),
+    ],
+)
+def test_what_is_due_in_the_middle_of_an_optimizer_step_is_saved_at_its_end(qwen3_vl, tmp_path, keep, batches):
+    torch.manual_seed(0)
+    saved, module = Validated(), sft(qwen3_vl)
+    callbacks = [StepCheckpoint(tmp_path, **keep), saved, *([] if batches is None else [Kill(batches)])]
+    task = counting(size=8, batch_size=1, val={"id": CountingScenes(size=1, image_size=32)})
+    settings = {"accumulate_grad_batches": 4, "val_check_interval": 3, "enable_checkpointing": True}
+    try:
+        fit(module, task, callbacks=callbacks, num_sanity_val_steps=0, **settings)
+    except Killed:
+        assert batches is not None
+    assert saved.saved
+    assert set(saved.saved) == {0}
+
+
+@pytest.mark.parametrize("every", [2, 3])
+def test_a_monitored_checkpoint_must_hold_the_weights_that_were_judged(qwen3_vl, tmp_path, every):
+    task = counting(size=8, batch_size=1, val={"id": CountingScenes(size=1, image_size=32)})
+    settings = {"val_check_interval": every, "accumulate_grad_batches": 2, "enable_checkpointing": True}
+    keep = StepCheckpoint(tmp_path, monitor="val/id/Share", mode="max")
+    if every == 2:
+        fit(sft(qwen3_vl), task, callbacks=[keep], num_sanity_val_steps=0, **settings)
+        assert list(tmp_path.iterdir())
+    else:
+        with pytest.raises(InputError, match="a multiple of 2 micro-batches .* it comes every 3. Change `val_check"):
+            fit(sft(qwen3_vl), task, callbacks=[keep], num_sanity_val_steps=0, **settings)
+
+
+def test_lightnings_own_callback_would_lose_gradients(qwen3_vl, tmp_path):
+    """The fault itself; when Lightning mends it, `StepCheckpoint` can do with less."""
+    with pytest.raises(Killed):
+        train(sft, qwen3_vl, tmp_path, [Kill(6)], saver=ModelCheckpoint)
+    (path,) = tmp_path.iterdir()
+    before = path.read_bytes()
+    with pytest.raises(Killed):
+        train(sft, qwen3_vl, tmp_path, [Kill(3)], ckpt_path=path, saver=ModelCheckpoint)
+    assert path.read_bytes() != before

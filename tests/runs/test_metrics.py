@@ -1,0 +1,61 @@
+import csv
+
+import pytest
+import torch
+
+from vrft_pl.runs import MetricsLogger
+
+
+def read(folder):
+    with (folder / "metrics.csv").open(newline="") as file:
+        return [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def log(logger, *steps, **metrics):
+    for step in steps:
+        logger.log_metrics(metrics or {"loss": step / 10}, step)
+
+
+def test_a_row_is_on_disk_when_it_is_logged(tmp_path):
+    logger = MetricsLogger(tmp_path / "run")
+    logger.log_metrics({"loss": torch.tensor(0.5), "epoch": 0}, 0)
+    assert read(tmp_path / "run") == [{"loss": "0.5", "epoch": "0", "step": "0"}]
+    logger.log_metrics({"val/id": 0.25}, 0)
+    logger.log_metrics({"loss": float("nan")}, 1)
+    assert read(tmp_path / "run")[1:] == [{"val/id": "0.25", "step": "0"}, {"loss": "nan", "step": "1"}]
+
+
+def test_a_resumed_run_goes_on_behind_the_rows_before_its_step(tmp_path):
+    log(MetricsLogger(tmp_path), 0, 1, 2, 3, 4)
+    resumed = MetricsLogger(tmp_path)
+    resumed.cut_back(3)
+    log(resumed, 3, 4, 5)
+    assert [row["step"] for row in read(tmp_path)] == list("012345")
+    assert [row["loss"] for row in read(tmp_path)] == ["0.0", "0.1", "0.2", "0.3", "0.4", "0.5"]
+
+
+def test_the_evaluation_before_training_is_there_once(tmp_path):
+    first, resumed = MetricsLogger(tmp_path), MetricsLogger(tmp_path)
+    log(first, 0, **{"val/id": 0.25})
+    log(first, 0, 1, 2)
+    log(resumed, 0, **{"val/id": 0.25})
+    resumed.cut_back(2)
+    log(resumed, 2)
+    assert [sorted(row) for row in read(tmp_path)] == [["step", "val/id"], *[["loss", "step"]] * 3]
+
+
+def test_a_run_that_starts_anew_keeps_its_own_rows_alone(tmp_path):
+    log(MetricsLogger(tmp_path), 0, 1, 2)
+    anew = MetricsLogger(tmp_path)
+    log(anew, 0, **{"val/id": 0.25})
+    anew.cut_back(0)
+    assert read(tmp_path) == [{"val/id": "0.25", "step": "0"}]
+
+
+@pytest.mark.parametrize("tail", [b"0.3", b"0.3,", b'"0.', b"\xff\xfe"], ids=str)
+def test_a_line_cut_in_two_is_dropped(tmp_path, tail):
+    log(MetricsLogger(tmp_path), 0, 1)
+    with (tmp_path / "metrics.csv").open("ab") as file:
+        file.write(tail)
+    log(MetricsLogger(tmp_path), 2)
+    assert [row["step"] for row in read(tmp_path)] == list("012")

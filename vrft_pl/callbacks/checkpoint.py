@@ -1,0 +1,90 @@
+"""Checkpoints between optimizer steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from vrft_pl.types import InputError
+
+
+def between_optimizer_steps(trainer: Trainer) -> bool:
+    """Whether no gradients are accumulated that a checkpoint would lose."""
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    ready = progress.current.ready
+    if progress.current.processed < ready:  # type: ignore[attr-defined]  # an exception within a micro-batch
+        return False
+    ends = progress.is_last_batch or ready == trainer.num_training_batches
+    steps_at_the_end = ends and not trainer.strategy.handles_gradient_accumulation
+    return ready % trainer.accumulate_grad_batches == 0 or steps_at_the_end
+
+
+def validates_within_steps(trainer: Trainer) -> bool:
+    """Whether validation by micro-batches comes while gradients are accumulated."""
+    every, step, batches = trainer.val_check_batch, trainer.accumulate_grad_batches, trainer.num_training_batches
+    if not isinstance(every, int) or every == batches:
+        return False
+    across_epochs = trainer.check_val_every_n_epoch is None and batches != float("inf")
+    return every % step != 0 or (across_epochs and batches % step != 0)
+
+
+class StepCheckpoint(ModelCheckpoint):
+    """Lightning's ``ModelCheckpoint``, which only ever saves between optimizer steps.
+
+    What is due in the middle of one is saved at its end. The checkpoint that a run is resumed from is not written anew:
+    Lightning forgets that it saved that step, and would save it again after the first micro-batch, whose gradients no
+    checkpoint holds.
+
+    Raises:
+        InputError: When training starts, if ``monitor`` is set and validation comes in the middle of optimizer steps:
+            the weights that are saved would not be those that were judged.
+    """
+
+    _due = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember the resumed checkpoint as saved."""
+        super().on_train_start(trainer, pl_module)
+        if trainer.ckpt_path is not None:
+            self._last_global_step_saved = trainer.global_step
+            self._last_checkpoint_saved = str(trainer.ckpt_path)
+        if self.monitor is not None and validates_within_steps(trainer):
+            raise InputError(
+                f"Expected validation after a multiple of {trainer.accumulate_grad_batches} micro-batches "
+                "(`accumulate_grad_batches`), because `checkpoint.monitor` saves the weights that were judged, but it "
+                f"comes every {trainer.val_check_batch}. Change `val_check_interval`."
+            )
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
+        """Save when it is due and an optimizer step has just ended."""
+        if not between_optimizer_steps(trainer):
+            return
+        if self._due:
+            self._due = False
+            super().on_validation_end(trainer, pl_module)
+        super().on_train_batch_end(trainer, pl_module, *args, **kwargs)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save after validation, or at the end of the optimizer step that it came in the middle of."""
+        if between_optimizer_steps(trainer):
+            super().on_validation_end(trainer, pl_module)
+        else:
+            self._due = True
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """With ``save_on_exception``, save unless gradients would be lost."""
+        if between_optimizer_steps(trainer):
+            super().on_exception(trainer, pl_module, exception)
+
+    def save_now(self, trainer: Trainer) -> None:
+        """Save the step that has just ended, whatever the schedule says. Every rank calls it.
+
+        It takes the place of a scheduled checkpoint; where a metric decides which are kept, it is ``last.ckpt``.
+        """
+        candidates = self._monitor_candidates(trainer)
+        if self.monitor is None and self.save_top_k != 0:
+            self._save_topk_checkpoint(trainer, candidates)
+        else:
+            self._save_checkpoint(trainer, self.format_checkpoint_name(candidates, self.CHECKPOINT_NAME_LAST))

@@ -1,0 +1,116 @@
+"""A run that is told to end saves first."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
+
+from vrft_pl.callbacks.checkpoint import StepCheckpoint, between_optimizer_steps
+
+Handler = Callable[[int, FrameType | None], Any]
+REQUEUE = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
+"""Signals that SLURM may announce the end of a job with, so that Lightning saves and puts it in the queue again."""
+
+
+class StopOnSignal(Callback):
+    """Saves a checkpoint at the end of the optimizer step in which SIGTERM or SIGINT comes, and then ends training.
+
+    All ranks end at the same step when any of them was told to. Ctrl+C a second time ends at once. What Lightning does
+    when SLURM announces the end of a job, it does at the end of the optimizer step as well.
+    """
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+        self.stopping = False
+        self._requeue: tuple[Handler, int] | None = None
+
+    def asks_to_stop(self, trainer: Trainer) -> bool:
+        """Whether the loop that runs should end after this batch, the same on every rank.
+
+        Validation between two steps is finished first: a resumed run would not repeat it.
+        """
+        return self.stopping and (trainer.training or trainer.state.fn != TrainerFn.FITTING)
+
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Listen."""
+        self._listen()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Listen."""
+        self._listen()
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Listen during the evaluations before and after training too."""
+        self._listen()
+
+    def on_validation_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+        """Give up an evaluation before or after training, where no other rank waits for this one."""
+        if trainer.state.fn != TrainerFn.FITTING and trainer.world_size == 1:
+            self.stopping = self.signum is not None
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+        """Agree with the other ranks at the end of an optimizer step, and save."""
+        if not between_optimizer_steps(trainer):
+            return
+        if _any_rank(trainer, self._requeue is not None):
+            self._put_in_the_queue_again()
+        if _any_rank(trainer, self.signum is not None):
+            self.stopping = True
+            _save(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save again with what callbacks have learnt from the validation."""
+        if self.stopping and trainer.state.fn == TrainerFn.FITTING:
+            _save(trainer)
+
+    def _listen(self) -> None:
+        """Take the place of Lightning's handlers, which end in the middle of a step and talk to other ranks at once."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        signal.signal(signal.SIGTERM, self._told)
+        signal.signal(signal.SIGINT, self._told)
+        if SLURMEnvironment.detect():
+            for signum in REQUEUE:
+                handler = signal.getsignal(signum)
+                if callable(handler) and handler != self._told_to_requeue:
+                    self._lightnings = handler
+                    signal.signal(signum, self._told_to_requeue)
+
+    def _told(self, signum: int, frame: FrameType | None) -> None:
+        if self.signum == signum == signal.SIGINT:
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
+        if self.signum is None:
+            self.signum = signum
+            again = "; Ctrl+C again ends at once" if signum == signal.SIGINT else ""
+            name = signal.Signals(signum).name
+            rank_zero_info(f"Got {name}: saving at the end of this optimizer step, then ending{again}.")
+
+    def _told_to_requeue(self, signum: int, frame: FrameType | None) -> None:
+        self._requeue = self._lightnings, signum
+
+    def _put_in_the_queue_again(self) -> None:
+        handler, signum = self._requeue or (self._lightnings, REQUEUE[0])
+        self._requeue = None
+        handler(signum, None)
+
+
+def _any_rank(trainer: Trainer, told: bool) -> bool:
+    return trainer.strategy.reduce_boolean_decision(told, all=False)
+
+
+def _save(trainer: Trainer) -> None:
+    """Save with the first callback that can."""
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, StepCheckpoint):
+            callback.save_now(trainer)
+            return

@@ -1,0 +1,131 @@
+"""``metrics.csv``, which goes on where a run is resumed."""
+
+from __future__ import annotations
+
+import csv
+import io
+from argparse import Namespace
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.core.module import LightningModule
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from vrft_pl.runs.files import whole_file
+
+Row = dict[str, str]
+
+
+class MetricsLogger(Logger):
+    """Appends each row to ``metrics.csv`` when it is logged; what an earlier process of the run wrote stays.
+
+    Lightning's CSVLogger deletes the file that is there and keeps up to 100 rows in memory.
+
+    Args:
+        folder: Folder of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        self.path = folder / "metrics.csv"
+        self._columns: list[str] | None = None
+        self._earlier: list[Row] = []
+
+    @property
+    def name(self) -> str:
+        """Empty, as is the version: nothing lies between ``save_dir`` and what is saved."""
+        return ""
+
+    @property
+    def version(self) -> str:
+        """Empty: a run has one folder."""
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        """Folder of the run; Lightning's ``Trainer.log_dir`` is this for a logger that is none of its own."""
+        return str(self.folder)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the run's ``config.yaml`` holds them."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Append a row.
+
+        Args:
+            metrics: Numbers by logged name.
+            step: Optimizer steps done before this one.
+        """
+        self._open()
+        assert self._columns is not None
+        row = {name: str(float(value) if hasattr(value, "item") else value) for name, value in metrics.items()}
+        row["step"] = str(0 if step is None else step)
+        if set(row) <= set(self._columns):
+            with self.path.open("a", encoding="utf-8", newline="") as file:
+                csv.DictWriter(file, self._columns, lineterminator="\n").writerow(row)
+        else:
+            self._write([*read_rows(self.path), row])
+
+    @rank_zero_only
+    def cut_back(self, step: int) -> None:
+        """Drop the rows of an earlier process that a run will write again when it goes on after ``step`` steps.
+
+        What this process has written already is kept: the evaluation before training, in place of the earlier one.
+        """
+        self._open()
+        if not self._earlier:
+            return
+        kept = [row for row in self._earlier if row["step"].isdecimal() and int(row["step"]) < step]
+        own = read_rows(self.path)[len(self._earlier) :]
+        self._earlier = []
+        self._write({measured(row): row for row in [*kept, *own]}.values())
+
+    def _open(self) -> None:
+        """Read what is there before the first row is written."""
+        if self._columns is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._earlier = read_rows(self.path)
+            self._columns = []
+            if self.path.exists():
+                self._write(self._earlier)  # without a line that a kill has cut in two
+
+    def _write(self, rows: Iterable[Row]) -> None:
+        rows = list(rows)
+        self._columns = sorted({name for row in rows for name in row})
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self._columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        with whole_file(self.path) as file:
+            file.write(text.getvalue().encode())
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read the whole lines of a CSV file, each without its empty cells."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+    return [{name: value for name, value in row.items() if name and value} for row in lines if row.get("step")]
+
+
+def measured(row: Row) -> tuple[str, frozenset[str]]:
+    """What tells a row from every other: its step and what was measured."""
+    return row["step"], frozenset(row)
+
+
+class CutBack(Callback):
+    """Cuts the run's ``metrics.csv`` back to the step where training starts or goes on."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Cut back when the checkpoint has been read."""
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsLogger):
+                logger.cut_back(trainer.global_step)
