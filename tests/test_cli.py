@@ -329,7 +329,10 @@ def test_a_signal_saves_and_a_resumed_run_leaves_what_an_uninterrupted_one_does(
     args = [*STEPS, "--run.folder", str(folder)]
     got, said = end_by_signal(args, capsys, signum, 70)  # in the second of four steps of 64 answers
     assert got == code
-    assert f"Ended by {signum.name} after step 2, not finished. Saved: {folder}/checkpoints/step=2.ckpt." in said
+    assert (
+        f"Ended by {signum.name} after step 2, not finished. Newest checkpoint: {folder}/checkpoints/step=2.ckpt."
+        in said
+    )
     assert f"`--run.folder {folder} --ckpt_path last`" in said
     assert not {"summary.json", "export"} & {path.name for path in folder.iterdir()}
     assert [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)] == handlers
@@ -340,8 +343,9 @@ def test_a_signal_saves_and_a_resumed_run_leaves_what_an_uninterrupted_one_does(
     assert not list(folder.glob("checkpoints/*-v*"))
 
 
-def test_a_signal_before_training_saves_nothing_and_says_so(tmp_path, capsys, no_argv):
-    args = [*STEPS, "--run.folder", str(tmp_path / "run"), "--trainer.limit_val_batches", "3"]
+@pytest.mark.parametrize("command", ["fit", "validate"])
+def test_a_signal_during_an_evaluation_saves_nothing_and_says_so(command, tmp_path, capsys, no_argv):
+    args = [command, *STEPS[1:], "--run.folder", str(tmp_path / "run"), "--trainer.limit_val_batches", "3"]
     args += ["--model.init_args.metrics", json.dumps([{"class_path": f"{__name__}.Interrupts"}])]
     code, said = end_by_signal(args, capsys, signal.SIGTERM, 1)
     assert (code, said) == (143, "vrft_pl: Ended by SIGTERM after step 0, not finished.")

@@ -105,7 +105,9 @@ class RunTrainer(CheckTrainer):
     @property
     def received_sigterm(self) -> bool:
         """Whether to end after this batch."""
-        return any(c.asks_to_stop(self) for c in self.callbacks if isinstance(c, StopOnSignal))  # type: ignore[attr-defined]  # set by a connector
+        callbacks: list[Callback] = self.callbacks  # type: ignore[attr-defined]  # set by a connector
+        stops = [callback for callback in callbacks if isinstance(callback, StopOnSignal)]
+        return any(stop.asks_to_stop(self) for stop in stops) if stops else super().received_sigterm
 
 
 class VRFTCLI(LightningCLI):
@@ -280,9 +282,8 @@ class VRFTCLI(LightningCLI):
         wandb.finish(exit_code=128 + signum)
         message = f"Ended by {signum.name} after step {self.trainer.global_step}, not finished."
         if stopped and (newest := newest_checkpoint(self.checkpoint_folders)):
-            message += (
-                f" Saved: {newest}. Go on with the same command and `--run.folder {self.folder} --ckpt_path last`."
-            )
+            message += f" Newest checkpoint: {newest}."
+            message += f" Go on with the same command and `--run.folder {self.folder} --ckpt_path last`."
         fail(RuntimeError(message), 128 + signum)
 
     def _evaluate(self) -> dict[str, float]:
@@ -335,7 +336,6 @@ def quieten() -> None:
         "in eval mode at the start of training",
         "treespec, LeafSpec",
         "args parameter is intended",
-        "logs directory",
         "was deprecated in v4.49",
         "skip_none parameter",
         "JsonargparseDeprecationWarning",

@@ -1,0 +1,41 @@
+import os
+import signal
+
+import torch
+from lightning import Callback
+from training import counting, fit, sgd
+
+from vrft_pl.callbacks import StopOnSignal
+from vrft_pl.modules import SFTModule
+from vrft_pl.policy import VLM
+
+
+class SendAt(Callback):
+    """Sends a signal before the n-th micro-batch is trained on."""
+
+    def __init__(self, signum, batch_idx):
+        self.signum, self.batch_idx = signum, batch_idx
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        if batch_idx == self.batch_idx:
+            os.kill(os.getpid(), self.signum)
+
+
+def test_slurms_signal_saves_between_optimizer_steps_and_requeues_the_job(qwen3_vl, tmp_path, monkeypatch):
+    """Lightning would save in the middle of whatever the signal interrupts."""
+    job = {"NTASKS": 1, "NTASKS_PER_NODE": 1, "JOB_NAME": "train", "JOB_ID": 7, "PROCID": 0, "LOCALID": 0, "NODEID": 0}
+    for name, value in job.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    (tmp_path / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    (tmp_path / "scontrol").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    module = SFTModule(VLM(qwen3_vl, max_pixels=1024), optimizer=sgd)
+    callbacks = [SendAt(signal.SIGUSR1, 5), StopOnSignal()]
+    settings = {"accumulate_grad_batches": 4, "default_root_dir": tmp_path, "callbacks": callbacks}
+    trainer = fit(module, counting(size=12, batch_size=1), **settings)
+    assert (
+        torch.load(tmp_path / "hpc_ckpt_1.ckpt")["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"]
+        == 8
+    )
+    assert (tmp_path / "asked").read_text() == "requeue 7\n"
+    assert trainer.global_step == 3
