@@ -15,6 +15,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
 from vrft_pl.callbacks.checkpoint import StepCheckpoint, between_optimizer_steps
+from vrft_pl.distributed import any_rank
 
 Handler = Callable[[int, FrameType | None], Any]
 REQUEUE = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
@@ -61,9 +62,9 @@ class StopOnSignal(Callback):
         """Agree with the other ranks at the end of an optimizer step, and save."""
         if not between_optimizer_steps(trainer):
             return
-        if _any_rank(trainer, self._requeue is not None):
+        if any_rank(self._requeue is not None):
             self._put_in_the_queue_again()
-        if _any_rank(trainer, self.signum is not None):
+        if any_rank(self.signum is not None):
             self.stopping = True
             _save(trainer)
 
@@ -102,10 +103,6 @@ class StopOnSignal(Callback):
         handler, signum = self._requeue or (self._lightnings, REQUEUE[0])
         self._requeue = None
         handler(signum, None)
-
-
-def _any_rank(trainer: Trainer, told: bool) -> bool:
-    return trainer.strategy.reduce_boolean_decision(told, all=False)
 
 
 def _save(trainer: Trainer) -> None:
