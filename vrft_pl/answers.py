@@ -337,12 +337,18 @@ class AnswerStyle:
         instruction: What the question says of it; ``{form}`` stands for the form of the answer.
 
     Raises:
-        ValueError: If there are blocks, and the last is not ``answer``.
+        ValueError: If the last block is not ``answer``, or ``instruction`` can't be filled in.
     """
 
     def __init__(self, name: str, tags: Sequence[str] = (), instruction: str = "Answer with {form} only.") -> None:
         if tags and tags[-1] != "answer":
             raise ValueError(f"Expected the last of `tags` to be `answer`, but got {list(tags)}.")
+        try:
+            instruction.format(form="")
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError(
+                f"Expected `instruction` to hold no field but {{form}}, but got {instruction!r}."
+            ) from error
         self.name, self.tags, self.instruction = name, tuple(tags), instruction
 
     @property
@@ -412,6 +418,6 @@ STYLES: dict[StyleName, AnswerStyle] = {
 }
 
 
-def answer_style(style: StyleName | AnswerStyle) -> AnswerStyle:
+def answer_style(style: AnswerStyle | StyleName) -> AnswerStyle:
     """The style of a name; a style of one's own is itself."""
     return style if isinstance(style, AnswerStyle) else STYLES[style]

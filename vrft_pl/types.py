@@ -52,7 +52,7 @@ class Sample(ToDevice):
     """The question, without instructions on the style of the answer."""
     solution: Solution
     """Ground truth in units of the original image."""
-    style: StyleName | AnswerStyle = "think"
+    style: AnswerStyle | StyleName = "think"
     """The form in which the answer is asked for."""
     cot: str | None = None
     """Chain of thought for supervised training, if the source has one."""

@@ -1,9 +1,14 @@
+from dataclasses import dataclass
+
 import pytest
+from builders import make_completions
 from checkpoints import NoiseImage, sample
 from PIL import ImageChops
 
-from vrft_pl.answers import AnswerFrame, Box, Instance, Instances, Mask
+from vrft_pl.answers import AnswerFrame, Box, Instance, Instances, Mark, Mask, Solution
 from vrft_pl.callbacks.pictures import draw_answer
+from vrft_pl.callbacks.predictions import predictions
+from vrft_pl.rewards import answered_marks
 from vrft_pl.types import Sample
 
 LIME, PALE, RED = (0, 255, 0), (152, 251, 152), (255, 0, 0)
@@ -37,6 +42,38 @@ def test_other_answers_show_the_plain_picture():
     image = NoiseImage(32, 32)
     assert draw_answer(sample("?", [image]), "3", None).tobytes() == image.open().tobytes()
     assert draw_answer(sample("?"), "3", None) is None
+
+
+@dataclass(frozen=True)
+class Point(Solution):
+    """A kind of its own: a point, drawn as the box around it."""
+
+    x: float
+    y: float
+
+    def form(self, coordinates):
+        return "a point"
+
+    def text(self, frame):
+        return f"{self.x}, {self.y}"
+
+    def marks(self):
+        return (Mark((self.x - 2, self.y - 2, self.x + 2, self.y + 2)),)
+
+
+@answered_marks.register
+def point_marks(solution: Point, text, sample, frame):
+    return Point(*map(float, text.split(","))).marks() if "," in text else None
+
+
+def test_a_kind_of_ones_own_says_what_is_drawn_and_kept_of_its_answers():
+    image = drawn(Point(10, 10), "50, 20")
+    assert image.getpixel((8, 10)) == image.getpixel((11, 10)) == LIME
+    assert image.getpixel((48, 20)) == image.getpixel((51, 20)) == RED
+    sample = Sample("p", (NoiseImage(100, 50),), "?", Point(10, 10), style="answer")
+    read, unread = predictions("id", [sample] * 2, make_completions(["50, 20", "there"], FRAME), [])
+    assert (read.row["answer"], read.row["boxes"]) == ("10, 10", [[48.0, 18.0, 52.0, 22.0]])
+    assert "boxes" not in unread.row
 
 
 def drawn(solution, text, scale=1):

@@ -47,7 +47,7 @@ class VisionTask(SampleData):
         train: Source | None = None,
         val: dict[str, Source] | None = None,
         test: dict[str, Source] | None = None,
-        style: StyleName | AnswerStyle = "think",
+        style: AnswerStyle | StyleName = "think",
         system: str | None = None,
         template: str | None = None,
         on_bad_row: Literal["error", "skip"] = "error",

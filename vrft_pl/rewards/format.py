@@ -30,7 +30,7 @@ class Format(Reward):
     bounds = (0.0, 1.0)
     reads_answers = False
 
-    def __init__(self, style: StyleName | AnswerStyle | None = None, **kwargs: Any) -> None:
+    def __init__(self, style: AnswerStyle | StyleName | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.style = style
 

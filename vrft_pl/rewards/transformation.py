@@ -85,7 +85,7 @@ def canonical_calls(calls: tuple[Call, ...]) -> tuple[Call, ...]:
     return tuple(Call(c.function.lower(), normalize_argument(c.object), normalize_argument(c.value)) for c in calls)
 
 
-def read_calls(text: str, style: StyleName | AnswerStyle) -> tuple[Call, ...] | Unread:
+def read_calls(text: str, style: AnswerStyle | StyleName) -> tuple[Call, ...] | Unread:
     """Read the calls of a completion."""
     answer = read_answer(text, style)
     return answer if isinstance(answer, Unread) else parse_calls(answer)

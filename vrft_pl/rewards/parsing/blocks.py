@@ -40,7 +40,7 @@ def read_blocks(text: str, tags: tuple[str, ...]) -> dict[str, str] | None:
     return contents
 
 
-def read_answer(text: str, style: StyleName | AnswerStyle) -> str | Unread:
+def read_answer(text: str, style: AnswerStyle | StyleName) -> str | Unread:
     """Find the answer in a completion, whatever the form around it.
 
     With tags asked for, that is the content of the only ``<answer>`` block; two blocks are no answer, and what the
