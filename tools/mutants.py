@@ -1,0 +1,206 @@
+"""Break the code in one place after another and ask whether the tests notice.
+
+    python tools/mutants.py rewards rollout --count 20 --seed 0 --json mutants.json
+
+An area is a folder or a module of the package. Of all small changes to it (another comparison, a negated condition, a
+neighbouring number, a statement left out) some are drawn by seed, each is made in a copy of the package, and the tests
+that mirror the area run on the copy in a forked process, those of the changed file first. A change that no test notices
+is printed: a missing test, code that nobody needs, or a change without effect. `--at FILE:LINE` tries every change of
+one line instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "vrft_pl"
+SWAPS: dict[type, type] = {
+    **{ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq},
+    **{ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.And: ast.Or, ast.Or: ast.And},
+    **{ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Div},
+    **{ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.Mod: ast.FloorDiv},
+}
+"""Operators, and what takes their place."""
+NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "maximum", "maximum": "minimum"}
+BESIDE = {"cli": ["tests/test_cli.py"], "run": ["tests/test_run.py"], "commands": ["tests/test_cli.py"]}
+"""Tests that guard an area beside its mirror."""
+CALM = ("-x", "-q", "-p", "no:cacheprovider", "--no-header", "-W", "ignore")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change."""
+
+    file: str
+    line: int
+    before: str
+    after: str
+    start: int
+    """Offset of ``before`` in the file, in bytes."""
+
+    def source(self) -> bytes:
+        """The file with the change."""
+        text = (ROOT / self.file).read_bytes()
+        return text[: self.start] + self.after.encode() + text[self.start + len(self.before.encode()) :]
+
+
+def mutants_of(path: Path) -> Iterator[Mutant]:
+    """Every change of a file, in the order of its lines; messages of errors and annotations are left alone."""
+    text = path.read_bytes()
+    starts = [0]
+    for line in text.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    for node in _looked_at(ast.parse(text)):
+        for changed in _changes(node):
+            start = starts[node.lineno - 1] + node.col_offset
+            end = starts[(node.end_lineno or 0) - 1] + (node.end_col_offset or 0)
+            before = text[start:end].decode()
+            after = changed if isinstance(changed, str) else f"({ast.unparse(changed)})"
+            yield Mutant(str(path.relative_to(ROOT)), node.lineno, before, after, start)
+
+
+def _looked_at(node: ast.AST) -> Iterator[ast.expr | ast.stmt]:
+    """Statements and expressions that decide something."""
+    for name, value in ast.iter_fields(node):
+        if name in ("annotation", "returns", "decorator_list") or isinstance(node, ast.Raise | ast.JoinedStr):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.expr | ast.stmt):
+                yield child
+            if isinstance(child, ast.AST):
+                yield from _looked_at(child)
+
+
+def _changes(node: ast.expr | ast.stmt) -> Iterator[ast.AST | str]:
+    match node:
+        case ast.Compare(left, [op], [right]) if type(op) in SWAPS:
+            yield ast.Compare(left, [SWAPS[type(op)]()], [right])
+        case ast.BoolOp(op, values):
+            yield ast.BoolOp(SWAPS[type(op)](), values)
+        case ast.BinOp(left, op, right) if type(op) in SWAPS:
+            yield ast.BinOp(left, SWAPS[type(op)](), right)
+        case ast.UnaryOp(ast.Not(), operand):
+            yield operand
+        case ast.IfExp(test, body, orelse):
+            yield ast.IfExp(ast.UnaryOp(ast.Not(), test), body, orelse)
+        case ast.Constant(bool() as value):
+            yield ast.Constant(not value)
+        case ast.Constant(int() | float() as value):
+            yield ast.Constant(value + 1)
+        case ast.Name(name) if name in NAMES:
+            yield NAMES[name]
+        case ast.Expr(ast.Call()):
+            yield "pass"
+
+
+def draw(areas: list[str], count: int, seed: int) -> list[Mutant]:
+    """Some changes of each area, drawn by seed."""
+    drawn = []
+    for area in areas:
+        place = PACKAGE / area
+        files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+        every = [mutant for file in files for mutant in mutants_of(file)]
+        drawn += random.Random(f"{seed}/{area}").sample(every, min(count, len(every)))
+    return drawn
+
+
+def tests_of(mutant: Mutant) -> list[list[str]]:
+    """What to run, the likeliest to notice first."""
+    inside = Path(mutant.file).relative_to("vrft_pl")
+    near = ROOT / "tests" / inside.with_name(f"test_{inside.name}")
+    area = inside.parts[0].removesuffix(".py")
+    wide = [str(p) for p in (ROOT / "tests" / area, ROOT / "tests" / f"test_{area}.py") if p.exists()]
+    wide += [str(ROOT / test) for test in BESIDE.get(area, ())]
+    return [[str(near)]] * near.exists() + [wide or [str(ROOT / "tests")]]
+
+
+def notice(mutant: Mutant, seconds: float) -> str:
+    """Run the tests on the change. Returns ``killed``, ``hang`` or ``survived``."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "vrft_pl"
+        shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        (Path(folder) / mutant.file).write_bytes(mutant.source())
+        for tests in tests_of(mutant):
+            process = multiprocessing.get_context("fork").Process(target=_run, args=(Path(folder), mutant, tests))
+            process.start()
+            process.join(seconds)
+            if process.is_alive():
+                os.killpg(process.pid or 0, signal.SIGKILL)
+                process.join()
+                return "hang"
+            if process.exitcode:
+                return "killed"
+    return "survived"
+
+
+def _run(folder: Path, mutant: Mutant, tests: list[str]) -> None:
+    """Run pytest on the copy, which children of the tests find too; never returns."""
+    os.setsid()  # with whatever the tests start, so that all of it can be ended together
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 1), os.dup2(sink, 2)
+    sys.path.insert(0, str(folder))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "vrft_pl"]:
+        del sys.modules[name]  # where the caller is itself a test
+    os.environ["PYTHONPATH"] = str(folder)
+    import pytest
+
+    doctests = [str(folder / mutant.file)]
+    code = pytest.main([*CALM, "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), *tests, *doctests])
+    os._exit(int(code != 0))
+
+
+def main() -> None:
+    """Draw, run, print what survived."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("areas", nargs="*", help="folders or modules of the package; all of them by default")
+    parser.add_argument("--at", help="FILE:LINE, to try every change of one line")
+    parser.add_argument("--count", type=int, default=20, help="changes of each area")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=300, help="after which a run of tests counts as hanging")
+    parser.add_argument("--json", type=Path, help="file for the verdicts")
+    args = parser.parse_args()
+    if args.at:
+        file, _, line = args.at.rpartition(":")
+        drawn = [mutant for mutant in mutants_of(ROOT / file) if mutant.line == int(line)]
+    else:
+        every = sorted(p.stem for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists())
+        drawn = draw(args.areas or every, args.count, args.seed)
+    # imported once, for every forked process; nothing of the package itself
+    import lightning.pytorch  # noqa: F401
+    import torch
+    import transformers  # noqa: F401
+
+    torch.set_num_threads(1)
+    os.chdir(ROOT)
+    start, verdicts = time.time(), []
+    with ThreadPoolExecutor(args.processes) as pool:
+        for mutant, verdict in zip(drawn, pool.map(lambda m: notice(m, args.seconds), drawn), strict=True):
+            verdicts.append({**asdict(mutant), "verdict": verdict})
+            if verdict == "survived":
+                print(f"{mutant.file}:{mutant.line}: {mutant.before!r} -> {mutant.after!r} survived", flush=True)
+            if args.json:
+                args.json.write_text(json.dumps(verdicts, indent=1) + "\n")
+    counts = Counter(row["verdict"] for row in verdicts)
+    noticed = counts["killed"] + counts["hang"]
+    print(f"{noticed} of {len(verdicts)} noticed ({dict(counts)}) in {time.time() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
