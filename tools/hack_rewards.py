@@ -10,7 +10,7 @@ import sys
 from typing import NamedTuple
 
 from graders.hacks import hacks
-from graders.questions import PROSE, complete, honest, questions, rewards
+from graders.questions import PROSE, complete, honest, partly_annotated, questions, rewards
 
 from vrft_pl.rewards import Reward, paper_rewards
 from vrft_pl.types import Sample
@@ -39,9 +39,9 @@ def earn(judges: list[Reward], samples: list[Sample], texts: list[str]) -> float
     return sum(float(judge.score(complete(texts), samples).double().mean()) for judge in judges)
 
 
-def search(name: str, judges: list[Reward], samples: list[Sample]) -> Result:
-    """Find the policy that earns most."""
-    right = earn(judges, samples, [honest(sample) for sample in samples])
+def search(name: str, judges: list[Reward], samples: list[Sample], right_answers: list[str] | None = None) -> Result:
+    """Find the policy that earns most; right answers are the annotated ones by default."""
+    right = earn(judges, samples, right_answers or [honest(sample) for sample in samples])
     earned = {name: earn(judges, samples, [policy(s) for s in samples]) for name, policy in hacks().items()}
     best = max(earned, key=lambda policy: earned[policy])
     return Result(name, right, earned[best], best, any(judge.reads_answers for judge in judges))
@@ -64,6 +64,13 @@ def search_all(count: int) -> list[Result]:
         for judge in judges:
             samples = [sample for f in families for sample in questions(f, count) if judge.judges(sample)]
             results.append(search(judge.name, [judge], samples))
+    whole = questions("detection", count)
+    partial, texts = [partly_annotated(sample) for sample in whole], [honest(sample) for sample in whole]
+    for judge in rewards()["detection"]:
+        results.append(search(f"{judge.name}, partly annotated", [judge], partial, texts))
+    results.append(
+        search("visual_rft/detection, partly annotated", paper_rewards("visual_rft/detection"), partial, texts)
+    )
     for name, family in PAPERS.items():
         results.append(search(name, paper_rewards(name), questions(family, count)))
     structure = [sample for family in ("choice", "mathematics") for sample in questions(family, count)]

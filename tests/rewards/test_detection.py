@@ -201,6 +201,42 @@ def test_further_boxes_of_a_category_that_is_not_exhaustive_are_excused():
     assert DetectionIoU().grade_one(outside, objects(LEFT, not_exhaustive=("dog",)), PIXELS) == 0.5
 
 
+@pytest.mark.parametrize(
+    ("further", "expected"),
+    [(0, 1.0), (5, 1.0), (6, 1 / 2), (10, 1 / 6), (200, 1 / 196)],
+)
+def test_a_hit_vouches_for_five_boxes_that_cannot_be_judged(further, expected):
+    truth = objects(LEFT, not_exhaustive=("dog",))
+    boxes = [((20 + i % 70, 50 + i // 10, 25 + i % 70, 60 + i // 10), i % 2) for i in range(further)]
+    text = write((LEFT, 1.0), *boxes)
+    for reward in (DetectionIoU(), DetectionConfidence(), DetectionConfidence(proper=True, relative=True)):
+        assert reward.grade_one(text, truth, PIXELS) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, 1), (5, 1), (6, 0), (300, 0)])
+def test_where_nothing_is_annotated_a_list_is_no_answer_from_six_boxes_on(count, expected):
+    text = write(*[((i % 90, i // 90, i % 90 + 9, i // 90 + 9), 0.0) for i in range(count)])
+    for reward in (DetectionIoU(), DetectionConfidence(), DetectionConfidence(relative=True)):
+        assert reward.grade_one(text, objects(not_exhaustive=("dog",)), PIXELS) == expected
+
+
+def test_hits_vouch_for_boxes_of_their_own_category():
+    truth = objects(LEFT, RIGHT, categories=("dog", "cat"), not_exhaustive=("dog", "cat"), labels=["dog", "dog"])
+    found = [(LEFT, 1.0, "dog"), (RIGHT, 1.0, "dog")]
+    for label, expected in (("dog", 1.0), ("cat", 2 / 7)):
+        others = [((40 + i, 40, 50 + i, 50), 1.0, label) for i in range(10)]
+        assert DetectionIoU().grade_one(write(*found, *others), truth, PIXELS) == pytest.approx(expected)
+
+
+def test_a_grid_of_guesses_earns_next_to_nothing_where_not_all_is_annotated():
+    truth = objects((0, 0, 13, 13), (50, 50, 63, 63), (20, 70, 60, 95), not_exhaustive=("dog",))
+    cells = [(12.5 * x, 12.5 * y, 12.5 * x + 12.5, 12.5 * y + 12.5) for x in range(8) for y in range(8)]
+    for confidence in (0.0, 1.0):
+        text = write(*[(cell, confidence) for cell in cells])
+        for reward in (DetectionIoU(), DetectionConfidence()):
+            assert reward.grade_one(text, truth, PIXELS) < 0.05
+
+
 def test_coordinates_are_read_in_the_space_of_the_policy():
     frame = AnswerFrame(100, 50, 0.1, 0.05)
     assert DetectionIoU().grade_one("[[0, 0, 100, 200], [200, 0, 300, 200]]", TWO, frame) == pytest.approx(1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 
 import torch
 
@@ -107,6 +108,14 @@ def questions(family: str, count: int, seed: int = 0, style: StyleName = "think"
         Sample(f"{family} {i}", (), f"Question of {family}?", draw_solution(family, chance), style, THOUGHTS)
         for i in range(count)
     ]
+
+
+def partly_annotated(sample: Sample) -> Sample:
+    """The same question with half of its objects annotated, as LVIS says of categories that are not exhaustive."""
+    truth = sample.solution
+    assert isinstance(truth, Instances)
+    known = truth.items[: (len(truth.items) + 1) // 2]
+    return replace(sample, solution=replace(truth, items=known, not_exhaustive=truth.categories))
 
 
 def honest(sample: Sample) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -22,6 +23,9 @@ Ints = NDArray[np.int64]
 
 _COVERED = 0.5
 """Share of a box's area on a crowd from which the box is taken to be one of the crowd."""
+
+_FURTHER = 5
+"""Boxes that can't be judged which a hit vouches for: what a picture is taken to hold beside each object found."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,12 @@ class DetectionReward(Reward):
 
     Pairs of an answered and a true box of one category are chosen so that the sum of their IoU is the largest possible;
     pairs below the threshold are none. Crowds need not be found: a box without a pair counts neither for nor against
-    the answer where half of it lies on a crowd of its category, or where its category is not annotated exhaustively.
+    the answer where half of it lies on a crowd of its category.
+
+    Nor does a box without a pair whose category is not annotated exhaustively: it can't be judged. Of ``u`` such boxes
+    of a category, beside ``h`` paired ones, ``5 max(h, 1)`` are left out. The others are more than the picture is taken
+    to hold: they are answered boxes that earn nothing, so that a grid of guesses is not paid for its few hits.
+
     Boxes are cut at the edges of the image; one outside, an entry that is no box and, where several categories are
     asked for, one without a label of theirs are wrong boxes, and so is each after the first 1000. Where one category is
     asked for, labels are not read.
@@ -175,20 +184,30 @@ def _judged(
     alike = answered.categories[:, None] == true.categories if several else None
     preference = stated if prefers_confident else None
     matched = pair_boxes(answered.boxes, true.boxes, threshold, alike, preference)
+    worthless = answered.unreadable
     if len(true.crowds) or len(true.lenient):
-        counted = (matched > 0) | ~_excused(answered, true)
+        crowded, unjudged = _excused(answered, true, matched)
+        worthless += _beyond(answered.categories[unjudged], answered.categories[matched > 0])
+        counted = ~(crowded | unjudged)
         matched, stated = matched[counted], stated[counted]
-    if answered.unreadable:
-        matched = np.concatenate([matched, np.zeros(answered.unreadable)])
-        stated = np.concatenate([stated, np.full(answered.unreadable, np.nan)])
+    if worthless:
+        matched = np.concatenate([matched, np.zeros(worthless)])
+        stated = np.concatenate([stated, np.full(worthless, np.nan)])
     return matched, stated, len(true.boxes)
 
 
-def _excused(answered: Answered, true: _Truth) -> NDArray[np.bool_]:
-    """Boxes that are not wrong without a pair: on a crowd, or of a category with further objects. Shape ``(M,)``."""
+def _excused(answered: Answered, true: _Truth, matched: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Boxes without a pair that are not wrong: on a crowd, or of a category with further objects. Shapes ``(M,)``."""
     covered = intersections(answered.boxes, true.crowds) >= _COVERED * box_areas(answered.boxes)[:, None]
     crowded = (covered & (answered.categories[:, None] == true.crowd_categories)).any(axis=1)
-    return answered.inside & (crowded | np.isin(answered.categories, true.lenient))
+    alone = answered.inside & (matched == 0)
+    return alone & crowded, alone & ~crowded & np.isin(answered.categories, true.lenient)
+
+
+def _beyond(unjudged: Ints, hits: Ints) -> int:
+    """Boxes that can't be judged beyond those that the hits of their category vouch for."""
+    found = Counter(hits.tolist())
+    return sum(max(count - _FURTHER * max(found[c], 1), 0) for c, count in Counter(unjudged.tolist()).items())
 
 
 class DetectionIoU(DetectionReward):
