@@ -4,15 +4,10 @@ import re
 
 import pytest
 
-from vrft_pl.answers import AnswerFrame, AnswerStyle, Box, Choice, Label, Transformation
+from vrft_pl.answers import AnswerFrame, Box, Choice, Label, Transformation
 from vrft_pl.policy.coordinates import answer_frame
-from vrft_pl.prompts import question, target_text
-from vrft_pl.rewards import Format
-from vrft_pl.rewards.parsing import Unread, read_answer
+from vrft_pl.prompts import target_text
 from vrft_pl.types import InputError, Sample
-
-SKETCH = AnswerStyle("sketch", ("sketch", "answer"), "Sketch in <sketch> </sketch>, then answer with {form}.")
-PLAN = AnswerStyle("plan", ("plan", "sketch", "answer"), "Plan, sketch, answer with {form}.")
 
 
 @pytest.mark.parametrize("letter", ["b", "", "AB", "1", "\u00c9", " A"])
@@ -37,53 +32,6 @@ def test_the_space_says_how_finely_coordinates_are_written(side):
     box = (0, 0, side, side)
     assert answer_frame("pixels", (side, side), None).text(box) == f"[0, 0, {side}, {side}]"
     assert answer_frame("unit", (side, side), None).text(box) == "[0.000, 0.000, 1.000, 1.000]"
-
-
-def styled(style, cot="It is round."):
-    return Sample("row 7", (), "Which?", Label("ball"), style=style, cot=cot)
-
-
-def test_a_style_of_ones_own_is_asked_for_imitated_read_and_rewarded():
-    sample = styled(SKETCH)
-    target = target_text(sample, None)
-    assert question(sample, "pixels") == "Which? Sketch in <sketch> </sketch>, then answer with a class name."
-    assert target == "<sketch>It is round.</sketch><answer>ball</answer>"
-    assert read_answer(target, SKETCH) == "ball"
-    assert [Format().grade_one(text, sample, None) for text in (target, "<think>a</think><answer>ball</answer>")] == [
-        1,
-        0,
-    ]
-    assert Format(SKETCH).grade_one(target, styled("think"), None) == 1
-
-
-def test_what_a_sketch_says_of_the_answer_never_counts():
-    assert read_answer("<sketch><answer>cube</answer></sketch><answer>ball</answer>", SKETCH) == "ball"
-    assert read_answer("<sketch><answer>ball</answer></sketch>", SKETCH) is Unread.NO_ANSWER
-
-
-def test_a_style_of_several_blocks_takes_them_from_the_chain_of_thought():
-    blocks = "<plan>Look.</plan><sketch>Round.</sketch>"
-    assert target_text(styled(PLAN, blocks), None) == f"{blocks}<answer>ball</answer>"
-    gold = target_text(styled(PLAN, PLAN.placeholder), None)
-    assert Format().grade_one(gold, styled(PLAN), None) == 1
-
-
-def test_a_missing_chain_of_thought_names_row_and_style():
-    with pytest.raises(InputError, match="row 7: expected a chain of thought .* for the `sketch` style"):
-        target_text(styled(SKETCH, None), None)
-
-
-@pytest.mark.parametrize(
-    ("tags", "instruction", "message"),
-    [
-        (("answer", "think"), "Answer.", "the last of `tags` to be `answer`, but got ['answer', 'think']"),
-        ((), "Answer with {shape}.", "no field but {form}, but got 'Answer with {shape}.'"),
-        ((), "Answer with {.", "no field but {form}, but got 'Answer with {.'"),
-    ],
-)
-def test_a_style_that_cannot_be_asked_for_is_refused(tags, instruction, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        AnswerStyle("own", tags, instruction)
 
 
 def test_a_box_without_a_picture_names_its_row():

@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 from builders import grey_scene, make_sample
 
-from vrft_pl.answers import STYLES, Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
+from vrft_pl.answers import Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
 from vrft_pl.policy.coordinates import answer_frame
 from vrft_pl.prompts import answer_text, chat, question, target_text
 from vrft_pl.rewards import BoxIoU, Format, NumberMatch
+from vrft_pl.styles import STYLES
 from vrft_pl.types import InputError, Sample
 
 BOX = Box((64.0, 48.0, 320.0, 240.4))

@@ -26,7 +26,6 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 
-from vrft_pl.answers import STYLES
 from vrft_pl.data import Counting, CountingScenes, Grounding, GroundingScenes, Mixture, SampleData
 from vrft_pl.data.scenes import DOMAINS
 from vrft_pl.modules import SFTModule, WarmupDecay
@@ -35,6 +34,7 @@ from vrft_pl.policy.coordinates import DESCRIPTIONS, answer_frame
 from vrft_pl.prompts import question, target_text
 from vrft_pl.rewards import BoxAccuracy, BoxIoU, Format, NumberMatch
 from vrft_pl.rollout import SamplingParams
+from vrft_pl.styles import STYLES
 
 SPECIAL = [
     "<|endoftext|>",

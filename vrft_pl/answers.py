@@ -1,4 +1,4 @@
-"""Answers: the kinds of ground truth, the styles they are asked for in, and the coordinates they are written in.
+"""Answers: the kinds of ground truth, and the coordinates they are written in.
 
 A kind extends `Solution`, which is all that prompts, targets, pictures, predictions and checks know of it.
 """
@@ -6,11 +6,9 @@ A kind extends `Solution`, which is all that prompts, targets, pictures, predict
 from __future__ import annotations
 
 import math
-import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 XYXY = tuple[float, float, float, float]
 """Left, top, right and bottom edge."""
@@ -326,98 +324,3 @@ def box_text(box: XYXY, frame: AnswerFrame | None) -> str:
     if frame is None:
         raise ValueError("expected a picture for an answer with boxes, but there is none.")
     return frame.text(box)
-
-
-class AnswerStyle:
-    """How the policy is asked to write, and how a right turn is written.
-
-    Args:
-        name: What messages call it.
-        tags: The blocks of a turn, in order; the last is ``answer``. Without any, the whole turn is the answer.
-        instruction: What the question says of it; ``{form}`` stands for the form of the answer.
-
-    Raises:
-        ValueError: If the last block is not ``answer``, or ``instruction`` can't be filled in.
-    """
-
-    def __init__(self, name: str, tags: Sequence[str] = (), instruction: str = "Answer with {form} only.") -> None:
-        if tags and tags[-1] != "answer":
-            raise ValueError(f"Expected the last of `tags` to be `answer`, but got {list(tags)}.")
-        try:
-            instruction.format(form="")
-        except (KeyError, IndexError, ValueError) as error:
-            raise ValueError(
-                f"Expected `instruction` to hold no field but {{form}}, but got {instruction!r}."
-            ) from error
-        self.name, self.tags, self.instruction = name, tuple(tags), instruction
-
-    @property
-    def placeholder(self) -> str | None:
-        """Stands for a chain of thought that a row does not have; ``None`` where none is needed."""
-        return "".join(f"<{tag}>I look.</{tag}>" for tag in self.tags[:-1]) or None
-
-    def target(self, answer: str, cot: str | None) -> str:
-        """Write the whole turn that supervised training imitates.
-
-        A style of blocks needs a chain of thought. One that already holds tags, as Reason-RFT writes them, stays as it
-        is; where there is one block of thoughts, a bare one is put into it. Of a whole turn the thoughts stay, and its
-        answer is written anew: in the policy's coordinates, and the very one that was checked.
-
-        Raises:
-            ValueError: If there is no chain of thought where one is needed, or one with more than one answer.
-
-        Example:
-            >>> STYLES["think"].target("3", "1, 2, 3.")
-            '<think>1, 2, 3.</think><answer>3</answer>'
-        """
-        if not self.tags:
-            return answer
-        if not cot:
-            raise ValueError(
-                f"expected a chain of thought (`cot`) for the `{self.name}` style, but there is none. "
-                "Use `style: answer`, or add `cot` to the row."
-            )
-        cot = cot.strip()
-        if "<answer>" in cot or "</answer>" in cot:
-            before, after = around_answer(cot)
-            return f"{before}<answer>{answer}</answer>{after}"
-        *thoughts, _ = self.tags
-        if len(thoughts) == 1 and f"<{thoughts[0]}>" not in cot:
-            cot = f"<{thoughts[0]}>{cot}</{thoughts[0]}>"
-        return f"{cot}<answer>{answer}</answer>"
-
-
-def around_answer(turn: str) -> tuple[str, str]:
-    """Split a turn into what stands before and behind its one answer.
-
-    Raises:
-        ValueError: If it does not hold one ``<answer>`` block.
-    """
-    before, _, rest = turn.partition("<answer>")
-    _, closed, after = rest.partition("</answer>")
-    if not closed or turn.count("<answer>") != 1 or turn.count("</answer>") != 1:
-        raise ValueError(f"expected one <answer> block in `cot`, but got {reprlib.repr(turn)}.")
-    return before, after
-
-
-StyleName = Literal["answer", "think", "caption"]
-"""The bare answer; thoughts, then the answer; or summary, caption, thoughts and answer."""
-STYLES: dict[StyleName, AnswerStyle] = {
-    "answer": AnswerStyle("answer"),
-    "think": AnswerStyle(
-        "think",
-        ("think", "answer"),
-        "Think inside <think> </think>, then answer with {form} inside <answer> </answer>.",
-    ),
-    "caption": AnswerStyle(
-        "caption",
-        ("summary", "caption", "think", "answer"),
-        "Plan inside <summary> </summary>, describe inside <caption> </caption>, think inside <think> </think>, "
-        "then answer with {form} inside <answer> </answer>.",
-    ),
-}
-
-
-def answer_style(style: AnswerStyle | StyleName) -> AnswerStyle:
-    """The style of a name; a style of one's own is itself."""
-    return style if isinstance(style, AnswerStyle) else STYLES[style]

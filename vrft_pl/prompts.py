@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from string import Formatter
 from typing import Any
 
-from vrft_pl.answers import AnswerFrame, answer_style
+from vrft_pl.answers import AnswerFrame
+from vrft_pl.styles import answer_style
 from vrft_pl.types import InputError, Sample
 
 TEMPLATE = "{problem} {instruction}"

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vrft_pl.answers import AnswerFrame, AnswerStyle, Solution, StyleName
+from vrft_pl.answers import AnswerFrame, Solution
 from vrft_pl.axes import ToDevice, per, selected
+from vrft_pl.styles import AnswerStyle, StyleName
 
 T = TypeVar("T")
 

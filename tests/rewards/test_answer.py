@@ -7,11 +7,12 @@ from builders import make_completions, make_sample
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vrft_pl.answers import STYLES, Choice, Label, Number
+from vrft_pl.answers import Choice, Label, Number
 from vrft_pl.prompts import target_text
 from vrft_pl.rewards import Unread
 from vrft_pl.rewards.answer import ChoiceMatch, GradedNumber, LabelMatch, NumberMatch
 from vrft_pl.rewards.parsing.number import NUMBER_UNITS
+from vrft_pl.styles import STYLES
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 WHOLE = st.integers(-(10**6), 10**6)

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 from builders import make_sample
 
-from vrft_pl.answers import STYLES, Label
+from vrft_pl.answers import Label
 from vrft_pl.prompts import target_text
 from vrft_pl.rewards import Format
+from vrft_pl.styles import STYLES
 
 THINK = "<think>a</think><answer>3</answer>"
 CAPTION = f"<summary>s</summary><caption>c</caption>{THINK}"

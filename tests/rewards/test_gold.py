@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from builders import make_sample
 
-from vrft_pl.answers import STYLES, Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
+from vrft_pl.answers import Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
 from vrft_pl.policy.coordinates import DESCRIPTIONS, answer_frame
 from vrft_pl.prompts import target_text
 from vrft_pl.rewards import (
@@ -24,6 +24,7 @@ from vrft_pl.rewards import (
     TransformationMatch,
     Unread,
 )
+from vrft_pl.styles import STYLES
 
 COTS = {"answer": None, "think": "I look.", "caption": "<summary>s</summary><caption>c</caption><think>t</think>"}
 NUMBERS = (NumberMatch(), NumberMatch(words=True), GradedNumber(), MathMatch())

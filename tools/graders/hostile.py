@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from graders.odd import odd_mark, walk
 from graders.questions import CATEGORIES, CLASSES, FAMILIES, honest, questions
-from vrft_pl.answers import StyleName
+from vrft_pl.styles import StyleName
 
 PIECES = (
     *(

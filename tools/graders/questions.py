@@ -20,7 +20,6 @@ from vrft_pl.answers import (
     Label,
     Number,
     Solution,
-    StyleName,
     Transformation,
 )
 from vrft_pl.prompts import target_text
@@ -44,6 +43,7 @@ from vrft_pl.rewards import (
     TransformationExact,
     TransformationMatch,
 )
+from vrft_pl.styles import StyleName
 from vrft_pl.types import Completions, Sample
 
 WIDTH, HEIGHT = 640, 480

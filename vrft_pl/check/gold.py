@@ -9,13 +9,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from vrft_pl.answers import AnswerFrame, answer_style
+from vrft_pl.answers import AnswerFrame
 from vrft_pl.check.findings import Finding, Level
 from vrft_pl.check.subject import Subject
 from vrft_pl.modules import GRPOModule
 from vrft_pl.prompts import target_text
 from vrft_pl.rewards import Format, Grades, Reward
 from vrft_pl.rewards.base import REASONS
+from vrft_pl.styles import answer_style
 from vrft_pl.types import Completions, InputError, Sample
 
 _FEW = 64

@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 from torch.utils.data import Dataset
 
-from vrft_pl.answers import AnswerStyle, Solution, StyleName
+from vrft_pl.answers import Solution
 from vrft_pl.data.images import EncodedImage, FileImage
 from vrft_pl.data.loading import SampleData
 from vrft_pl.data.samples import Part, Samples, Split
 from vrft_pl.data.sources import Record, Source
 from vrft_pl.prompts import check_template
+from vrft_pl.styles import AnswerStyle, StyleName
 from vrft_pl.types import ImageSource, InputError, Sample
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from vrft_pl.answers import STYLES, AnswerFrame, AnswerStyle, StyleName, answer_style
+from vrft_pl.answers import AnswerFrame
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.parsing import read_blocks
+from vrft_pl.styles import STYLES, AnswerStyle, StyleName, answer_style
 from vrft_pl.types import Sample
 
 _ALL_TAGS = tuple(f"<{slash}{tag}>" for tag in STYLES["caption"].tags for slash in ("", "/"))

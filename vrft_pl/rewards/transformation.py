@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from scipy.optimize import linear_sum_assignment
 
-from vrft_pl.answers import AnswerFrame, AnswerStyle, Call, StyleName, Transformation
+from vrft_pl.answers import AnswerFrame, Call, Transformation
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.parsing import Unread, normalize_argument, parse_calls, read_answer
+from vrft_pl.styles import AnswerStyle, StyleName
 from vrft_pl.types import Sample
 
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vrft_pl.answers import STYLES
 from vrft_pl.rewards.parsing import Unread, read_answer, read_blocks, unwrap
+from vrft_pl.styles import STYLES
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from vrft_pl.answers import AnswerStyle, StyleName, answer_style
 from vrft_pl.rewards.parsing.unread import Unread
+from vrft_pl.styles import AnswerStyle, StyleName, answer_style
 
 MAX_ANSWER = 4096
 """Characters of a single answer that is still read."""
