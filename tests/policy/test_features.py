@@ -54,7 +54,8 @@ def test_a_part_of_the_prompts_finds_its_own_features(family):
 
 def test_a_step_looks_at_each_picture_once_when_the_tower_is_frozen(qwen3_vl):
     policy = VLM(qwen3_vl, max_pixels=1024, freeze=FROZEN)
-    policy.look(policy.encode(MIXED))  # the comparison of the first use
+    policy.look(policy.encode(MIXED))  # the comparisons of the first use
+    policy.batching.allowed(policy)
     looks = count_looks(policy)
     module = grpo(None, policy, loss=GRPOLoss(kl_coefficient=0.1), num_iterations=2)
     reference_looks = count_looks(module.reference._copy)
@@ -112,3 +113,38 @@ def test_joined_features_keep_pictures_and_layers_apart():
     assert [f.tolist() for f in joined.pooler_output] == [a.tolist(), b.tolist()]
     assert [layer.shape for layer in joined.hidden_states] == [(4, 2), (4, 2)]
     assert joined.hidden_states[1][:, 0].tolist() == [5, 6, 6, 6]
+
+
+def test_layers_that_a_model_does_not_keep_stay_empty():
+    parts = [BaseModelOutputWithPooling(pooler_output=(x,), hidden_states=(None, x)) for x in torch.eye(2)[:, None]]
+    joined = join_features(parts)
+    assert joined.hidden_states[0] is None
+    assert joined.hidden_states[1].equal(torch.eye(2))
+
+
+def test_the_last_hidden_state_is_joined_where_a_tower_has_no_other_output():
+    parts = [BaseModelOutputWithPooling(last_hidden_state=x) for x in torch.eye(2)[:, None]]
+    assert join_features(parts).last_hidden_state.equal(torch.eye(2))
+
+
+def test_features_that_no_tensor_holds_are_not_joined_and_not_reused(qwen2_vl, monkeypatch):
+    shapes = [torch.zeros(1, 2, 3), torch.zeros(1, 4, 3)]
+    assert join_features([BaseModelOutputWithPooling(pooler_output=x) for x in shapes]) is None
+    policy = VLM(qwen2_vl, freeze=FROZEN)
+    prompts = policy.encode(MIXED)
+    monkeypatch.setattr("vrft_pl.policy.vlm.join_features", lambda parts: None)
+    with pytest.warns(
+        UserWarning, match="can't reuse the features .*: features of pictures of different sizes can't be"
+    ):
+        assert policy.look(prompts) is prompts
+
+
+def test_a_model_that_raises_on_features_looks_again_with_one_warning(qwen2_vl, monkeypatch):
+    policy = VLM(qwen2_vl, freeze=FROZEN)
+    prompts = policy.encode(MIXED)
+    monkeypatch.setattr("vrft_pl.policy.vlm.join_features", lambda parts: BaseModelOutputWithPooling())
+    with pytest.warns(UserWarning, match="can't reuse the features of its frozen vision tower: it raises TypeError: "):
+        assert policy.look(prompts) is prompts
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert policy.look(prompts) is prompts

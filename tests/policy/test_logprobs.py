@@ -254,6 +254,7 @@ def test_a_policys_step_makes_no_more_logits_than_a_chunk(checkpoint, samples, s
     vocabulary = policy.hf_model.get_output_embeddings().out_features
     monkeypatch.setitem(CHUNK_BYTES, "cpu", 4 * vocabulary * 5)
     prompts, completions = policy.encode(samples[:2]), complete(policy, ROWS)
+    policy.batching.allowed(policy)
     for _ in range(2):
         with Shapes() as shapes:
             policy.logprobs(prompts, completions).logprobs.sum().backward()
@@ -300,6 +301,8 @@ def test_the_output_layer_is_applied_in_chunks_where_it_comes_last(checkpoint, m
 
     monkeypatch.setattr("vrft_pl.policy.vlm.logprobs_of_hidden", spy)
     policy = VLM(checkpoint, shared_prefix=False)
+    policy.batching.allowed(policy)
+    calls.clear()
     policy.logprobs(policy.encode([sample()]), complete(policy, [[20, 30, 40], [50]]))
     assert calls == [4]
     policy = VLM(checkpoint, shared_prefix=False)

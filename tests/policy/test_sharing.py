@@ -25,11 +25,12 @@ def warned(record):
 
 
 def count_calls(monkeypatch, name):
-    """Log the batch size of each call of a method of `VLM`."""
+    """Log the batch size of each call of a method of `VLM`, but for the comparison with the untouched model."""
     calls, method = [], getattr(VLM, name)
 
     def counted(self, prompts, completions, temperature=1.0):
-        calls.append(len(prompts))
+        if self.batching.decided is not None:
+            calls.append(len(prompts))
         return method(self, prompts, completions, temperature)
 
     monkeypatch.setattr(VLM, name, counted)

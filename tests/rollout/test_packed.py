@@ -163,6 +163,7 @@ def test_an_adapter_that_is_switched_off_stays_off(checkpoint):
 
 def test_the_sampler_decodes_with_packed_layers_and_leaves_none_behind(qwen3_vl, monkeypatch):
     policy, counts = VLM(qwen3_vl), []
+    policy.batching.allowed(policy)
     policy.hf_model.register_forward_pre_hook(lambda *_: counts.append(len(packed(policy))))
     prompts, generator = policy.encode(MIXED), torch.Generator()
     policy.sharing.allowed(policy, prompts)

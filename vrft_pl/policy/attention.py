@@ -7,6 +7,8 @@ checkpointing finds it again in the backward pass.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -73,6 +75,18 @@ def layout_attention(
 
 AttentionInterface.register(SDPA_LAYOUT, layout_attention)
 AttentionMaskInterface.register(SDPA_LAYOUT, sdpa_mask)
+
+
+@contextmanager
+def own_attention(model: PreTrainedModel) -> Iterator[None]:
+    """Give the language model back the attention that it had before `install_layouts`."""
+    config = model.config.get_text_config()
+    installed = config._attn_implementation
+    config._attn_implementation = "sdpa" if installed == SDPA_LAYOUT else installed
+    try:
+        yield
+    finally:
+        config._attn_implementation = installed
 
 
 def install_layouts(model: PreTrainedModel) -> str | None:

@@ -46,6 +46,18 @@ def cat_padded(tensors: Sequence[Tensor]) -> Tensor:
     return torch.cat(padded)
 
 
+def kept(value: Tensor, keep: int | Tensor) -> Tensor:
+    """Take the columns that were asked for, of a model that may have computed all of them.
+
+    Args:
+        value: Shape ``(rows, columns, ...)``.
+        keep: How many at the end of each row, or which.
+    """
+    if isinstance(keep, int):
+        return value[:, -keep:]
+    return value if value.shape[1] == len(keep) else value[:, keep]
+
+
 def append_tokens(
     batch: dict[str, Any], ids: Tensor, mask: Tensor | None, num_prompt_tokens: int, token_type: int = 0
 ) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -26,24 +27,34 @@ def image_features(model: PreTrainedModel, inputs: dict[str, Tensor]) -> ModelOu
     return tower.get_image_features(**given, return_dict=True)
 
 
-def join_features(parts: Sequence[ModelOutput]) -> ModelOutput:
+def join_features(parts: Sequence[ModelOutput]) -> ModelOutput | None:
     """Join the features of several prompts as if their pictures had been seen together.
 
-    ``pooler_output`` is what the language model reads, one entry a picture; a list of any other name holds one entry a
-    layer, such as the deep features of Qwen3-VL. Nothing else is kept.
+    ``pooler_output`` is what the language model reads, one entry a picture, or ``last_hidden_state`` where a tower has
+    no other; a list of any other name holds one entry a layer, such as the deep features of Qwen3-VL. Nothing else is
+    kept.
+
+    Returns:
+        ``None`` where pictures of other sizes have features of other shapes, so that no tensor holds them.
     """
-    joined: dict[str, Any] = {}
-    for key, first in parts[0].items():
-        values = [part[key] for part in parts]
-        if key == "pooler_output":
-            joined[key] = _join(values)
-        elif isinstance(first, list | tuple):
-            joined[key] = [_join(layer) for layer in zip(*values, strict=True)]
+    read = "last_hidden_state" if parts[0].get("pooler_output") is None else "pooler_output"
+    joined: dict[str, Any] = {spec.name: None for spec in fields(parts[0])}  # type: ignore[arg-type]  # subclasses are dataclasses
+    try:
+        for key, first in parts[0].items():
+            values = [part[key] for part in parts]
+            if key == read:
+                joined[key] = _join(values)
+            elif isinstance(first, list | tuple):
+                joined[key] = [_join(layer) for layer in zip(*values, strict=True)]
+    except RuntimeError:
+        return None
     return type(parts[0])(**joined)
 
 
 def _join(values: Sequence[Any]) -> Any:
-    """Join tensors or lists of pictures along the pictures."""
+    """Join tensors or lists of pictures along the pictures; layers that a model does not keep stay ``None``."""
+    if values[0] is None:
+        return None
     return torch.cat(list(values)) if isinstance(values[0], Tensor) else [one for value in values for one in value]
 
 

@@ -242,7 +242,8 @@ class Packing:
         batches differ, make it at the same step and find the same.
         """
         if self.decided is None:
-            reason = self.obstacle or self._difference(policy)
+            mixed = None if policy.batching.allowed(policy) else "it mixes the prompts of a batch"
+            reason = self.obstacle or mixed or self._difference(policy)
             self.decided = reason is None
             if reason:
                 warnings.warn(

@@ -121,6 +121,8 @@ def add_lora(model: PreTrainedModel, lora: LoRA) -> PeftModel:
         name
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear)
+        # a class that a model derives for itself, such as a router, may return more than the product
+        and not type(module).__module__.startswith("transformers.models.")
         and module is not head
         and (part_of(name, prefix) in lora.parts if lora.targets is None else re.search(lora.targets, name))
     ]

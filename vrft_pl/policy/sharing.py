@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 SharedPrefix = Literal["auto"] | bool
 """``auto`` shares prompts where a comparison allows it; ``True`` insists, ``False`` never does."""
 
+MODEL_ERRORS = AttributeError, LookupError, RuntimeError, TypeError, ValueError
+"""What the code of a model raises that is given what it does not understand."""
 PROBE_TOKENS = (3, 5)
 """Tokens of the two completions of each prompt in a comparison."""
 
@@ -96,37 +98,64 @@ class FeatureReuse:
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
 
-    def allowed(self, policy: VLM, prompts: Prompts, looked: Prompts) -> bool:
+    def allowed(self, policy: VLM, prompts: Prompts) -> bool:
         """Whether features are reused; compares with the plain forward when it is asked first.
 
         Args:
             policy: A policy of this architecture.
-            prompts: The batch at hand.
-            looked: The same prompts with features.
+            prompts: The batch at hand; the comparison uses its first two with pictures.
         """
         pictured = [i for i, prompt in enumerate(prompts) if prompt.frame is not None][:2]
         if self.decided is None and pictured:
-            completions = probe(policy, prompts.select(pictured))
-            with policy.evaluating():
-                reused = policy.plain_logprobs(looked.select(pictured), completions).logprobs
-                plain = policy.plain_logprobs(prompts.select(pictured), completions).logprobs
-            difference = differ(policy, reused, plain)
-            self.decided = difference is None
-            if difference:
+            reason = self._obstacle(policy, prompts.select(pictured))
+            self.decided = reason is None
+            if reason:
                 warnings.warn(
-                    f"{self.architecture} can't reuse the features of its frozen vision tower: {difference}. They are "
+                    f"{self.architecture} can't reuse the features of its frozen vision tower: {reason}. They are "
                     "computed at every pass instead.",
                     stacklevel=2,
                 )
         return self.decided is not False
 
+    @staticmethod
+    def _obstacle(policy: VLM, prompts: Prompts) -> str | None:
+        """Say what speaks against reuse, if anything does. The model's own code may raise what it likes."""
+        completions = probe(policy, prompts)
+        with policy.evaluating():
+            plain = policy.plain_logprobs(prompts, completions).logprobs
+            try:
+                looked = policy.with_features(prompts)
+                if "image_features" not in policy.batch(looked)[0]:
+                    return "features of pictures of different sizes can't be joined"
+                reused = policy.plain_logprobs(looked, completions).logprobs
+            except MODEL_ERRORS as error:
+                return complaint(error)
+        return differ(policy, reused, plain)
 
-def differ(policy: VLM, one: Tensor, other: Tensor) -> str | None:
-    """Say how far log-probs of two ways to compute them are apart, if by more than rounding explains."""
+
+def complaint(error: Exception) -> str:
+    """Say what a model raised, as the reason for a verdict; memory that runs out is none."""
+    if isinstance(error, torch.OutOfMemoryError):
+        raise error
+    lines = str(error).splitlines() or [""]
+    return f"it raises {type(error).__name__}: {lines[0]:.200}"
+
+
+def differ(policy: VLM, one: Tensor, other: Tensor, what: str = "the plain forward", half: float = 0.1) -> str | None:
+    """Say how far log-probs of two ways to compute them are apart, if by more than rounding explains.
+
+    Args:
+        policy: Whose precision is meant.
+        one: Log-probs.
+        other: The same log-probs, as they should be.
+        what: Where those come from.
+        half: Nats that rounding explains in half precision and where float32 products are rounded to it.
+    """
     device = policy.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else policy.hf_model.dtype
-    gap, most = float((one - other).abs().mean()), 1e-4 if dtype == torch.float32 else 0.1
-    return None if gap <= most else f"log-probs differ from those of the plain forward by {gap:.2g} (at most {most:g})"
+    exact = dtype == torch.float32 and torch.get_float32_matmul_precision() == "highest"
+    gap, most = float((one - other).abs().mean()), 1e-4 if exact else half
+    return None if gap <= most else f"log-probs differ from those of {what} by {gap:.2g} (at most {most:g})"
 
 
 def probe(policy: VLM, prompts: Prompts) -> Completions:
@@ -135,7 +164,8 @@ def probe(policy: VLM, prompts: Prompts) -> Completions:
     width = max(PROBE_TOKENS)
     vocabulary, banned = policy.hf_model.config.get_text_config().vocab_size, set(policy.banned_token_ids)
     allowed = [i for i in range(vocabulary) if i not in banned]
-    ids = torch.tensor(allowed[-2 * width :], device=policy.device).view(2, width).repeat(len(prompts), 1)
+    tokens = (allowed * 2 * width)[-2 * width :]  # again and again where few may be written
+    ids = torch.tensor(tokens, device=policy.device).view(2, width).repeat(len(prompts), 1)
     mask = torch.arange(width, device=policy.device) < lengths[:, None]
     ids, count = ids.masked_fill(~mask, policy.pad_token_id), len(lengths)
     reasons: tuple[FinishReason, ...] = tuple("length" for _ in range(count))

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +18,8 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from vrft_pl.policy import checkpoint as folders
-from vrft_pl.policy.attention import SDPA_LAYOUT, install_layouts
-from vrft_pl.policy.batching import append_tokens, collate
+from vrft_pl.policy.attention import SDPA_LAYOUT, install_layouts, own_attention
+from vrft_pl.policy.batching import append_tokens, collate, kept
 from vrft_pl.policy.coordinates import CoordinateSpace
 from vrft_pl.policy.encoding import encode_prompt, encode_targets
 from vrft_pl.policy.features import given_features, image_features, join_features
@@ -37,6 +38,7 @@ from vrft_pl.policy.parts import (
 from vrft_pl.policy.shared_prefix import GroupRows
 from vrft_pl.policy.sharing import FeatureReuse, PrefixSharing, SharedPrefix
 from vrft_pl.policy.tokens import end_of_turn, media_token_ids
+from vrft_pl.policy.untouched import Batching, prompt_by_prompt
 from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
 
 
@@ -98,6 +100,7 @@ class VLM(nn.Module):
         model = folders.load_model(checkpoint, dtype, attention)
         obstacle = install_layouts(model)
         self.sharing = PrefixSharing(shared_prefix, type(model).__name__, obstacle)
+        self.batching = Batching(type(model).__name__)
         self.packing = Packing(type(model).__name__, obstacle)
         self.feature_reuse = FeatureReuse(type(model).__name__)
         self._adapt(model, lora, freeze, freeze_pattern)
@@ -228,11 +231,14 @@ class VLM(nn.Module):
 
     def look(self, prompts: Prompts) -> Prompts:
         """Compute what the vision tower sees, once for every later use; the same prompts where it is still trained."""
-        if not self.sees_alike:
+        if not self.sees_alike or not self.feature_reuse.allowed(self, prompts):
             return prompts
+        return self.with_features(prompts)
+
+    def with_features(self, prompts: Prompts) -> Prompts:
+        """Compute what the vision tower sees, whether or not that may be reused."""
         with self.evaluating():
-            looked = Prompts(tuple(self._look(prompt) for prompt in prompts))
-        return looked if self.feature_reuse.allowed(self, prompts, looked) else prompts
+            return Prompts(tuple(self._look(prompt) for prompt in prompts))
 
     def _look(self, prompt: Prompt) -> Prompt:
         if prompt.frame is None:
@@ -251,8 +257,8 @@ class VLM(nn.Module):
         model: Any = self.hf_model
         positions = model._prepare_position_ids_for_generation(inputs["input_ids"], dict(inputs))
         seen = [prompt.features for prompt in prompts if prompt.frame is not None]
-        if seen and all(features is not None for features in seen):
-            inputs["image_features"] = join_features(seen)
+        if seen and all(one is not None for one in seen) and (joined := join_features(seen)) is not None:
+            inputs["image_features"] = joined
         return inputs, positions
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> VLM:
@@ -288,6 +294,8 @@ class VLM(nn.Module):
             completions: ``N = P * G`` completions, those of one prompt beside each other.
             temperature: Of the sampling distribution.
         """
+        if not self.batching.allowed(self) and len(prompts) > 1:
+            return prompt_by_prompt(partial(self.logprobs, temperature=temperature), prompts, completions)
         if len(completions) > len(prompts) and self.sharing.allowed(self, prompts):
             return self.shared_logprobs(prompts, completions, temperature)
         return self.plain_logprobs(prompts, completions, temperature)
@@ -311,6 +319,17 @@ class VLM(nn.Module):
         inputs |= {"position_ids": positions}
         row, column = mask.nonzero(as_tuple=True)
         return self._score(inputs, ids.shape[1] + 1, row, column, completions, temperature)
+
+    def untouched_logprobs(self, prompts: Prompts, completions: Completions) -> TokenLogprobs:
+        """The same as `logprobs` of one completion of one prompt, as the model computes it by itself.
+
+        There is no padding and no cache; attention, positions and the choice of columns are the model's own.
+        """
+        (prompt,), ids = prompts, completions.ids[completions.mask][None]
+        inputs = append_tokens(dict(prompt.inputs), ids, torch.ones_like(ids), prompt.num_tokens, self._token_type)
+        with own_attention(self.hf_model):
+            logits = self(**inputs, use_cache=False).logits[:, -ids.shape[1] - 1 : -1]
+        return logprobs_of_logits(self.scale(logits, 1.0), ids)
 
     def packed_logprobs(self, prompts: Prompts, completions: Completions, pack_tokens: int) -> TokenLogprobs:
         """The same as `logprobs` of one completion a prompt, in rows of several samples; see `PackedRows`."""
@@ -354,15 +373,16 @@ class VLM(nn.Module):
         ids = completions.ids[mask]
         hidden = self._hidden_states(head, **inputs, use_cache=False, logits_to_keep=keep)
         if hidden is not None:
-            picked = logprobs_of_hidden(head, hidden[row, column], ids, self._banned, temperature)
+            hidden = kept(hidden, keep)[row, column]
+            picked = logprobs_of_hidden(head, hidden, ids, self._banned, temperature)
         else:
-            logits = self(**inputs, use_cache=False, logits_to_keep=keep).logits[row, column]
+            logits = kept(self(**inputs, use_cache=False, logits_to_keep=keep).logits, keep)[row, column]
             picked = logprobs_of_logits(self.scale(logits, temperature), ids)
         whole = torch.zeros_like(mask, dtype=torch.float32)
         return TokenLogprobs(*(whole.masked_scatter(mask, value) for value in picked))
 
     def _hidden_states(self, head: nn.Module, **inputs: Any) -> Tensor | None:
-        """What the output layer is given; it is called for one token only. Shape ``(rows, keep, H)``.
+        """What the output layer is given; it is called for one token only. Shape ``(rows, columns, H)``.
 
         ``None`` where logits are more than the output layer's product, as with a soft cap.
         """

@@ -66,7 +66,7 @@ class RepeatedPrompt:
 
     def __init__(self, policy: VLM, start: Prefill, group_size: int) -> None:
         self.policy, self.cache = policy, start.cache
-        self.cache.batch_repeat_interleave(group_size)
+        self._select(torch.arange(len(start.mask), device=start.mask.device).repeat_interleave(group_size))
         self.mask = start.mask.repeat_interleave(group_size, dim=0).long()
         self.position = start.position.repeat_interleave(group_size, dim=-2)
 
@@ -80,8 +80,15 @@ class RepeatedPrompt:
 
     def keep(self, rows: Tensor) -> None:
         """Drop rows; see `Decoder`."""
-        self.cache.batch_select_indices(rows)
+        self._select(rows)
         self.mask, self.position = self.mask[rows], self.position.index_select(-2, rows)
+
+    def _select(self, rows: Tensor) -> None:
+        """Take rows of the cache, some of them several times.
+
+        By the method of beam search, for it is the only one that linear attention and convolutions have as well.
+        """
+        self.cache.reorder_cache(rows)
 
 
 class SharedPrompt:

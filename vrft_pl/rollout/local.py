@@ -40,7 +40,7 @@ class LocalSampler(Sampler):
     ) -> Completions:
         """Write ``group_size`` completions to each prompt; see `Sampler.generate`."""
         refuse_sharded(policy)
-        step = max(1, self.max_rows // group_size)
+        step = max(1, self.max_rows // group_size) if policy.batching.allowed(policy) else 1
         # prompts of about the same length together, so that there is little padding
         order = sorted(range(len(prompts)), key=lambda i: prompts.items[i].num_tokens)
         with policy.evaluating():

@@ -1,0 +1,148 @@
+import copy
+import warnings
+
+import pytest
+import torch
+from checkpoints import MIXED
+from families import noise_rows, write
+
+from vrft_pl.policy import VLM
+from vrft_pl.policy.batching import collate, kept
+from vrft_pl.rollout import LocalSampler, SamplingParams
+from vrft_pl.types import InputError
+
+GROUPS = write(VLM("tiny"), noise_rows([1, 7, 4, 11, 3, 1, 8, 2]))
+
+
+def count_forwards(policy):
+    """A list that grows whenever the model runs."""
+    calls = []
+    policy.hf_model.register_forward_pre_hook(lambda *_: calls.append(1))
+    return calls
+
+
+def mixed(prompts, pad_token_id):
+    """A batch in which each prompt has the tokens of another's pictures, as where indices lose their offset."""
+    batch = collate(prompts, pad_token_id)
+    if len(batch["input_ids"]) > 1 and len({tuple(grid) for grid in batch["image_grid_thw"].tolist()}) > 1:
+        batch["pixel_values"] = batch["pixel_values"].flip(0)
+    return batch
+
+
+def test_a_prompt_alone_in_a_batch_and_untouched_is_the_same(checkpoint):
+    policy = VLM(checkpoint)
+    prompts, completions = policy.encode(MIXED), GROUPS.select([1, 3, 4, 6])
+    with policy.evaluating():
+        batch = policy.plain_logprobs(prompts, completions)
+        for i in range(len(prompts)):
+            row = completions.select([i])
+            got = policy.untouched_logprobs(prompts[i : i + 1], row)
+            for one, other in zip(got, batch, strict=True):
+                torch.testing.assert_close(one, other[i : i + 1, : row.ids.shape[1]], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("use", ["logprobs", "generate"])
+def test_a_plain_path_that_is_not_the_models_ends_with_one_line_before_it_is_used(checkpoint, use, monkeypatch):
+    policy = VLM(checkpoint)
+    plain = policy.plain_logprobs
+    monkeypatch.setattr(policy, "batch", lambda prompts, batch=policy.batch: shifted(*batch(prompts)))
+    prompts, sampler = policy.encode(MIXED), LocalSampler()
+    uses = {
+        "logprobs": lambda: policy.logprobs(prompts, GROUPS),
+        "generate": lambda: sampler.generate(policy, prompts, 2, SamplingParams(4), torch.Generator()),
+    }
+    with pytest.raises(InputError) as error:
+        uses[use]()
+    name = type(policy.hf_model).__name__
+    assert str(error.value).startswith(
+        f"Expected {name} to give a prompt the log-probs of the untouched model, but log-"
+    )
+    assert "(at most 0.0001)" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert plain(policy.encode(MIXED), GROUPS).logprobs.isfinite().all()
+
+
+def shifted(inputs, positions):
+    return inputs, positions + torch.arange(positions.shape[-1]) // 4
+
+
+def test_a_model_that_raises_ends_with_one_line(qwen3_vl, monkeypatch):
+    policy = VLM(qwen3_vl)
+    monkeypatch.setattr(policy, "batch", lambda prompts: {}["cross_attention_mask"])
+    with pytest.raises(InputError, match="but it raises KeyError: 'cross_attention_mask'. Models of this architecture"):
+        policy.logprobs(policy.encode(MIXED), GROUPS)
+
+
+def test_memory_that_runs_out_is_no_verdict(qwen3_vl, monkeypatch):
+    policy = VLM(qwen3_vl)
+
+    def batch(prompts):
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(policy, "batch", batch)
+    with pytest.raises(torch.OutOfMemoryError, match="no room"):
+        policy.logprobs(policy.encode(MIXED), GROUPS)
+    assert policy.batching.decided is None
+
+
+@pytest.mark.filterwarnings("ignore:.*can't pack several samples")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_prompts_that_would_be_mixed_are_computed_one_at_a_time_with_one_warning(checkpoint, dtype, monkeypatch):
+    policy = VLM(checkpoint, dtype=dtype)
+    prompts, rows = policy.encode(MIXED), []
+    for i in range(len(prompts)):
+        rows.append(policy.plain_logprobs(prompts[i : i + 1], GROUPS.select([2 * i, 2 * i + 1])).logprobs)
+    expected = torch.cat([torch.nn.functional.pad(row, (0, 11 - row.shape[1])) for row in rows])
+    monkeypatch.setattr("vrft_pl.policy.vlm.collate", mixed)
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        got = policy.logprobs(prompts, GROUPS)
+        assert got.logprobs.shape == got.entropy.shape == GROUPS.ids.shape
+        assert not policy.packing.allowed(policy)
+        written = LocalSampler().generate(policy, prompts, 2, SamplingParams(8), torch.Generator().manual_seed(0))
+        scored = policy.logprobs(prompts, written).logprobs
+    said = [str(warning.message) for warning in record if "mixes the prompts of a batch: log" in str(warning.message)]
+    assert len(said) == 1
+    assert said[0].startswith(f"{type(policy.hf_model).__name__} mixes the prompts of a batch")
+    tolerance = 1e-4 if dtype == "float32" else 0.1
+    assert (got.logprobs - expected).abs().mean() < tolerance
+    assert (scored - written.logprobs).abs().mean() < tolerance
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_the_comparison_runs_once_for_all_copies_without_a_word(checkpoint, dtype):
+    policy = VLM(checkpoint, dtype=dtype)
+    calls, twin = count_forwards(policy), copy.deepcopy(policy)
+    modes, state = [module.training for module in policy.modules()], torch.get_rng_state()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert policy.batching.allowed(policy)
+        assert len(calls) == 3
+        for one in (policy, twin):
+            assert one.batching.allowed(one)
+    assert len(calls) == 3
+    assert [module.training for module in policy.modules()] == modes
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_mixed_precision_is_no_difference(checkpoint, dtype):
+    policy = VLM(checkpoint)
+    with torch.autocast("cpu", dtype=dtype), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert policy.batching.allowed(policy)
+
+
+def test_few_tokens_that_may_be_written_are_enough_to_compare(qwen3_vl):
+    policy = VLM(qwen3_vl)
+    policy.register_buffer("_banned", torch.arange(3, 265), persistent=False)
+    assert policy.batching.allowed(policy)
+
+
+def test_the_last_columns_are_read_of_a_model_that_ignores_which_are_wanted():
+    whole = torch.arange(24).view(2, 6, 2)
+    some, which = whole[:, -3:], torch.tensor([1, 2, 5])
+    assert kept(whole, 3).equal(some)
+    assert kept(some, 3).equal(some)
+    assert kept(whole, which).equal(whole[:, which])
+    assert kept(whole[:, which], which).equal(whole[:, which])
