@@ -40,6 +40,7 @@ def test_what_a_sketch_says_of_the_answer_never_counts():
 def test_a_style_of_several_blocks_takes_them_from_the_chain_of_thought():
     blocks = "<plan>Look.</plan><sketch>Round.</sketch>"
     assert target_text(styled(PLAN, blocks), None) == f"{blocks}<answer>ball</answer>"
+    assert target_text(styled(PLAN, "It is round."), None) == "It is round.<answer>ball</answer>"
     gold = target_text(styled(PLAN, PLAN.placeholder), None)
     assert Format().grade_one(gold, styled(PLAN), None) == 1
 

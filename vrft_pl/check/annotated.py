@@ -49,8 +49,7 @@ def part_boxes(part: Part, rows: Sequence[Row]) -> Boxes | None:
         source = inner
     if isinstance(source, DetectionQuestions):
         return together(_stored(source), "pixels")
-    answers = (row.record.answer for row in rows if row.record is not None)
-    typed = any(isinstance(answer, Solution) and answer.marks() for answer in answers)
+    typed = any(row.record is not None and isinstance(row.record.answer, Solution) for row in rows)
     space: str | None = "pixels" if typed else getattr(part.task, "annotation_space", None)
     return None if space is None else together(_written(rows), space)
 

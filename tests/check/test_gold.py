@@ -1,0 +1,26 @@
+import pytest
+import torch
+from builders import make_sample
+
+from vrft_pl.answers import Box, Number
+from vrft_pl.check.gold import shortfall
+from vrft_pl.rewards import BoxIoU, Grades, NumberMatch
+
+
+@pytest.mark.parametrize(
+    ("reward", "solution", "score", "expected"),
+    [
+        pytest.param(BoxIoU(), Box((0, 0, 3, 3)), 0.9, ("note", "Rounding of coordinates costs 1"), id="little-lost"),
+        pytest.param(BoxIoU(), Box((0, 0, 3, 3)), 0.6, ("warning", "Rounding of coordinates costs 1"), id="much-lost"),
+        pytest.param(BoxIoU(), Box((0, 0, 3, 3)), 0.4, ("error", "1 right answers do not earn"), id="no-rounding"),
+        pytest.param(NumberMatch(), Number(3.0), 0.9, ("error", "1 right answers do not earn"), id="no-coordinates"),
+    ],
+)
+def test_what_a_right_answer_lacks_is_put_down_to_rounding_where_there_are_coordinates(
+    reward, solution, score, expected
+):
+    grades = Grades(torch.tensor([score]), torch.zeros(1, dtype=torch.int8))
+    (finding,) = shortfall(reward, grades, [make_sample(solution)], ["text"])
+    level, what = expected
+    assert finding.level == level
+    assert what in finding.what
