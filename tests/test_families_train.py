@@ -43,7 +43,7 @@ from vrft_pl.rewards import (
     TransformationExact,
     TransformationMatch,
 )
-from vrft_pl.rollout import SamplingParams
+from vrft_pl.rollout import Sampler, SamplingParams
 from vrft_pl.types import Completions
 
 SHORT = SamplingParams(6, temperature=0.0)
@@ -73,7 +73,7 @@ FAMILIES = {
 }
 
 
-class Teacher:
+class Teacher(Sampler):
     """Writes the ground truth of known samples; every second completion of a group breaks off halfway."""
 
     def __init__(self, policy, samples):
