@@ -1,6 +1,7 @@
 import pytest
 import torch
 from checkpoints import MIXED
+from precision import assert_apart_by_rounding, in_double
 from torch import nn
 
 from vrft_pl.policy import VLM, LoRA
@@ -145,7 +146,8 @@ def test_a_policy_gives_the_same_logits(checkpoint, lora):
             assert len(packed(policy)) > 10
             assert lora is None or any("lora_A" in name for name in packed(policy))
             got = policy(**inputs, position_ids=positions).logits
-    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+        exact = in_double(policy)(**inputs, position_ids=positions).logits
+    assert_apart_by_rounding(got, expected, exact)
 
 
 def test_an_adapter_that_is_switched_off_stays_off(checkpoint):
@@ -158,7 +160,9 @@ def test_an_adapter_that_is_switched_off_stays_off(checkpoint):
                 parameter.fill_(1.0)
         with packed_linears(policy.hf_model, len(MIXED)), policy.adapter_disabled():
             got = policy(**inputs, position_ids=positions).logits
-    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+        with (twin := in_double(policy)).adapter_disabled():
+            exact = twin(**inputs, position_ids=positions).logits
+    assert_apart_by_rounding(got, expected, exact)
 
 
 def test_the_sampler_decodes_with_packed_layers_and_leaves_none_behind(qwen3_vl, monkeypatch):
