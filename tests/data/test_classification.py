@@ -9,7 +9,6 @@ from jsonargparse import ArgumentParser
 
 from vrft_pl.answers import Label
 from vrft_pl.data import Classification, VisionTask
-from vrft_pl.data.classification import normalize_name
 from vrft_pl.prompts import answer_text, question
 from vrft_pl.rewards import LabelMatch
 from vrft_pl.types import InputError
@@ -209,8 +208,3 @@ def test_the_benchmarks_have_no_two_classes_alike(dataset):
     assert len(task.labels) == len(names)
     for name in names:
         assert task.solution(make_record(name.upper().replace(" ", "_"))) == Label(name)
-
-
-@pytest.mark.parametrize("name", ["", " - ", "\u2014_"])
-def test_a_name_of_separators_alone_is_blank(name):
-    assert normalize_name(name) == ""

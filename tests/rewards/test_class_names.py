@@ -9,9 +9,9 @@ import pytest
 from builders import make_completions, make_sample
 
 from vrft_pl.answers import Label
+from vrft_pl.names import normalize_name
 from vrft_pl.rewards import Unread
 from vrft_pl.rewards.answer import LabelMatch
-from vrft_pl.rewards.parsing import normalize_label
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "data" / "class_names"
 SIZES = {"fgvc_aircraft": 100, "oxford_flowers": 102, "pets": 37, "stanford_cars": 196}
@@ -36,7 +36,7 @@ def test_every_list_is_whole(dataset):
 @pytest.mark.parametrize("dataset", SIZES)
 def test_no_name_matches_another(dataset):
     names = LISTS[dataset]
-    assert all(normalize_label(a) != normalize_label(b) for a, b in combinations(names, 2))
+    assert all(normalize_name(a) != normalize_name(b) for a, b in combinations(names, 2))
     assert all(right(name, names) == [name] for name in names[::10])
 
 

@@ -13,7 +13,7 @@ import published
 import pytest
 
 from vrft_pl.data import Counting, Grounding, ReasonJSON
-from vrft_pl.rewards.parsing import normalize_label
+from vrft_pl.names import normalize_name
 
 TOOLS = Path(__file__).parents[2] / "tools"
 LISTS = Path(__file__).parents[2].parent / "shared" / "data" / "class_names"
@@ -122,7 +122,7 @@ def test_class_names_are_those_of_the_paper(name, file, publish, build):
     folder = build(name) if publish is None else build(name, [publish(label) for label in names])
     prepare(name, folder)
     written = (folder / "classes.txt").read_text().splitlines()
-    assert [normalize_label(label) for label in written] == [normalize_label(label) for label in names]
+    assert [normalize_name(label) for label in written] == [normalize_name(label) for label in names]
 
 
 def test_stages_of_reason_rft_share_no_row_but_for_structure(build, stage_1):

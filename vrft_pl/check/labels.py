@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from vrft_pl.check.findings import Finding
 from vrft_pl.check.rows import Row
 from vrft_pl.check.subject import Subject
-from vrft_pl.rewards.parsing import normalize_label
+from vrft_pl.names import normalize_name, spellings
 
 
 def check_labels(subject: Subject) -> list[Finding]:
@@ -27,7 +27,7 @@ def collisions(names: list[tuple[Row, str]]) -> list[Finding]:
     """Names that rewards take for one, since they differ in case or punctuation only."""
     spelled: dict[str, dict[str, str]] = defaultdict(dict)
     for row, name in names:
-        spelled[normalize_label(name)].setdefault(name, row.sample.id if row.sample else "")
+        spelled[normalize_name(name)].setdefault(name, row.sample.id if row.sample else "")
     clashes = tuple(
         " and ".join(f"{name!r} ({row})" for name, row in variants.items())
         for variants in spelled.values()
@@ -39,8 +39,8 @@ def collisions(names: list[tuple[Row, str]]) -> list[Finding]:
 
 def never_trained(names: list[tuple[Row, str]]) -> list[Finding]:
     """Held-out classes that no training row has: meant in open vocabulary, a mistake elsewhere."""
-    trained = {normalize_label(name) for row, name in names if row.part.split == "train"}
-    new = {name for row, name in names if row.part.split != "train" and normalize_label(name) not in trained}
+    trained = {normalize_name(name) for row, name in names if row.part.split == "train"}
+    new = {name for row, name in names if row.part.split != "train" and normalize_name(name) not in trained}
     if not trained or not new:
         return []
     return [Finding("note", f"{len(new)} held-out classes are in no training row that was read.", tuple(sorted(new)))]
@@ -48,6 +48,7 @@ def never_trained(names: list[tuple[Row, str]]) -> list[Finding]:
 
 def counts(names: list[tuple[Row, str]]) -> Finding:
     """How often classes occur."""
-    count = Counter(name for _, name in names).most_common()
+    spelled = {key: first for key, (first, *_) in spellings(name for _, name in names).items()}
+    count = Counter(spelled[normalize_name(name)] for _, name in names).most_common()
     (most, many), (least, few) = count[0], count[-1]
     return Finding("note", f"{len(count)} classes, from {least!r} in {few} rows to {most!r} in {many}.")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import reprlib
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -17,9 +15,9 @@ from vrft_pl.answers import Label, Solution
 from vrft_pl.data.base import VisionTask
 from vrft_pl.data.sources import Record
 from vrft_pl.data.written import untagged
+from vrft_pl.names import normalize_name
 from vrft_pl.types import InputError, Sample
 
-_SEPARATORS = re.compile(r"[\s_\-\u2010-\u2015]+")
 LONGEST_LABEL = 100
 """Characters of a wrong label that are compared with the known names."""
 
@@ -27,7 +25,7 @@ LONGEST_LABEL = 100
 class Classification(VisionTask):
     """Questions whose answer is the name of a class.
 
-    Names that differ in case, spaces, underscores or hyphens alone are the same. A row may name its class by an alias;
+    Names are compared in the form of `vrft_pl.names.normalize_name`. A row may name its class by an alias;
     the policy is then taught the name, and may answer with either.
 
     Args:
@@ -93,16 +91,6 @@ class Classification(VisionTask):
             return sample
         separator = "; " if any("," in name for name in self.classes) else ", "
         return replace(sample, problem=f"{sample.problem} The class is one of: {separator.join(self.classes)}.")
-
-
-def normalize_name(name: str) -> str:
-    """Bring a class name into the form in which names are compared.
-
-    Example:
-        >>> normalize_name(" Hard-leaved_Pocket  orchid")
-        'hard leaved pocket orchid'
-    """
-    return _SEPARATORS.sub(" ", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
 def label_table(classes: Sequence[str] | None, aliases: Mapping[str, Sequence[str]]) -> dict[str, Label]:

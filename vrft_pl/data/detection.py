@@ -15,7 +15,7 @@ from vrft_pl.data.boxes import AnnotationSpace, check_box, image_size
 from vrft_pl.data.images import FileImage
 from vrft_pl.data.sources import Record
 from vrft_pl.data.sources.annotated import MeasuredImage
-from vrft_pl.data.splits import spoken
+from vrft_pl.names import normalize_name
 from vrft_pl.types import ImageSource, InputError
 
 MAX_SOLUTION = 100_000
@@ -78,7 +78,7 @@ class Detection(VisionTask):
     def category(self, record: Record) -> str:
         """Find the category in the question."""
         names = {match[1] for match in self.category_pattern.finditer(record.problem)}
-        if len(names) != 1 or not spoken(name := names.pop() or ""):
+        if len(names) != 1 or not normalize_name(name := names.pop() or ""):
             raise InputError(
                 f"{record.id}: expected the question to name one category, as {self.category_pattern.pattern!r} "
                 f"finds it, but got {record.problem[:200]!r}."
@@ -92,7 +92,7 @@ def checked(truth: Instances, record: Record) -> Instances:
     Raises:
         InputError: If it asks for no category or for one twice, holds another one, or has a wrong box.
     """
-    names = [spoken(name) for name in truth.categories]
+    names = [normalize_name(name) for name in truth.categories]
     if not names or not all(names) or len(set(names)) < len(names):
         raise InputError(
             f"{record.id}: expected different names as the categories asked for, but got {list(truth.categories)}."
@@ -100,7 +100,7 @@ def checked(truth: Instances, record: Record) -> Instances:
     if not truth.image:
         raise InputError(f"{record.id}: expected the name of the picture in the answer, but it is empty.")
     found = {item.category for item in truth.items}
-    if others := sorted(name for name in found if spoken(name) not in names):
+    if others := sorted(name for name in found if normalize_name(name) not in names):
         raise InputError(f"{record.id}: expected objects of {list(truth.categories)}, but got {others}.")
     if not truth.items:
         return truth
@@ -135,7 +135,7 @@ def read_literal(text: str) -> Any:
         return None
     start, end = text.find("<answer>"), text.rfind("</answer>")
     text = text[start + len("<answer>") : end].strip() if 0 <= start < end else text.strip()
-    if spoken(text).rstrip(".") == spoken(NO_OBJECTS):
+    if len(text) < 2 * len(NO_OBJECTS) and normalize_name(text) == normalize_name(NO_OBJECTS):
         return []
     try:
         return json.loads(text)

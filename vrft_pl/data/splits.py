@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
+from vrft_pl.names import normalize_name, spellings
 from vrft_pl.types import InputError
 
 COCO_NOVEL = (
@@ -48,15 +48,13 @@ NAMED = {
 BY_FREQUENCY = {"lvis_rare": "r", "lvis_common": "c", "lvis_frequent": "f"}
 """Sets that the file itself tells, by its letter of frequency: in up to 10, up to 100 and more training images."""
 
-_SEPARATORS = re.compile(r"[\s_-]+")
-
 
 def resolve_categories(
     chosen: Sequence[str] | str | None, known: Sequence[str], origin: str, frequency: Mapping[str, str] | None = None
 ) -> tuple[str, ...]:
     """Names of the categories to ask for, spelled as their file does.
 
-    Names are compared without regard to case, blanks, underscores and hyphens.
+    Names are compared in the form of `vrft_pl.names.normalize_name`.
 
     Args:
         chosen: Names, the name of a set (a key of `NAMED` or `BY_FREQUENCY`), or ``None`` for all.
@@ -71,30 +69,27 @@ def resolve_categories(
         ValueError: If ``chosen`` is empty or a name that is no set.
         InputError: If the file lacks one of the categories, can't tell two of them apart, or has none of them.
     """
-    if chosen is None:
-        return tuple(dict.fromkeys(known))
-    if isinstance(chosen, str) and chosen in BY_FREQUENCY:
-        return _of_frequency(chosen, known, origin, frequency or {})
-    if isinstance(chosen, str) and chosen not in NAMED:
+    if isinstance(chosen, str) and chosen not in NAMED | BY_FREQUENCY:
         sets = sorted(NAMED | BY_FREQUENCY)
         raise ValueError(f"Expected `categories` to be a list of names or one of {sets}, but got {chosen!r}.")
-    wanted = NAMED[chosen] if isinstance(chosen, str) else tuple(chosen)
-    if not wanted:
+    if chosen is not None and not chosen:
         raise ValueError("Expected `categories` to name at least one category, but got an empty list.")
-    spellings: dict[str, list[str]] = {}
-    for name in dict.fromkeys(known):
-        spellings.setdefault(spoken(name), []).append(name)
-    if unknown := [name for name in wanted if spoken(name) not in spellings]:
+    if chosen is None:
+        wanted: Sequence[str] = known
+    elif isinstance(chosen, str):
+        wanted = NAMED[chosen] if chosen in NAMED else _of_frequency(chosen, known, origin, frequency or {})
+    else:
+        wanted = chosen
+    spelled = spellings(known)
+    if unknown := [name for name in wanted if normalize_name(name) not in spelled]:
         raise InputError(f"Expected `categories` of {origin} to be among {_listed(known)}, but got {unknown}.")
-    for name in wanted:
-        if len(same := spellings[spoken(name)]) > 1 and name not in same:
-            raise InputError(f"Expected one category of {origin} to be called {name!r}, but these are: {same}.")
-    return tuple(dict.fromkeys(name if name in known else spellings[spoken(name)][0] for name in wanted))
-
-
-def spoken(name: str) -> str:
-    """Return a name as it is compared: lower case, one blank between words, ``hot_dog`` and ``Hot-Dog`` alike."""
-    return _SEPARATORS.sub(" ", name.casefold()).strip()
+    asked = dict.fromkeys(map(normalize_name, wanted))
+    if alike := next((spelled[name] for name in asked if len(spelled[name]) > 1), None):
+        raise InputError(
+            f"Expected categories of {origin} to differ in more than case, blanks, hyphens, underscores, articles and "
+            f"punctuation at the ends, but got {alike}."
+        )
+    return tuple(spelled[name][0] for name in asked)
 
 
 def _of_frequency(chosen: str, known: Sequence[str], origin: str, frequency: Mapping[str, str]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from vrft_pl.answers import Choice, Label
 from vrft_pl.metrics.collected import Collected, Row
 from vrft_pl.metrics.interval import wilson_interval
+from vrft_pl.names import normalize_name
 from vrft_pl.rewards.base import Reward
 from vrft_pl.types import Completions, Sample
 
@@ -72,10 +73,11 @@ class Accuracy(Collected):
         """Share of right answers, of all and by kind, class and tag."""
         verdicts: list[Verdict] = [row.value for row in rows]
         groups: dict[str, list[bool]] = {}
+        spelled: dict[str, str] = {}
         for verdict in verdicts:
-            label = [] if verdict.label is None else [f"class/{verdict.label}"]
+            label = [] if verdict.label is None else [spelled.setdefault(normalize_name(verdict.label), verdict.label)]
             tags = [f"tag/{tag}" for tag in set(verdict.tags)]
-            for group in ("choice" if verdict.choice else "other", *label, *tags):
+            for group in ("choice" if verdict.choice else "other", *(f"class/{name}" for name in label), *tags):
                 groups.setdefault(group, []).append(verdict.right)
         shares = {group: sum(right) / len(right) for group, right in sorted(groups.items())}
         if not {"choice", "other"} <= shares.keys():

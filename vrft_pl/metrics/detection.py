@@ -14,8 +14,9 @@ from pycocotools.cocoeval import COCOeval
 
 from vrft_pl.answers import XYXY, AnswerFrame, Instances
 from vrft_pl.metrics.collected import Collected, Row
+from vrft_pl.names import normalize_name
 from vrft_pl.rewards.detection import Answered, category_positions, read_detections
-from vrft_pl.rewards.parsing import Unread, normalize_label
+from vrft_pl.rewards.parsing import Unread
 from vrft_pl.types import Completions, Sample
 
 AREAS = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
@@ -150,15 +151,17 @@ class AveragePrecision(Collected):
         return [keep_question(sample.solution, read_detections(text, sample, frame)) for text, sample, frame in triples]
 
     def by_category(self, rows: Sequence[Row]) -> dict[str, dict[tuple[str, int], Asked]]:
-        """Merge questions: category by name, then image and occurrence, in the order of ties."""
+        """Merge questions: category by name, first spelling, then image and occurrence, in the order of ties."""
         merged: dict[str, dict[tuple[str, int], Asked]] = {}
         questions: list[tuple[Question, int]] = [(row.value, row.occurrence) for row in rows]
         places: dict[str, int] = {}
         for question in sorted((question for question, _ in questions), key=lambda question: question.order):
             places.setdefault(question.image, len(places))
+        spelled: dict[str, str] = {}
         for question, occurrence in questions:
             for asked in question.asked:
-                merged.setdefault(asked.category, {}).setdefault((question.image, occurrence), asked)
+                name = spelled.setdefault(normalize_name(asked.category), asked.category)
+                merged.setdefault(name, {}).setdefault((question.image, occurrence), asked)
         in_order = {name: sorted(merged[name], key=lambda key: (places[key[0]], key[1])) for name in sorted(merged)}
         return {name: {key: merged[name][key] for key in keys} for name, keys in in_order.items()}
 
@@ -186,7 +189,7 @@ def keep_question(truth: Any, answered: Answered | Unread) -> Question:
     """Reduce a question and its answer to the boxes of the categories asked for."""
     assert isinstance(truth, Instances)
     asked = []
-    partial = {normalize_label(name) for name in truth.not_exhaustive}
+    partial = {normalize_name(name) for name in truth.not_exhaustive}
     positions = category_positions(truth.categories)
     dropped = 0
     if not isinstance(answered, Unread):
@@ -195,7 +198,7 @@ def keep_question(truth: Any, answered: Answered | Unread) -> Question:
         truths = tuple(
             (item.uncut or item.xyxy, _area(item.xyxy) if item.area is None else item.area, item.crowd)
             for item in truth.items
-            if normalize_label(item.category) == name
+            if normalize_name(item.category) == name
         )
         answers: tuple[Scored, ...] = ()
         if not isinstance(answered, Unread):
@@ -235,7 +238,7 @@ class COCOAveragePrecision(AveragePrecision):
         name: str = "AP",
     ) -> None:
         super().__init__(name)
-        self.groups = {"base": set(base or ()), "novel": set(novel or ())}
+        self.groups = {"base": set(map(normalize_name, base or ())), "novel": set(map(normalize_name, novel or ()))}
         if both := sorted(self.groups["base"] & self.groups["novel"]):
             raise ValueError(f"Expected `base` and `novel` to share no category, but both hold {both}.")
         self.per_class = per_class
@@ -248,6 +251,6 @@ class COCOAveragePrecision(AveragePrecision):
         if self.per_class:
             numbers |= {f"{self.name}/class/{category}": p.mean() for category, p in precisions.items()}
         for group, names in self.groups.items():
-            chosen = [precision for category, precision in precisions.items() if category in names]
+            chosen = [precision for category, precision in precisions.items() if normalize_name(category) in names]
             numbers[f"{self.name}/{group}"] = mean_precision(chosen)
         return {key: value for key, value in numbers.items() if value is not None}

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from vrft_pl.metrics.collected import Row
 from vrft_pl.metrics.detection import Asked, AveragePrecision, CategoryEval, mean_precision
+from vrft_pl.names import normalize_name, spellings
 from vrft_pl.types import InputError
 
 Frequency = Literal["r", "c", "f"]
@@ -32,7 +33,7 @@ class LVISAveragePrecision(AveragePrecision):
 
     Raises:
         InputError: If the file can't be read or lacks a frequency.
-        ValueError: If a frequency is another one.
+        ValueError: If a frequency is another one, or two spellings of a name have different ones.
     """
 
     def __init__(self, frequency: dict[str, Frequency] | str, name: str = "LVIS_AP") -> None:
@@ -41,7 +42,10 @@ class LVISAveragePrecision(AveragePrecision):
         for category, value in frequency.items():
             if value not in get_args(Frequency):
                 raise ValueError(f"Expected the frequency of `{category}` to be r, c or f, but got {value!r}.")
-        self.frequency = dict(frequency)
+        for names in spellings(frequency).values():
+            if len({frequency[name] for name in names}) > 1:
+                raise ValueError(f"Expected one frequency of a category, but {names} are one, and have several.")
+        self.frequency = {normalize_name(name): value for name, value in frequency.items()}
 
     def summarize(self, rows: Sequence[Row]) -> dict[str, float]:
         """Average precision, of all and by size and frequency.
@@ -50,7 +54,7 @@ class LVISAveragePrecision(AveragePrecision):
             InputError: If the frequency of a category is not known.
         """
         merged = self.by_category(rows)
-        if unknown := sorted(merged.keys() - self.frequency.keys()):
+        if unknown := sorted(name for name in merged if normalize_name(name) not in self.frequency):
             raise InputError(f"Expected `frequency` of {self.name} to hold every category, but it lacks {unknown}.")
         limited = limit_detections(merged)
         precisions = {
@@ -59,7 +63,7 @@ class LVISAveragePrecision(AveragePrecision):
         }
         numbers = self.overview(precisions, rows)
         for frequency in get_args(Frequency):
-            chosen = [p for category, p in precisions.items() if self.frequency[category] == frequency]
+            chosen = [p for category, p in precisions.items() if self.frequency[normalize_name(category)] == frequency]
             numbers[f"{self.name}/AP{frequency}"] = mean_precision(chosen)
         return {key: value for key, value in numbers.items() if value is not None}
 

@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 from vrft_pl.answers import AnswerFrame, Choice, Label, Number
+from vrft_pl.names import normalize_name
 from vrft_pl.rewards.base import Reward
-from vrft_pl.rewards.parsing import Unread, normalize_label, parse_choice, parse_label, parse_number, read_answer
+from vrft_pl.rewards.parsing import Unread, parse_choice, parse_label, parse_number, read_answer
 from vrft_pl.rewards.parsing.number import read_unit, units_for
 from vrft_pl.types import Sample
 
@@ -134,7 +135,7 @@ class ChoiceMatch(Reward):
 class LabelMatch(Reward):
     """1 when the answer is the name of the class or one of its aliases, else 0.
 
-    Names are compared in the form of `vrft_pl.rewards.parsing.normalize_label`, whole: a part of the name, or a list
+    Names are compared in the form of `vrft_pl.names.normalize_name`, whole: a part of the name, or a list
     that holds it, is another name.
 
     Args:
@@ -160,4 +161,4 @@ class LabelMatch(Reward):
         name = parse_label(answer)
         if isinstance(name, Unread):
             return name
-        return float(any(name == normalize_label(n) for n in (sample.solution.name, *sample.solution.aliases)))
+        return float(any(name == normalize_name(n) for n in (sample.solution.name, *sample.solution.aliases)))

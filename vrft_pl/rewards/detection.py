@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrft_pl.answers import AnswerFrame, Instances
+from vrft_pl.names import normalize_name
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.boxes import limit_box
 from vrft_pl.rewards.matching import Floats, box_areas, intersections, pair_boxes
-from vrft_pl.rewards.parsing import Unread, normalize_label, parse_detections, read_answer
+from vrft_pl.rewards.parsing import Unread, parse_detections, read_answer
 from vrft_pl.types import Sample
 
 Ints = NDArray[np.int64]
@@ -47,7 +48,7 @@ class Answered:
 @lru_cache(maxsize=4096)
 def category_positions(categories: tuple[str, ...]) -> dict[str, int]:
     """Positions of the categories asked for by their normalised names."""
-    return {normalize_label(name): i for i, name in enumerate(categories)}
+    return {normalize_name(name): i for i, name in enumerate(categories)}
 
 
 def read_detections(text: str, sample: Sample, frame: AnswerFrame | None) -> Answered | Unread:
@@ -71,7 +72,7 @@ def _read_detections(answer: str, categories: tuple[str, ...], frame: AnswerFram
     labels = [0] * len(items)
     if len(categories) > 1:
         positions = category_positions(categories)
-        labels = [-1 if item.label is None else positions.get(normalize_label(item.label), -1) for item in items]
+        labels = [-1 if item.label is None else positions.get(normalize_name(item.label), -1) for item in items]
     stated = [math.nan if item.confidence is None else min(max(item.confidence, 0.0), 1.0) for item in items]
     return Answered(
         boxes=np.array(boxes, dtype=np.float64).reshape(-1, 4),
@@ -107,13 +108,13 @@ class _Truth(NamedTuple):
 def _arrays(truth: Instances) -> _Truth:
     """Prepare a ground truth, which every completion of a group is compared with."""
     positions = category_positions(truth.categories)
-    names = [(normalize_label(item.category), item) for item in truth.items]
+    names = [(normalize_name(item.category), item) for item in truth.items]
     parts: list[Any] = []  # boxes and categories of objects, then of crowds
     for crowd in (False, True):
         asked = [(positions[name], item.xyxy) for name, item in names if name in positions and item.crowd == crowd]
         parts.append(np.array([box for _, box in asked], dtype=np.float64).reshape(-1, 4))
         parts.append(np.array([category for category, _ in asked], dtype=np.int64))
-    lenient = [positions[name] for name in map(normalize_label, truth.not_exhaustive) if name in positions]
+    lenient = [positions[name] for name in map(normalize_name, truth.not_exhaustive) if name in positions]
     return _Truth(parts[0], parts[1], parts[2], parts[3], np.array(lenient, dtype=np.int64))
 
 

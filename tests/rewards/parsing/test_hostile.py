@@ -8,9 +8,9 @@ import unicodedata
 import pytest
 from timing import seconds
 
+from vrft_pl.names import normalize_name
 from vrft_pl.rewards.parsing import (
     Unread,
-    normalize_label,
     parse_box,
     parse_calls,
     parse_choice,
@@ -80,7 +80,7 @@ def test_any_answer_is_read_or_refused_in_time(parse):
 
 
 @pytest.mark.parametrize(
-    "read", [read_values, unwrap, read_unit, normalize_label, lambda text: read_answer(text, "think")]
+    "read", [read_values, unwrap, read_unit, normalize_name, lambda text: read_answer(text, "think")]
 )
 def test_eight_times_the_text_takes_no_more_than_24_times_as_long(read):
     for unit in UNITS:

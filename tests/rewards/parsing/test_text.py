@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vrft_pl.answers import Expression
 from vrft_pl.prompts import answer_text
-from vrft_pl.rewards.parsing import Unread, normalize_label, parse_choice, parse_expression, parse_label
+from vrft_pl.rewards.parsing import Unread, parse_choice, parse_expression, parse_label
 
 LENGTHS = ("30 cm", "35 cm", "40 cm")
 
@@ -156,35 +156,6 @@ def test_spellings_of_a_name_are_one_label(text):
 )
 def test_other_text_is_another_label(text):
     assert parse_label(text) not in ("fire lily", Unread.EMPTY)
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("An-12", "an 12"),
-        ("an 12", "an 12"),
-        ("an 8-pounder", "8 pounder"),
-        ("a", "a"),
-        ("The A", "a"),
-        ("...", ""),
-        ("A-10", "a 10"),
-        ("A beagle", "beagle"),
-        ("The_beagle", "beagle"),
-        ("child\u2019s toy", "child's toy"),
-        ("fire\u200b lily\u200f", "fire lily"),
-        ("\ufefffire\x00 li\u2060ly\u202c", "fire lily"),
-        ("a -", "a"),
-    ],
-)
-def test_an_article_goes_and_a_name_stays(name, expected):
-    assert normalize_label(name) == expected
-
-
-@given(st.text(max_size=30), st.sampled_from(["", ".", "!", " ", '"']))
-def test_case_and_ends_of_a_name_do_not_matter(name, end):
-    label = normalize_label(name)
-    assert label == label.strip()
-    assert normalize_label(f"{end}{name}{end}") == label
 
 
 @pytest.mark.parametrize(

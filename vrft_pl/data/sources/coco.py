@@ -50,11 +50,7 @@ class COCOSingles(Source):
         self.path, self.image_root, self.question = Path(annotations), Path(image_root), question
         coco = read_coco(self.path)
         self.names = {category["id"]: category["name"] for category in coco["categories"]}
-        if unknown := set(categories or ()) - set(self.names.values()):
-            raise InputError(
-                f"Expected `categories` of {self.path} to be among {sorted(self.names.values())}, "
-                f"but got {sorted(unknown)}."
-            )
+        asked = resolve_categories(categories, list(self.names.values()), str(self.path))
         self.images = {image["id"]: image for image in coco["images"]}
         count = Counter((a["image_id"], a["category_id"]) for a in coco["annotations"])
         crowds = {(a["image_id"], a["category_id"]) for a in coco["annotations"] if a.get("iscrowd")}
@@ -63,7 +59,7 @@ class COCOSingles(Source):
             for a in coco["annotations"]
             if count[key := (a["image_id"], a["category_id"])] == 1
             and not (exclude_crowd and key in crowds)
-            and (categories is None or self.names[a["category_id"]] in categories)
+            and self.names[a["category_id"]] in asked
         ][:limit]
         if not self.rows:
             raise InputError(f"Expected {self.path} to hold a category that occurs once in an image, but none does.")

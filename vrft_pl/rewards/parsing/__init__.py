@@ -5,7 +5,7 @@ from vrft_pl.rewards.parsing.boxes import Detection, Detections, parse_box, pars
 from vrft_pl.rewards.parsing.calls import normalize_argument, parse_calls
 from vrft_pl.rewards.parsing.notation import read_values
 from vrft_pl.rewards.parsing.number import Quantity, parse_number
-from vrft_pl.rewards.parsing.text import normalize_label, parse_choice, parse_expression, parse_label
+from vrft_pl.rewards.parsing.text import parse_choice, parse_expression, parse_label
 from vrft_pl.rewards.parsing.unread import Unread
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "Quantity",
     "Unread",
     "normalize_argument",
-    "normalize_label",
     "parse_box",
     "parse_calls",
     "parse_choice",

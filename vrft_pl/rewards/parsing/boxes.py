@@ -7,9 +7,10 @@ import re
 from typing import Any, NamedTuple
 
 from vrft_pl.answers import NO_OBJECTS, XYXY
+from vrft_pl.names import normalize_name
 from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, read_fence, unwrap
 from vrft_pl.rewards.parsing.notation import NUMBER, Word, is_number, read_values
-from vrft_pl.rewards.parsing.text import MAX_LABEL, normalize_label
+from vrft_pl.rewards.parsing.text import MAX_LABEL
 from vrft_pl.rewards.parsing.unread import Unread
 
 MAX_LIST = 20_000
@@ -85,7 +86,7 @@ def parse_detections(answer: str) -> Detections | Unread:
     answer = _plain(answer)
     if not answer:
         return Unread.EMPTY
-    if normalize_label(answer[:MAX_LABEL]) == normalize_label(NO_OBJECTS):
+    if normalize_name(answer[:MAX_LABEL]) == normalize_name(NO_OBJECTS):
         return Detections((), 0)
     values = read_values(answer)
     if isinstance(values, Unread):

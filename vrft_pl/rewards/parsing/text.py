@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import string
-import unicodedata
-from functools import lru_cache
 
+from vrft_pl.names import normalize_name
 from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, unwrap
 from vrft_pl.rewards.parsing.unread import Unread
 
@@ -24,19 +23,13 @@ _MATH_MARKS = re.compile(r"\$|\\[()]")
 _ARTICLE_A = r"A (?!(?:and|because|but|if|is|not|or|was)\b)[a-z]{2}"
 _OTHER_LETTER = re.compile(rf"(?<!\w)(?!{_ARTICLE_A})(?:[A-Z](?!\w)|[a-z][.:)])|\n")
 _AROUND_LETTERS = {"or", "and", "option", "choice", "answer"}
-_SEPARATORS = re.compile(r"[\s_\-\u2010-\u2015\u2212]++")
-_BLANKS = re.compile(r"[\s_]++")
-_INVISIBLE = re.compile(r"[\x00\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
-_ARTICLE = re.compile(r"(?:a|the|an(?! (?!8|11|18)[0-9])) ")
-_ENDS = string.whitespace + ".,;:!?\"'`*()[]{}<>\u2018\u2019\u201c\u201d"
-_HYPHENS = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 
 
 def parse_choice(answer: str, options: tuple[str, ...] = ()) -> str | Unread:
     """Read the letter of an option: ``B``, ``(b)``, ``B.``, ``Option B``, ``B. 35 cm``; with texts also ``35 cm``.
 
     Where the texts are known, text beside a letter must be that of its option: the same but for case, blanks and marks
-    of LaTeX, or, where that tells the options apart, in the form of `normalize_label`. Where they are not, it must
+    of LaTeX, or, where that tells the options apart, in the form of `normalize_name`. Where they are not, it must
     stand behind a full stop, colon, comma, dash or bracket, on one line, and hold no other letter of an option.
 
     Args:
@@ -56,7 +49,7 @@ def parse_choice(answer: str, options: tuple[str, ...] = ()) -> str | Unread:
     mark = _CHOICE.fullmatch(answer)
     letter = (mark[1] or mark[3] or mark[5]).upper() if mark else ""
     named = _letters_of(mark[8], texts) if mark else []
-    if mark and not named and not normalize_label(mark[8]):
+    if mark and not named and not normalize_name(mark[8]):
         return letter
     same = _letters_of(answer, texts)
     if len(same) == 1:
@@ -77,12 +70,12 @@ def _letters_of(text: str, options: dict[str, str]) -> list[str]:
     """Letters of the options with this text; signs and brackets count where some options differ in nothing else."""
     exact = _exact(text)
     same = [letter for letter, option in options.items() if exact and _exact(option) == exact]
-    labels = {letter: label for letter, option in options.items() if (label := normalize_label(option))}
+    labels = {letter: label for letter, option in options.items() if (label := normalize_name(option))}
     if same or len(set(labels.values())) < len(labels):
         return same
     if not exact[:1].isalnum():
         return []  # a sign, a point or a bracket means something
-    return [letter for letter, label in labels.items() if label == normalize_label(text)]
+    return [letter for letter, label in labels.items() if label == normalize_name(text)]
 
 
 def _exact(text: str) -> str:
@@ -96,29 +89,11 @@ def _names_another_letter(text: str) -> bool:
     )
 
 
-@lru_cache(maxsize=4096)
-def normalize_label(name: str) -> str:
-    """Bring a class name into one form: case, width, blanks, underscores, hyphens, punctuation at the ends, an article.
-
-    Marks that can't be seen go. ``a`` before a hyphen is no article, and ``an`` before a number only where it is spoken
-    so: ``A-10`` and ``An-12`` are aircraft.
-
-    Example:
-        >>> normalize_label("The  Hard-leaved_Pocket orchid.")
-        'hard leaved pocket orchid'
-    """
-    name = _INVISIBLE.sub("", unicodedata.normalize("NFKC", name)).replace("\u2019", "'").casefold()
-    name = _BLANKS.sub(" ", name).strip(_ENDS + _HYPHENS)
-    if article := _ARTICLE.match(name):
-        name = name[article.end() :]
-    return _SEPARATORS.sub(" ", name).strip(_ENDS)
-
-
 def parse_label(answer: str) -> str | Unread:
-    """Read a class name, in the form of `normalize_label`. Nothing is searched for: a list of names is another name."""
+    """Read a class name, in the form of `normalize_name`. Nothing is searched for: a list of names is another name."""
     if len(answer) > MAX_LABEL:
         return Unread.TOO_LONG
-    return normalize_label(unwrap(answer)) or Unread.EMPTY
+    return normalize_name(unwrap(answer)) or Unread.EMPTY
 
 
 def parse_expression(answer: str) -> str | Unread:
