@@ -97,17 +97,6 @@ def test_a_picture_under_one_key_is_found_where_the_other_is_null(tmp_path):
     assert [image.path for image in record.images] == [tmp_path / "b.png"]
 
 
-def test_a_limit_keeps_the_first_rows(tmp_path):
-    assert [r.answer for r in reason(tmp_path, *({**ROW, "answer": i} for i in range(5)), limit=2)] == [0, 1]
-
-
-@pytest.mark.parametrize("limit", [0, -1])
-@pytest.mark.parametrize("source", [reason, coco])
-def test_a_limit_is_positive(tmp_path, source, limit):
-    with pytest.raises(ValueError, match=f"Expected `limit` to be at least 1 row, but got {limit}"):
-        source(tmp_path, limit=limit)
-
-
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -194,10 +183,9 @@ def test_categories_that_occur_once_are_asked_for(tmp_path):
     assert source[1].images[0].path == tmp_path / "b.png"
 
 
-def test_categories_question_and_number_of_rows_can_be_chosen(tmp_path):
+def test_categories_and_question_can_be_chosen(tmp_path):
     source = coco(tmp_path, categories=["cat"], question="Where is the {category}?")
     assert [r.problem for r in source] == ["Where is the cat?"]
-    assert len(coco(tmp_path, limit=1)) == 1
 
 
 def test_crowds_are_left_out_unless_asked_for(tmp_path):

@@ -15,6 +15,7 @@ from vrft_pl.data import (
     Detection,
     DetectionScenes,
     FewShot,
+    First,
     Fraction,
     Grounding,
     GroundingScenes,
@@ -186,6 +187,38 @@ def test_what_has_no_classes_can_not_be_drawn_from():
         FewShot(Listed(["dog"], streamed=True), 1)
     with pytest.raises(InputError, match="Expected rows with a class for few-shot sets, but none of 2 has one"):
         FewShot(Listed(["", ""]), 1)
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(1, 1), (7, 7), (39, 39), (40, 40), (99, 40)])
+def test_the_first_rows_are_those_of_the_source_or_all(rows, expected):
+    first = First(FLOWERS, rows)
+    assert [record.id for record in first] == [f"id {row}" for row in range(expected)]
+    assert [first.classes(row) for row in range(expected)] == [(name,) for (name,) in FLOWERS.names[:expected]]
+    assert first.blocks is None
+    with pytest.raises(IndexError):
+        first[expected]
+
+
+@pytest.mark.parametrize("rows", [0, -1])
+def test_the_first_rows_are_at_least_one(rows):
+    with pytest.raises(ValueError, match=f"Expected `rows` to be at least 1, but got {rows}"):
+        First(FLOWERS, rows)
+
+
+def test_the_first_rows_of_a_source_are_not_drawn():
+    assert First(FLOWERS, 3).chosen() is None
+    half = Fraction(FLOWERS, 0.5)
+    assert First(half, 3).chosen() == half.chosen()[:3] == [record.id for record in First(half, 3)]
+
+
+def test_the_first_rows_follow_the_source_in_all_else():
+    blocks = [range(4), range(4, 8), range(8, 12)]
+    first = First(Listed(["a"] * 12, streamed=True, blocks=blocks), 6)
+    assert first.streamed
+    assert first.blocks == [range(4), range(4, 6)]
+    made = First(ClassificationScenes(size=20), 5)
+    assert made.procedural
+    assert [r.answer for r in made.with_seed(3)] == [r.answer for r in ClassificationScenes(size=20).with_seed(3)][:5]
 
 
 @pytest.mark.parametrize(("fraction", "expected"), [(0.1, 4), (0.5, 20), (1.0, 40), (0.001, 1)])

@@ -32,7 +32,7 @@ from vrft_pl.data.sources import (
 )
 from vrft_pl.data.spatial import Spatial
 from vrft_pl.data.structure import Structure
-from vrft_pl.data.subsets import FewShot, Fraction
+from vrft_pl.data.subsets import FewShot, First, Fraction
 
 __all__ = [
     "LISA",
@@ -45,6 +45,7 @@ __all__ = [
     "Detection",
     "DetectionScenes",
     "FewShot",
+    "First",
     "Fraction",
     "Grounding",
     "GroundingScenes",

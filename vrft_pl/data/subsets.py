@@ -1,4 +1,4 @@
-"""Parts of a training set, drawn by seed: few-shot sets, and fractions for curves of data efficiency."""
+"""Parts of a source: its first rows, or few-shot sets and fractions for curves of data efficiency, drawn by seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vrft_pl.types import InputError
 
 
 class Subset(Source):
-    """Rows drawn from another source, in its order.
+    """Some rows of another source, in its order.
 
     Args:
         source: Where they come from.
@@ -30,7 +30,7 @@ class Subset(Source):
         self.rows = self.draw()
 
     @abstractmethod
-    def draw(self) -> list[int]:
+    def draw(self) -> Sequence[int]:
         """Draw the rows, from the least to the greatest."""
 
     def __len__(self) -> int:
@@ -64,7 +64,7 @@ class Subset(Source):
         """Classes of row ``index`` of those drawn."""
         return self.source.classes(self.rows[index])
 
-    def chosen(self) -> list[str]:
+    def chosen(self) -> list[str] | None:
         """Ids of the rows drawn; of a stream, which is not read for this, their positions.
 
         A row that can't be read is named by its position too: the task reports it.
@@ -88,6 +88,33 @@ class Subset(Source):
             except InputError:
                 pass
         return f"row {row}"
+
+
+class First(Subset):
+    """The first rows, all where there are fewer. No row is read for it.
+
+    Args:
+        source: Where the rows come from.
+        rows: Number of rows.
+
+    Raises:
+        ValueError: If ``rows`` is below 1.
+    """
+
+    def __init__(self, source: Source, rows: int) -> None:
+        if rows < 1:
+            raise ValueError(f"Expected `rows` to be at least 1, but got {rows}.")
+        self.size = rows
+        super().__init__(source)
+
+    def draw(self) -> range:
+        """Take the first rows."""
+        return range(min(self.size, len(self.source)))
+
+    def chosen(self) -> list[str] | None:
+        """Ids of those rows that the source drew, if it drew any."""
+        drawn = self.source.chosen()
+        return None if drawn is None else drawn[: self.size]
 
 
 class Fraction(Subset):

@@ -111,7 +111,6 @@ def test_the_choice_of_negatives_depends_on_seed_and_picture_alone(tmp_path):
     assert chosen(negatives=3) == three
     assert chosen(negatives=3, seed=1) != three
     assert chosen(COCO["images"][::-1], negatives=3) == three[6:] + three[3:6] + three[:3]
-    assert chosen(negatives=3, limit=4) == three[:4]
     assert {category for _, category in three[:3]} != {category for _, category in three[3:6]}
 
 
@@ -242,7 +241,6 @@ def test_a_wrong_file_is_named(tmp_path, changes, message):
             {"negatives": -1}, "Expected `negatives` to be 0 or more categories or 'all', but got -1", id="few"
         ),
         pytest.param({"negatives": "some"}, "Expected `negatives` to be 0 or more categories or 'all'", id="negatives"),
-        pytest.param({"limit": 0}, "Expected `limit` to be at least 1 row, but got 0", id="limit"),
         pytest.param({"question": "Find all."}, "Expected `question` to hold {category} and no other field", id="none"),
         pytest.param({"question": "{categories}"}, "Expected `question` to hold {category} and no other", id="plural"),
         pytest.param({"question": "{category!r}"}, "Expected `question` to hold {category} and no other", id="repr"),

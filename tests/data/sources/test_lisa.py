@@ -49,7 +49,6 @@ def test_every_text_of_every_picture_is_a_row(tmp_path):
         ("Two?", "b.jpg", f"{tmp_path}/b.json, text 1"),
     ]
     assert len(source) == 3
-    assert len(read(tmp_path, limit=2)) == 2
 
 
 @pytest.mark.parametrize(
@@ -231,7 +230,6 @@ def test_a_folder_without_annotations_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param({"limit": 0}, "Expected `limit` to be at least 1 row, but got 0", id="limit"),
         pytest.param({"phrase": "Locate it."}, "Expected `phrase` to hold {text} once, and no other", id="no-field"),
         pytest.param({"sentence": "{text} {box}"}, "Expected `sentence` to hold {text} once, and no other", id="other"),
     ],

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from vrft_pl.data import Counting, ParquetRows
+from vrft_pl.data import Counting, First, ParquetRows
 from vrft_pl.data.order import MIXED_BLOCKS
 from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.data.sources import parquet
@@ -67,12 +67,19 @@ def test_files_follow_each_other_and_row_groups_are_blocks(tmp_path):
     assert source[11].id == f"{files[1]}, row 1"
 
 
-@pytest.mark.parametrize("limit", [1, 4, 5, 11, 15, 99])
-def test_a_limit_keeps_the_first_rows(tmp_path, limit):
+@pytest.mark.parametrize("count", [1, 4, 5, 11, 15, 99])
+def test_the_first_rows_read_no_other_row_group(tmp_path, monkeypatch, count):
     files = [written(tmp_path / "a.parquet"), written(tmp_path / "b.parquet", rows(10, 5))]
-    source = ParquetRows(files, limit=limit)
-    assert answers(source) == list(range(min(limit, 15))) == [row for block in source.blocks for row in block]
+    source = First(ParquetRows(files), count)
+    read = []
+    original = pq.ParquetFile.read_row_group
+    monkeypatch.setattr(
+        pq.ParquetFile, "read_row_group", lambda file, i, **kwargs: read.append(i) or original(file, i, **kwargs)
+    )
+    assert answers(source) == list(range(min(count, 15))) == [row for block in source.blocks for row in block]
     assert all(source.blocks)
+    assert source.streamed
+    assert read == [0, 1, 2, 0, 1][: len(source.blocks)]
 
 
 @pytest.mark.parametrize(
@@ -407,8 +414,3 @@ def test_a_url_that_leads_nowhere_is_named(url):
 def test_a_file_is_needed(files):
     with pytest.raises(ValueError, match="Expected `files` to name at least one file, but got"):
         ParquetRows(files)
-
-
-def test_a_limit_is_positive():
-    with pytest.raises(ValueError, match="Expected `limit` to be at least 1 row, but got 0"):
-        ParquetRows("a.parquet", limit=0)

@@ -166,12 +166,6 @@ def test_a_wrong_row_is_named_with_file_and_row(tmp_path, change, message):
         source[1]
 
 
-def test_a_limit_keeps_the_first_rows(tmp_path):
-    assert [r.answer for r in share(tmp_path, *map(row, "123"), limit=2)] == ["1", "2"]
-    with pytest.raises(ValueError, match="Expected `limit` to be at least 1 row, but got 0"):
-        share(tmp_path, row(), limit=0)
-
-
 def test_a_missing_file_is_named():
     with pytest.raises(InputError, match="Expected a JSON file of rows at none.json, but it can't be read"):
         ShareGPT("none.json")

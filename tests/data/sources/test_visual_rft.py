@@ -52,8 +52,7 @@ def test_a_saved_row_becomes_a_record(tmp_path):
 
 
 def test_rows_stay_on_disk(tmp_path):
-    source = VisualRFTDataset(saved(tmp_path, rows()), limit=2)
-    assert len(source) == 2
+    source = VisualRFTDataset(saved(tmp_path, rows()))
     assert type(source.rows.data).__name__ == "MemoryMappedTable"
 
 
@@ -148,7 +147,7 @@ def test_what_is_no_folder_is_looked_for_on_the_hub(tmp_path, monkeypatch):
         return datasets.Dataset.from_dict(rows(2), split=split)
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    assert len(VisualRFTDataset("someone/cars", "test", limit=9)) == 2
+    assert len(VisualRFTDataset("someone/cars", "test")) == 2
     assert asked == [("someone/cars", "test")]
 
 
@@ -181,11 +180,6 @@ def test_a_wrong_row_is_named_with_dataset_split_and_row(tmp_path, columns, mess
     source = VisualRFTDataset(saved(tmp_path, content))
     with pytest.raises(InputError, match=f"set, train row 1: {message}"):
         source[1]
-
-
-def test_a_limit_is_positive():
-    with pytest.raises(ValueError, match="Expected `limit` to be at least 1 row, but got 0"):
-        VisualRFTDataset("none", limit=0)
 
 
 def test_a_missing_file_of_a_row_is_named(tmp_path):

@@ -77,9 +77,3 @@ class Source(ABC):
     def with_seed(self, seed: int) -> Self:
         """Return the source for a seed. Files do not depend on one."""
         return self
-
-
-def check_limit(limit: int | None) -> None:
-    """Raise `ValueError` when a limit leaves no row."""
-    if limit is not None and limit < 1:
-        raise ValueError(f"Expected `limit` to be at least 1 row, but got {limit}.")

@@ -13,7 +13,7 @@ from vrft_pl.answers import XYXY, Box
 from vrft_pl.data.boxes import is_number
 from vrft_pl.data.images import FileImage
 from vrft_pl.data.sources.annotated import AnnotatedImage, AnnotatedImages, AnnotatedObject, declared_size
-from vrft_pl.data.sources.base import Record, Source, check_limit
+from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.data.sources.detection import Ask, DetectionQuestions
 from vrft_pl.data.splits import resolve_categories
 from vrft_pl.types import InputError
@@ -28,11 +28,9 @@ class COCOSingles(Source):
         categories: Category names to ask for. Defaults to all.
         question: Template of the question; ``{category}`` is replaced.
         exclude_crowd: Leave out images in which the category has a crowd annotation.
-        limit: Number of rows to use, from the start.
 
     Raises:
         InputError: If the file is no COCO instances file, names an unknown category, or yields no row.
-        ValueError: If ``limit`` is below 1.
     """
 
     def __init__(
@@ -42,9 +40,7 @@ class COCOSingles(Source):
         categories: list[str] | None = None,
         question: str = "Locate the {category}.",
         exclude_crowd: bool = True,
-        limit: int | None = None,
     ) -> None:
-        check_limit(limit)
         if not {name for _, name, _, _ in Formatter().parse(question) if name} <= {"category"}:
             raise ValueError(f"Expected `question` to have no field but {{category}}, but got {question!r}.")
         self.path, self.image_root, self.question = Path(annotations), Path(image_root), question
@@ -60,7 +56,7 @@ class COCOSingles(Source):
             if count[key := (a["image_id"], a["category_id"])] == 1
             and not (exclude_crowd and key in crowds)
             and self.names[a["category_id"]] in asked
-        ][:limit]
+        ]
         if not self.rows:
             raise InputError(f"Expected {self.path} to hold a category that occurs once in an image, but none does.")
 
@@ -95,7 +91,6 @@ class COCODetection(DetectionQuestions):
         question: Template of the question, with ``{category}`` or, where all are asked for, ``{categories}``.
         bad_boxes: ``error`` stops at a box that can't be right when its question is read; ``drop`` leaves it out.
         seed: Seed of the choice of negatives.
-        limit: Number of questions to use, from the start.
 
     Raises:
         InputError: If the file is no COCO instances file, lacks a category asked for, or yields no question.
@@ -115,9 +110,8 @@ class COCODetection(DetectionQuestions):
         question: str | None = None,
         bad_boxes: Literal["error", "drop"] = "error",
         seed: int = 0,
-        limit: int | None = None,
     ) -> None:
-        super().__init__(Path(image_root), ask, negatives, question, bad_boxes, seed, limit)
+        super().__init__(Path(image_root), ask, negatives, question, bad_boxes, seed)
         self.path = Path(annotations)
         coco = read_coco(self.path, self.image_keys)
         self.frequency = self.frequencies(coco["categories"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from array import array
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from random import Random
 from string import Formatter
@@ -14,7 +14,7 @@ from typing import Literal
 from vrft_pl.answers import Instances
 from vrft_pl.data.images import FileImage
 from vrft_pl.data.sources.annotated import AnnotatedImages, measure
-from vrft_pl.data.sources.base import Record, Source, check_limit
+from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.types import InputError
 
 Ask = Literal["one", "all"]
@@ -43,7 +43,6 @@ class DetectionQuestions(Source):
         bad_boxes: ``error`` stops at a box of no area, outside its picture or not of four numbers, when its question is
             read; ``drop`` leaves such boxes out and warns how many they are.
         seed: Seed of the choice of negatives.
-        limit: Number of questions to use, from the start.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -57,15 +56,13 @@ class DetectionQuestions(Source):
         question: str | None = None,
         bad_boxes: Literal["error", "drop"] = "error",
         seed: int = 0,
-        limit: int | None = None,
     ) -> None:
-        check_limit(limit)
         for name, value, allowed in (("ask", ask, ("one", "all")), ("bad_boxes", bad_boxes, ("error", "drop"))):
             if value not in allowed:
                 raise ValueError(f"Expected `{name}` to be one of {list(allowed)}, but got {value!r}.")
         if negatives != "all" and (not isinstance(negatives, int) or negatives < 0):
             raise ValueError(f"Expected `negatives` to be 0 or more categories or 'all', but got {negatives!r}.")
-        self.image_root, self.ask, self.negatives, self.seed, self.limit = image_root, ask, negatives, seed, limit
+        self.image_root, self.ask, self.negatives, self.seed = image_root, ask, negatives, seed
         self.bad_boxes, self.question = bad_boxes, QUESTIONS[ask] if question is None else question
         check_question(self.question, ask)
 
@@ -78,7 +75,7 @@ class DetectionQuestions(Source):
         self.images = images
         self.dropped = self._bad_boxes() if self.bad_boxes == "drop" else frozenset[int]()
         # pairs of picture and category side by side: evaluation on COCO asks 400 000 questions
-        self.rows = array("i", chain.from_iterable(islice(self._questions(), self.limit)))
+        self.rows = array("i", chain.from_iterable(self._questions()))
         if not self.rows:
             raise InputError(f"Expected {images.origin} to hold an object of {list(images.names)}, but it has none.")
 

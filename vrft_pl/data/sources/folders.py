@@ -9,14 +9,13 @@ import sys
 import warnings
 from collections.abc import Iterator
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import NoReturn
 
 from PIL import Image
 
 from vrft_pl.data.images import FileImage
-from vrft_pl.data.sources.base import Record, Source, check_limit
+from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.types import InputError
 
 QUESTION = "This is an image containing an object. Please identify the class of the object based on the image."
@@ -35,11 +34,10 @@ class ImageFolder(Source):
         root: Folder of the classes.
         question: Asked of every picture.
         class_names: Names of classes by the name of their folder. A folder that it leaves out is named as it is.
-        limit: Number of rows to use, from the start: the first classes alone, unless it is larger than they are.
 
     Raises:
         InputError: If there is no folder, no class in it or no picture in any, or ``class_names`` names no folder.
-        ValueError: If ``limit`` is below 1, or the question or a class name is blank.
+        ValueError: If the question or a class name is blank.
     """
 
     def __init__(
@@ -47,9 +45,7 @@ class ImageFolder(Source):
         root: str,
         question: str = QUESTION,
         class_names: dict[str, str] | None = None,
-        limit: int | None = None,
     ) -> None:
-        check_limit(limit)
         check_question(question)
         names = class_names or {}
         if blank := [folder for folder, name in names.items() if not name.strip()]:
@@ -71,7 +67,6 @@ class ImageFolder(Source):
             warnings.warn(text, stacklevel=2)
         if not self.rows:
             raise InputError(f"Expected pictures in the folders of {self.root}, but there is none.")
-        self.rows = self.rows[:limit]
 
     def __len__(self) -> int:
         """Number of pictures."""
@@ -98,11 +93,10 @@ class LabelCSV(Source):
         label_column: Name of the column of labels.
         question: Asked of every picture.
         delimiter: What stands between two columns. Defaults to a tab in a ``.tsv`` file and to a comma in any other.
-        limit: Number of rows to use, from the start.
 
     Raises:
         InputError: If the table can't be read, is empty, or lacks a column.
-        ValueError: If ``limit`` is below 1, the question is blank, or the delimiter is not one character.
+        ValueError: If the question is blank, or the delimiter is not one character.
     """
 
     def __init__(
@@ -113,9 +107,7 @@ class LabelCSV(Source):
         label_column: str = "label",
         question: str = QUESTION,
         delimiter: str | None = None,
-        limit: int | None = None,
     ) -> None:
-        check_limit(limit)
         check_question(question)
         if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
             raise ValueError(f"Expected `delimiter` to be one character that ends no text, but got {delimiter!r}.")
@@ -132,7 +124,7 @@ class LabelCSV(Source):
                 )
         wanted = [self.header.index(column) for column in self.columns]
         self.rows: list[tuple[int, int, str, str]] = []
-        for line, cells in islice(lines, limit):
+        for line, cells in lines:
             # not all cells: a wide table of a million rows would fill the memory
             picture, label = (cells[i].strip() if i < len(cells) else "" for i in wanted)
             self.rows.append((line, len(cells), picture, sys.intern(label)))

@@ -11,7 +11,7 @@ from typing import Any
 from vrft_pl.answers import Box, Mask, Polygon
 from vrft_pl.data.boxes import is_number
 from vrft_pl.data.images import FileImage
-from vrft_pl.data.sources.base import Record, Source, check_limit
+from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.types import InputError
 
 ENCODINGS = ("utf-8-sig", "cp1252")
@@ -34,11 +34,10 @@ class LISA(Source):
         image_root: Folder of the pictures. Defaults to ``folder``.
         sentence: How a whole sentence is asked; ``{text}`` is replaced.
         phrase: How a phrase is asked; ``{text}`` is replaced, an article before and a full stop behind it left out.
-        limit: Number of rows to use, from the start.
 
     Raises:
         InputError: If there is no such folder, or no JSON file in it.
-        ValueError: If ``limit`` is below 1, or a template lacks ``{text}`` or has another field.
+        ValueError: If a template lacks ``{text}`` or has another field.
     """
 
     def __init__(
@@ -47,9 +46,7 @@ class LISA(Source):
         image_root: str | None = None,
         sentence: str = "{text}",
         phrase: str = "Locate the {text}.",
-        limit: int | None = None,
     ) -> None:
-        check_limit(limit)
         for name, template in {"sentence": sentence, "phrase": phrase}.items():
             if [field for _, field, _, _ in Formatter().parse(template) if field is not None] != ["text"]:
                 raise ValueError(f"Expected `{name}` to hold {{text}} once, and no other field, but got {template!r}.")
@@ -66,7 +63,6 @@ class LISA(Source):
             self.rows += [(path, i) for i in range(count)]
         if not self.rows:
             raise InputError(f"Expected JSON files of LISA in {folder}, but there is none.")
-        self.rows = self.rows[:limit]
 
     def __len__(self) -> int:
         """Number of questions."""

@@ -16,7 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from vrft_pl.data.images import stored_images
 from vrft_pl.data.order import MIXED_BLOCKS
-from vrft_pl.data.sources.base import Record, Source, check_limit
+from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.data.sources.rows import checked_record
 from vrft_pl.types import InputError
 
@@ -55,11 +55,10 @@ class ParquetRows(Source):
         answer: Column of the answers.
         cot: Column of chains of thought.
         id: Column of what names a row in messages.
-        limit: Number of rows to use, from the start.
 
     Raises:
         InputError: If there is no such file, one can't be read or lacks a column, or there is no row.
-        ValueError: If ``files`` is empty or ``limit`` is below 1.
+        ValueError: If ``files`` is empty.
     """
 
     def __init__(
@@ -70,23 +69,17 @@ class ParquetRows(Source):
         answer: str = "answer",
         cot: str | None = None,
         id: str | None = None,
-        limit: int | None = None,
     ) -> None:
-        check_limit(limit)
         if not files:
             raise ValueError(f"Expected `files` to name at least one file, but got {files!r}.")
         self.image, self.problem, self.answer, self.cot, self.id = image, problem, answer, cot, id
         self.columns = list(dict.fromkeys(name for name in (image, problem, answer, cot, id) if name is not None))
         paths = [path for pattern in ([files] if isinstance(files, str) else files) for path in found_files(pattern)]
-        groups = [group for path in paths for group in self._groups(path)]
+        self.groups = [group for path in paths for group in self._groups(path)]
         self._blocks: list[range] = []
-        for group in groups:
+        for group in self.groups:
             start = self._blocks[-1].stop if self._blocks else 0
-            stop = start + group.size if limit is None else min(start + group.size, limit)
-            if stop == start:
-                break
-            self._blocks.append(range(start, stop))
-        self.groups = groups[: len(self._blocks)]
+            self._blocks.append(range(start, start + group.size))
         self._starts = [block.start for block in self._blocks]
         if not self.groups:
             raise InputError(f"Expected at least one row in {files}, but there is none.")

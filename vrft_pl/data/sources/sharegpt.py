@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vrft_pl.data.images import FileImage
-from vrft_pl.data.sources.base import Record, Source, check_limit
+from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.data.sources.rows import MARKER, check_text, checked_record, image_paths, read_rows, row_name
 from vrft_pl.types import InputError
 
@@ -30,18 +30,15 @@ class ShareGPT(Source):
     Args:
         path: A ``.json`` file that holds a list of objects, or a ``.jsonl`` file with one object a line.
         image_root: Folder that image paths are relative to. Defaults to the folder of ``path``.
-        limit: Number of rows to use, from the start.
 
     Raises:
         InputError: If the file is missing, empty, not JSON, or not a list of objects.
-        ValueError: If ``limit`` is below 1.
     """
 
-    def __init__(self, path: str, image_root: str | None = None, limit: int | None = None) -> None:
-        check_limit(limit)
+    def __init__(self, path: str, image_root: str | None = None) -> None:
         self.path = Path(path)
         self.image_root = Path(image_root) if image_root is not None else self.path.parent
-        self.rows = read_rows(self.path)[:limit]
+        self.rows = read_rows(self.path)
 
     def __len__(self) -> int:
         """Number of rows."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from vrft_pl.data.images import stored_images
-from vrft_pl.data.sources.base import Record, Source, check_limit
+from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.data.sources.parquet import UNREADABLE, one_line
 from vrft_pl.data.sources.rows import checked_record
 from vrft_pl.types import InputError
@@ -29,15 +29,12 @@ class VisualRFTDataset(Source):
     Args:
         path: Folder that ``save_to_disk`` wrote, of one split or of several, or the id of a dataset on the hub.
         split: Name of the split.
-        limit: Number of rows to use, from the start.
 
     Raises:
         InputError: If there is no such dataset, it can't be read, lacks the split or a column, or has no row.
-        ValueError: If ``limit`` is below 1.
     """
 
-    def __init__(self, path: str, split: str = "train", limit: int | None = None) -> None:
-        check_limit(limit)
+    def __init__(self, path: str, split: str = "train") -> None:
         self.path, self.split = Path(path), split
         rows = load_split(path, split)
         if missing := [name for name in COLUMNS if name not in rows.column_names]:
@@ -47,7 +44,6 @@ class VisualRFTDataset(Source):
             )
         if not len(rows):
             raise InputError(f"Expected at least one row in split {split!r} of {path}, but it is empty.")
-        rows = rows if limit is None else rows.select(range(min(limit, len(rows))))
         self.rows = rows.select_columns(list(COLUMNS)).with_format("arrow")  # as it is stored: pictures not decoded
 
     def __len__(self) -> int:

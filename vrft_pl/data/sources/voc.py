@@ -35,7 +35,6 @@ class VOCDetection(DetectionQuestions):
         question: Template of the question, with ``{category}`` or, where all are asked for, ``{categories}``.
         bad_boxes: ``error`` stops at a box that can't be right when its question is read; ``drop`` leaves it out.
         seed: Seed of the choice of negatives.
-        limit: Number of questions to use, from the start.
 
     Raises:
         InputError: If the list of images can't be read, lacks a category asked for, or yields no question.
@@ -52,9 +51,8 @@ class VOCDetection(DetectionQuestions):
         question: str | None = None,
         bad_boxes: Literal["error", "drop"] = "error",
         seed: int = 0,
-        limit: int | None = None,
     ) -> None:
-        super().__init__(Path(folder) / "JPEGImages", ask, negatives, question, bad_boxes, seed, limit)
+        super().__init__(Path(folder) / "JPEGImages", ask, negatives, question, bad_boxes, seed)
         self.path = Path(folder) / "ImageSets" / "Main" / f"{image_set}.txt"
         images = [read_image(Path(folder) / "Annotations", name) for name in read_names(self.path)]
         known = sorted({found.category for image in images for found in image.objects})
