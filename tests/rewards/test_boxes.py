@@ -1,50 +1,18 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from builders import PIXELS, make_sample
 from hypothesis import given
 from hypothesis import strategies as st
-from torchvision.ops import box_iou, generalized_box_iou
 
 from vrft_pl.answers import AnswerFrame, Box
-from vrft_pl.rewards.boxes import BoxAccuracy, BoxGIoU, BoxIoU, pair_giou, pair_iou
+from vrft_pl.rewards.boxes import BoxAccuracy, BoxGIoU, BoxIoU
 from vrft_pl.rewards.parsing import Unread
 
 TRUTH = make_sample(Box((10.0, 10.0, 30.0, 20.0)), "answer")
 BOXES = st.tuples(*[st.integers(0, 400)] * 2, *[st.integers(1, 200)] * 2).map(
     lambda v: (v[0] / 4, v[1] / 4, (v[0] + v[2]) / 4, (v[1] + v[3]) / 4)
 )
-
-
-@pytest.mark.parametrize(
-    ("other", "expected"),
-    [
-        pytest.param((0, 0, 10, 10), 1.0, id="same"),
-        pytest.param((0, 0, 10, 5), 0.5, id="half"),
-        pytest.param((5, 5, 15, 15), 25 / 175, id="corner"),
-        pytest.param((9, 9, 19, 19), 1 / 199, id="one-pixel"),
-        pytest.param((10, 0, 20, 10), 0.0, id="touching"),
-        pytest.param((20, 20, 30, 30), 0.0, id="apart"),
-        pytest.param((20, 0, 30, 10), 0.0, id="beside"),
-        pytest.param((2, 2, 4, 4), 0.04, id="inside"),
-    ],
-)
-def test_overlap_by_hand(other, expected):
-    assert pair_iou((0, 0, 10, 10), other) == pytest.approx(expected)
-    assert pair_iou(other, (0, 0, 10, 10)) == pytest.approx(expected)
-
-
-@given(BOXES, BOXES)
-def test_overlap_agrees_with_torchvision(a, b):
-    oracle = box_iou(torch.tensor([a], dtype=torch.double), torch.tensor([b], dtype=torch.double)).item()
-    assert pair_iou(a, b) == pytest.approx(oracle)
-
-
-@given(BOXES, BOXES, st.floats(1e-3, 1e3))
-def test_overlap_does_not_depend_on_the_unit(a, b, scale):
-    scaled = [tuple(v * scale for v in box) for box in (a, b)]
-    assert pair_iou(*scaled) == pytest.approx(pair_iou(a, b), abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -128,28 +96,6 @@ def test_a_threshold_is_an_overlap(threshold):
 def test_accuracy_needs_a_threshold():
     with pytest.raises(ValueError, match="Expected `threshold` to be above 0, but got 0: every box would be right"):
         BoxAccuracy(0)
-
-
-@pytest.mark.parametrize(
-    ("other", "expected"),
-    [
-        pytest.param((0, 0, 10, 10), 1.0, id="same"),
-        pytest.param((0, 0, 10, 5), 0.5, id="half"),
-        pytest.param((10, 0, 20, 10), 0.0, id="touching-in-line"),
-        pytest.param((5, 5, 15, 15), 25 / 175 - 50 / 225, id="corner"),
-        pytest.param((30, 0, 40, 10), -0.5, id="apart"),
-        pytest.param((20, 20, 20, 20), 0 - 300 / 400, id="a-point"),
-    ],
-)
-def test_generalized_overlap_by_hand(other, expected):
-    assert pair_giou((0, 0, 10, 10), other) == pytest.approx(expected)
-    assert pair_giou(other, (0, 0, 10, 10)) == pytest.approx(expected)
-
-
-@given(BOXES, BOXES)
-def test_generalized_overlap_agrees_with_torchvision(a, b):
-    oracle = generalized_box_iou(torch.tensor([a], dtype=torch.double), torch.tensor([b], dtype=torch.double)).item()
-    assert pair_giou(a, b) == pytest.approx(oracle)
 
 
 @given(st.lists(st.floats(-1e308, 1e308), min_size=4, max_size=4), st.floats(1e-3, 1e3))

@@ -24,7 +24,7 @@ from vrft_pl.rewards import (
     MathMatch,
     Unread,
 )
-from vrft_pl.rewards.boxes import pair_giou, pair_iou
+from vrft_pl.rewards.overlap import pair_giou, pair_iou
 
 ROOT = Path(__file__).parents[2]
 FAMILIES = ("counting", "choice", "mathematics", "classification", "grounding", "detection", "transformation", "any")

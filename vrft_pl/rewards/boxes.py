@@ -6,42 +6,9 @@ from typing import Any
 
 from vrft_pl.answers import XYXY, AnswerFrame, Box
 from vrft_pl.rewards.base import Reward
+from vrft_pl.rewards.overlap import pair_giou, pair_iou
 from vrft_pl.rewards.parsing import Unread, parse_box, read_answer
 from vrft_pl.types import Sample
-
-
-def intersection_and_union(a: XYXY, b: XYXY) -> tuple[float, float]:
-    """Areas that two xyxy boxes have in common and cover together, in the square of their unit."""
-    width = max(min(a[2], b[2]) - max(a[0], b[0]), 0.0)
-    height = max(min(a[3], b[3]) - max(a[1], b[1]), 0.0)
-    intersection = width * height
-    return intersection, (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - intersection
-
-
-def pair_iou(a: XYXY, b: XYXY) -> float:
-    """Intersection over union of two xyxy boxes with an area.
-
-    Example:
-        >>> pair_iou((0, 0, 10, 10), (0, 0, 10, 5))
-        0.5
-    """
-    intersection, union = intersection_and_union(a, b)
-    return intersection / union
-
-
-def pair_giou(a: XYXY, b: XYXY) -> float:
-    """Generalized IoU of two xyxy boxes, of which one may have no area: in [-1, 1], negative where they are apart.
-
-    IoU less the share of the smallest box around both that neither covers (Rezatofighi et al. 2019,
-    https://arxiv.org/abs/1902.09630, algorithm 1).
-
-    Example:
-        >>> pair_giou((0, 0, 10, 10), (10, 0, 30, 10)), pair_giou((0, 0, 10, 10), (30, 0, 40, 10))
-        (0.0, -0.5)
-    """
-    intersection, union = intersection_and_union(a, b)
-    hull = (max(a[2], b[2]) - min(a[0], b[0])) * (max(a[3], b[3]) - min(a[1], b[1]))
-    return intersection / union - max(hull - union, 0.0) / hull
 
 
 def limit_box(box: XYXY, frame: AnswerFrame, margin: float = 0.0) -> XYXY:

@@ -16,7 +16,8 @@ from vrft_pl.answers import AnswerFrame, Instances
 from vrft_pl.names import normalize_name
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.boxes import limit_box
-from vrft_pl.rewards.matching import Floats, box_areas, intersections, pair_boxes
+from vrft_pl.rewards.matching import pair_boxes
+from vrft_pl.rewards.overlap import Floats, box_areas, intersections
 from vrft_pl.rewards.parsing import Unread, parse_detections, read_answer
 from vrft_pl.types import Sample
 

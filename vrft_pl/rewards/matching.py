@@ -1,4 +1,4 @@
-"""Overlap of many boxes with many, and which belong together."""
+"""Which boxes belong together."""
 
 from __future__ import annotations
 
@@ -6,39 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-Floats = NDArray[np.float64]
+from vrft_pl.rewards.overlap import Floats, iou_matrix, pair_iou
 
 _FEW = 32
 """Pairs up to which plain numbers are faster than arrays."""
 _TIE = 1e-9
 """What a confidence of 1 adds to an IoU where the matching has to choose between equally good boxes."""
-
-
-def box_areas(boxes: Floats) -> Floats:
-    """Areas of xyxy boxes of shape ``(M, 4)``. Returns shape ``(M,)``."""
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-
-
-def intersections(a: Floats, b: Floats) -> Floats:
-    """Area that each xyxy box of ``a`` ``(M, 4)`` has in common with each of ``b`` ``(K, 4)``. Returns ``(M, K)``."""
-    common = np.ones((len(a), len(b)))
-    for low, high in ((0, 2), (1, 3)):
-        span = np.minimum(a[:, None, high], b[None, :, high])
-        span -= np.maximum(a[:, None, low], b[None, :, low])
-        common *= np.maximum(span, 0, out=span)
-    return common
-
-
-def iou_matrix(a: Floats, b: Floats) -> Floats:
-    """IoU of each xyxy box of ``a`` ``(M, 4)`` with each of ``b`` ``(K, 4)``, whose areas are not 0.
-
-    Returns:
-        Shape ``(M, K)``.
-    """
-    common = intersections(a, b)
-    union = box_areas(a)[:, None] + box_areas(b)[None, :]
-    union -= common
-    return np.divide(common, union, out=common)
 
 
 def pair_boxes(
@@ -61,7 +34,7 @@ def pair_boxes(
         ious[ious < threshold] = 0
     else:
         others = b.tolist()
-        rows = [[iou if iou >= threshold else 0.0 for iou in _ious(box, others)] for box in a.tolist()]
+        rows = [[i if (i := pair_iou(box, other)) >= threshold else 0.0 for other in others] for box in a.tolist()]
         if allowed is None and _nothing_to_choose(rows):
             return np.array([sum(row) for row in rows])
         ious = np.array(rows).reshape(len(a), len(b))
@@ -74,19 +47,6 @@ def _nothing_to_choose(rows: list[list[float]]) -> bool:
     """Whether no row and no column holds two numbers above 0."""
     columns = [j for row in rows for j, iou in enumerate(row) if iou]
     return len(set(columns)) == len(columns) == sum(map(any, rows))
-
-
-def _ious(box: list[float], others: list[list[float]]) -> list[float]:
-    """IoU of one box with others, most of which lie apart."""
-    x1, y1, x2, y2 = box
-    area = (x2 - x1) * (y2 - y1)
-    ious = []
-    for u1, v1, u2, v2 in others:
-        width = (x2 if x2 < u2 else u2) - (x1 if x1 > u1 else u1)
-        height = (y2 if y2 < v2 else v2) - (y1 if y1 > v1 else v1)
-        common = width * height if width > 0 and height > 0 else 0.0
-        ious.append(common / (area + (u2 - u1) * (v2 - v1) - common))
-    return ious
 
 
 def matched_ious(ious: Floats, preference: Floats | None = None) -> Floats:
