@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Dataset
 
 from vrft_pl.__main__ import main
-from vrft_pl.cli import one_line
+from vrft_pl.commands.errors import one_line
 from vrft_pl.rewards import Reward
 from vrft_pl.run import RunOptions, run_loggers
 from vrft_pl.types import InputError

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from vrft_pl.__main__ import main
-from vrft_pl.cli import VRFTCLI
+from vrft_pl.commands.cli import RunCLI
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"
@@ -49,13 +49,13 @@ def parse():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["vrft_pl"])
-        patch.setattr(VRFTCLI, "parse_arguments", keep)
+        patch.setattr(RunCLI, "parse_arguments", keep)
         with pytest.raises(SystemExit):
             main(["fit"])
 
     @functools.cache
     def stacked(*paths):
-        return parsers[0].parse_args(["fit", *(word for path in paths for word in ("--config", str(path)))]).fit
+        return parsers[0].parse_args([word for path in paths for word in ("--config", str(path))])
 
     return stacked
 

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
 
 from vrft_pl import __version__
 
 COMMANDS = {
-    "check": "Find mistakes in data, policy and config before training; train nothing.",
-    "fit": "Train a policy: supervised (SFTModule) or reinforced (GRPOModule); evaluate it before and after.",
-    "validate": "Evaluate a policy on the validation splits.",
-    "test": "Evaluate a policy on the test splits.",
-    "predict": "Write one greedy completion to each sample of the test splits.",
+    "check": (
+        "vrft_pl.commands.check:main",
+        "Find mistakes in data, policy and config before training; train nothing.",
+    ),
+    "fit": (
+        "vrft_pl.commands.fit:main",
+        "Train a policy: supervised (SFTModule) or reinforced (GRPOModule); evaluate it before and after.",
+    ),
+    "validate": ("vrft_pl.commands.evaluate:validate", "Evaluate a policy on the validation splits."),
+    "test": ("vrft_pl.commands.evaluate:test", "Evaluate a policy on the test splits."),
+    "predict": (
+        "vrft_pl.commands.evaluate:predict",
+        "Write one greedy completion to each sample of the test splits.",
+    ),
 }
-HELP = f"""usage: vrft_pl {{{",".join(COMMANDS)}}} --config FILE [--config FILE ...] [--key value ...]
+"""By name: the function that gets the arguments behind it, imported when it is asked for; and what it does."""
+GROUP = "vrft_pl.commands"
+"""Entry points of other packages in this group are commands too."""
+HELP = """usage: vrft_pl {{{names}}} --config FILE [--config FILE ...] [--key value ...]
 
 Visual reinforcement fine-tuning of vision-language models.
 
 commands:
-{chr(10).join(f"  {name:<10}{text}" for name, text in COMMANDS.items())}
+{commands}
 
 options:
   --config FILE   a YAML file; later files and --key value override earlier ones
@@ -36,17 +49,26 @@ def main(args: Sequence[str] | None = None) -> None:
     Exits with 2 when the arguments are wrong, with 1 when an input turns out to be wrong while running.
     """
     args = list(sys.argv[1:] if args is None else args)
+    commands = available()
     if not args or args[0] in ("-h", "--help", "help"):
-        print(HELP)
+        lines = [f"  {name:<10}{text}" for name, (_, text) in commands.items()]
+        print(HELP.format(names=",".join(commands), commands="\n".join(lines)))
     elif args[0] == "--version":
         print(f"vrft_pl {__version__}")
-    elif args[0] not in COMMANDS:
-        print(f"vrft_pl: expected a command out of {', '.join(COMMANDS)}, but got {args[0]!r}.", file=sys.stderr)
+    elif args[0] not in commands:
+        print(f"vrft_pl: expected a command out of {', '.join(commands)}, but got {args[0]!r}.", file=sys.stderr)
         sys.exit(2)
     else:
-        from vrft_pl.cli import run  # torch is imported only now: help stays fast
+        from vrft_pl.commands.errors import input_errors_in_one_line  # torch is imported only now: help stays fast
 
-        run(args)
+        with input_errors_in_one_line():
+            EntryPoint(args[0], commands[args[0]][0], GROUP).load()(args[1:])
+
+
+def available() -> dict[str, tuple[str, str]]:
+    """Our commands, and those of installed packages; none takes the place of ours."""
+    others = {point.name: (point.value, f"From {point.value}.") for point in entry_points(group=GROUP)}
+    return COMMANDS | {name: command for name, command in others.items() if name not in COMMANDS}
 
 
 if __name__ == "__main__":

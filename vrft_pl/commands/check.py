@@ -1,0 +1,41 @@
+"""``vrft_pl check``: everything that can be checked without training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser
+
+from vrft_pl.check import CheckOptions, Plan, check_run
+from vrft_pl.commands.cli import RunCLI
+from vrft_pl.commands.errors import fail
+
+
+def main(args: Sequence[str]) -> None:
+    """Check a run; exit with 1 when something would break it."""
+    cli = CheckCLI("check", list(args))
+    with cli.running():
+        options = CheckOptions(**cli.config.check.as_dict())
+        report = check_run(cli.model, cli.datamodule, cli.plan, options, cli.folder)
+        report.write(cli.folder / "check.json")
+        report.print(cli.folder / "check.json")
+    if report.count("error"):
+        fail(report.verdict, 1)
+
+
+class CheckCLI(RunCLI):
+    """Reads what the config asks of the trainer, and builds none of it."""
+
+    runs_trainer = False
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what to look at."""
+        super().add_arguments_to_parser(parser)
+        parser.add_class_arguments(CheckOptions, "check")
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Keep the plan."""
+        self.plan = Plan.of(self.config_init.trainer.as_dict())
+        return Trainer(**self.plan.alone(accelerator="cpu", precision="32-true"))

@@ -1,0 +1,267 @@
+"""What the commands share, on LightningCLI: typed signatures are the schema, and every mistake is one line."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+
+import transformers
+import wandb
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+
+from vrft_pl.callbacks import (
+    CompletionRecorder,
+    HFExport,
+    PredictionWriter,
+    RewardProgressBar,
+    StepCheckpoint,
+    StopOnSignal,
+)
+from vrft_pl.commands.errors import fail
+from vrft_pl.modules import PolicyModule
+from vrft_pl.run import RunOptions, run_folder
+from vrft_pl.runs import checkpoint_folders, install_checkpoint_io, last_checkpoint
+from vrft_pl.types import InputError
+
+SAVE_EVERY = 50
+"""Optimizer steps between two checkpoints, unless the config says when."""
+TRAINER_DEFAULTS = {
+    "val_check_interval": 1_000_000,  # evaluated before and after training only
+    "check_val_every_n_epoch": None,
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 1,
+}
+"""Where a run wants something else than Lightning's own default."""
+OF_EVERY_RUN = {
+    "completions": CompletionRecorder,
+    "predictions": PredictionWriter,
+    "export": HFExport,
+    "checkpoint": StepCheckpoint,
+}
+"""Callbacks that have a section of the config of their own."""
+
+BUILT_BY_US: set[str | int] = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"}
+"""Arguments of the Trainer's methods that are no options."""
+
+
+class OneLineParser(LightningArgumentParser):
+    """Reports a mistake in the arguments as one line and exits with 2."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print the innermost reason, with the key it belongs to."""
+        fail(message, 2)
+
+
+class RunTrainer(Trainer):
+    """Lightning's trainer; ends where `StopOnSignal` says, in place of the middle of an optimizer step.
+
+    Args:
+        limit_train_batches: Batches of an epoch that are used, or their share; ``1`` is one batch, ``1.0`` all.
+        limit_val_batches: Batches of each validation part, likewise.
+        limit_test_batches: Batches of each test part, likewise.
+        limit_predict_batches: Batches of each part that ``predict`` reads, likewise.
+        overfit_batches: Batches that are trained and validated on again and again, likewise.
+        **kwargs: Those of Lightning's ``Trainer``.
+    """
+
+    def __init__(
+        self,
+        *,
+        # not Lightning's `Union[int, float]`: `typing` may hand out the `Union[float, int]` that another package wrote
+        # first, and the parser then reads `1` as 1.0
+        limit_train_batches: int | float | None = None,
+        limit_val_batches: int | float | None = None,
+        limit_test_batches: int | float | None = None,
+        limit_predict_batches: int | float | None = None,
+        overfit_batches: int | float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            limit_train_batches=limit_train_batches,
+            limit_val_batches=limit_val_batches,
+            limit_test_batches=limit_test_batches,
+            limit_predict_batches=limit_predict_batches,
+            overfit_batches=overfit_batches,
+            **kwargs,
+        )
+
+    @property
+    def received_sigterm(self) -> bool:
+        """Whether to end after this batch."""
+        callbacks: list[Callback] = self.callbacks  # type: ignore[attr-defined]  # set by a connector
+        stops = [callback for callback in callbacks if isinstance(callback, StopOnSignal)]
+        return any(stop.asks_to_stop(self) for stop in stops) if stops else super().received_sigterm
+
+
+class RunCLI(LightningCLI):
+    """Parses a command's arguments and builds what it runs on.
+
+    Args:
+        command: Name of the command.
+        args: What follows it.
+    """
+
+    runs_trainer: ClassVar[bool] = True
+    """Whether it is the Trainer's method of that name, whose arguments are options of the command then."""
+
+    def __init__(self, command: str, args: ArgsType) -> None:
+        quieten()
+        self.command = command
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            save_config_callback=SaveConfigCallback if self.runs_trainer else None,
+            save_config_kwargs={"overwrite": True},
+            trainer_class=RunTrainer,
+            trainer_defaults=TRAINER_DEFAULTS,
+            seed_everything_default=0,
+            parser_class=OneLineParser,
+            parser_kwargs={"allow_abbrev": False, "prog": f"vrft_pl {command}"},
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            run=False,
+            args=args,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the run's folder, the callbacks that every run has, what the method takes; link what two parts need."""
+        parser.add_class_arguments(RunOptions, "run")
+        for name, callback in OF_EVERY_RUN.items():
+            parser.add_class_arguments(callback, name, fail_untyped=False, instantiate=True, sub_configs=True)
+        parser.set_defaults({"checkpoint.mode": "max", "checkpoint.filename": "{step}"})
+        parser.set_defaults({"checkpoint.enable_version_counter": False})  # a resumed run writes over, and not beside
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
+        parser.link_arguments("seed_everything", "model.init_args.seed", compute_fn=int)
+        self.method_arguments: list[str] = []
+        if self.runs_trainer:
+            self.method_arguments = parser.add_method_arguments(Trainer, self.command, skip=BUILT_BY_US)
+
+    def before_instantiate_classes(self) -> None:
+        """Choose the folder of the run."""
+        config = self.config
+        names = [Path(str(path)).stem for path in config.get("config") or []]
+        self.options = RunOptions(**config.run.as_dict())
+        self.folder = run_folder(self.options, names[0] if names else "run", config.seed_everything)
+        self.existed = self.folder.exists()
+        checkpoint = config.checkpoint
+        triggers = ("monitor", "every_n_train_steps", "every_n_epochs", "train_time_interval")
+        if all(checkpoint[key] is None for key in triggers):
+            checkpoint.every_n_train_steps = SAVE_EVERY  # with a monitor it saves after each validation instead
+        self.checkpoint_folders = checkpoint_folders(self.folder, checkpoint.dirpath)
+        if config.get("ckpt_path") == "last":
+            config.ckpt_path = str(last_checkpoint(self.checkpoint_folders))
+
+    def instantiate_classes(self) -> None:
+        """Build everything; a value that a constructor refuses is a mistake in the arguments."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, MisconfigurationException) as error:
+            self.close()
+            fail(error, 2)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Build the trainer with the loggers and callbacks of the command, below those of the config."""
+        trainer = super().instantiate_trainer(
+            default_root_dir=str(self.folder), logger=self.logger(), callbacks=self.callbacks(), **kwargs
+        )
+        install_checkpoint_io(trainer)
+        return trainer
+
+    def logger(self) -> Any:
+        """The config's, or none."""
+        given = self.config_init.trainer.logger
+        return False if given is None else given
+
+    def callbacks(self) -> list[Callback]:
+        """Those of the config, those that every run has, and a progress bar unless the config has its own or none."""
+        config = self.config_init.trainer
+        given = config.callbacks or []
+        given = list(given) if isinstance(given, list | tuple) else [given]
+        own = [self.config_init[name] for name in OF_EVERY_RUN]
+        callbacks = [*given, *own, *self.extra_callbacks(given)]
+        if config.enable_checkpointing is False:
+            callbacks = [c for c in callbacks if c in given or not isinstance(c, ModelCheckpoint)]
+        if config.enable_progress_bar is not False and not any(isinstance(c, ProgressBar) for c in given):
+            callbacks.append(RewardProgressBar())
+        return callbacks
+
+    def extra_callbacks(self, given: list[Callback]) -> list[Callback]:
+        """Those that this command alone has.
+
+        Args:
+            given: Those of the config.
+        """
+        return []
+
+    @property
+    def method_kwargs(self) -> dict[str, Any]:
+        """Arguments of the Trainer's method."""
+        return {name: self.config_init[name] for name in self.method_arguments}
+
+    @property
+    def log_folder(self) -> Path:
+        """Where the files of this run are. Every rank asks: it is a broadcast."""
+        return Path(self.trainer.log_dir or self.folder)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Surround a command: its engine is closed however it ends, and a wrong input leaves no folder behind."""
+        try:
+            yield
+        except InputError:
+            wandb.finish()
+            if not self.existed and self.trainer.global_step == 0 and self.trainer.is_global_zero:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        except SIGTERMException:
+            self.say_where_it_stopped()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the engine that wrote completions."""
+        if isinstance(module := getattr(self, "model", None), PolicyModule):
+            module.sampler.close()
+
+    def say_where_it_stopped(self) -> NoReturn:
+        """Exit as a process does that the signal ends, with one line.
+
+        Beside the first process they exit with 0: Lightning kills all at once when one that it launched does not.
+        """
+        signum, advice = self.stopped_by()
+        if not self.trainer.is_global_zero:
+            sys.exit(0)
+        wandb.finish(exit_code=128 + signum)
+        fail(f"Ended by {signum.name} after step {self.trainer.global_step}, not finished.{advice}", 128 + signum)
+
+    def stopped_by(self) -> tuple[signal.Signals, str]:
+        """The signal that ended the run, and how to go on."""
+        return signal.SIGTERM, ""
+
+
+def quieten() -> None:
+    """Silence advice about things done here on purpose, and progress bars of things done in a second."""
+    expected = (
+        "does not have many workers",
+        "in eval mode at the start of training",
+        "treespec, LeafSpec",
+        "args parameter is intended",
+        "was deprecated in v4.49",
+        "skip_none parameter",
+        "JsonargparseDeprecationWarning",
+    )
+    for message in expected:
+        warnings.filterwarnings("ignore", f".*{message}.*")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
+    transformers.utils.logging.disable_progress_bar()

@@ -1,0 +1,52 @@
+"""Mistakes as one line."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from vrft_pl.types import InputError
+
+_REASON = re.compile(
+    r"^\s*- (?!Does not validate|Expected a .*NoneType)(.*?)(?=^\s*- |^\s*Given value|\Z)", re.M | re.S
+)
+_FROM_WORKER = f"{InputError.__module__}.{InputError.__qualname__}: "
+"""What stands before the message at the end of the traceback that a worker process hands over."""
+
+
+@contextmanager
+def input_errors_in_one_line() -> Iterator[None]:
+    """End with one line and exit code 1 where an input turns out to be wrong."""
+    try:
+        yield
+    except InputError as error:
+        fail(error, 1)
+
+
+def fail(error: BaseException | str, code: int) -> NoReturn:
+    """Print one line and exit."""
+    print(f"vrft_pl: {one_line(str(error))}", file=sys.stderr)
+    sys.exit(code)
+
+
+def one_line(message: str) -> str:
+    r"""Shorten a message to one line.
+
+    Of the parser's nested alternatives it is the reason that is no mere type mismatch; of what a worker process of a
+    loader raised, the message without the traceback.
+
+    Example:
+        >>> one_line("Parser key 'x': Does not validate\nErrors:\n  - Expected `n` to be 1.\n  - Expected a NoneType")
+        "Parser key 'x': Expected `n` to be 1."
+        >>> one_line("Caught InputError in worker 0.\nOriginal Traceback ...\nvrft_pl.types.InputError: Row 5.")
+        'Row 5.'
+    """
+    message = message.rpartition(_FROM_WORKER)[2]
+    reasons = _REASON.findall(message)
+    if "Errors:" in message and reasons:
+        key = re.match(r"Parser key [^:]*: ", message)
+        message = (key.group() if key else "") + reasons[-1]
+    return re.sub(r"\s+", " ", message).strip()

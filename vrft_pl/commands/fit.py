@@ -1,0 +1,99 @@
+"""``vrft_pl fit``: train a policy, evaluate it before and after."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import wandb
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from vrft_pl.callbacks import PredictionWriter, StepCheckpoint, StopOnSignal
+from vrft_pl.commands.cli import RunCLI
+from vrft_pl.data import SampleData
+from vrft_pl.run import print_summary, run_loggers, write_json, write_summary
+from vrft_pl.runs import CutBack, newest_checkpoint
+from vrft_pl.types import InputError
+
+
+def main(args: Sequence[str]) -> None:
+    """Train, and write ``summary.json`` with the scores before and after."""
+    cli = FitCLI("fit", list(args))
+    with cli.running():
+        cli.fit()
+
+
+class FitCLI(RunCLI):
+    """Adds what only training needs: loggers, stopping on a signal, cutting records back."""
+
+    def logger(self) -> Any:
+        """A CSV file and W&B, unless the config has its own or wants none."""
+        given = self.config_init.trainer.logger
+        return run_loggers(self.options, self.folder) if given in (None, True) else given
+
+    def callbacks(self) -> list[Callback]:
+        """Without the writer of predictions, unless it is to write in a training run too."""
+        return [c for c in super().callbacks() if not isinstance(c, PredictionWriter) or c.in_fit]
+
+    def extra_callbacks(self, given: list[Callback]) -> list[Callback]:
+        """Records are cut back on resuming, and a signal saves."""
+        refuse_unsafe_savers(given, self.config_init.trainer.accumulate_grad_batches)
+        self.stop = StopOnSignal()
+        return [CutBack(), self.stop]
+
+    def fit(self) -> None:
+        """Check the data, evaluate the policy as it is, train it, evaluate it again and say what came of it."""
+        start = time.perf_counter()
+        self.datamodule.setup("fit")
+        self.describe_data()
+        before = self.evaluate() if self.options.evaluate_before else {}
+        self.trainer.fit(self.model, datamodule=self.datamodule, **self.method_kwargs)
+        self.describe_data()  # rows of a stream are left out while they are read
+        after = self.evaluate() if self.options.evaluate_after else {}
+        seconds, folder = time.perf_counter() - start, self.log_folder
+        if self.trainer.is_global_zero:
+            wandb.finish()
+            write_summary(folder, before, after, seconds)
+            print_summary(folder, before, after, seconds)
+
+    def evaluate(self) -> dict[str, float]:
+        """Scores on the validation splits."""
+        if not self.datamodule.val_dataloader():
+            return {}
+        scores = self.trainer.validate(self.model, datamodule=self.datamodule, verbose=False)
+        return {name: value for part in scores for name, value in part.items()}
+
+    def describe_data(self) -> None:
+        """Write the ids of rows that were drawn from larger sources, and the rows that were left out."""
+        task, folder = self.datamodule, self.log_folder
+        if not isinstance(task, SampleData) or not self.trainer.is_global_zero:
+            return
+        for name, rows in (("chosen", task.chosen()), ("skipped", task.skipped)):
+            if rows:
+                write_json(folder / f"{name}.json", rows)
+
+    def stopped_by(self) -> tuple[signal.Signals, str]:
+        """The signal that came, and the checkpoint that was saved."""
+        advice = ""
+        if newest := newest_checkpoint(self.checkpoint_folders):
+            advice = f" Newest checkpoint: {newest}."
+            advice += f" Go on with the same command and `--run.folder {self.folder} --ckpt_path last`."
+        return signal.Signals(self.stop.signum or signal.SIGTERM), advice
+
+
+def refuse_unsafe_savers(callbacks: Sequence[Callback], accumulate: int) -> None:
+    """Refuse checkpoints that Lightning would write in the middle of an optimizer step.
+
+    Raises:
+        InputError: If gradients are accumulated and a callback would lose them.
+    """
+    for callback in callbacks:
+        if accumulate > 1 and isinstance(callback, ModelCheckpoint) and not isinstance(callback, StepCheckpoint):
+            raise InputError(
+                f"Expected `{type(callback).__name__}` among `trainer.callbacks` to be "
+                "`vrft_pl.callbacks.StepCheckpoint`, with the same options: Lightning's own may save between two "
+                "micro-batches of an optimizer step, and a run that is resumed there ends with other weights."
+            )
