@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vrft_pl.data.sources import COCODetection, Source
-from vrft_pl.data.sources.coco import read_coco
 from vrft_pl.metrics.detection import Question, Scored
 
 
@@ -66,12 +65,7 @@ class COCOResults:
 
 
 def category_ids(source: Source | None) -> Mapping[str, int | str]:
-    """Ids of categories by their names; none where the rows come from no COCO file.
-
-    The file is read again: the source keeps no ids of categories, which only this needs.
-    """
+    """Ids of categories by their names; none where the rows come from no COCO file."""
     while source is not None and not isinstance(source, COCODetection):
         source = getattr(source, "source", None)  # a subset of another source
-    if source is None:
-        return {}
-    return {row["name"]: row["id"] for row in read_coco(source.path, source.image_keys)["categories"]}
+    return {} if source is None else source.category_ids

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Formatter
-from typing import Any, Literal
+from typing import Any
 
 from vrft_pl.answers import XYXY, Box
 from vrft_pl.data.boxes import is_number
 from vrft_pl.data.images import FileImage
 from vrft_pl.data.sources.annotated import AnnotatedImage, AnnotatedImages, AnnotatedObject, declared_size
 from vrft_pl.data.sources.base import Record, Source
-from vrft_pl.data.sources.detection import Ask, DetectionQuestions
+from vrft_pl.data.sources.detection import DetectionQuestions
 from vrft_pl.data.splits import resolve_categories
 from vrft_pl.types import InputError
 
@@ -25,19 +25,20 @@ class COCOSingles(Source):
     Args:
         annotations: The instances JSON.
         image_root: Folder of the images.
-        categories: Category names to ask for. Defaults to all.
+        categories: As for `COCODetection`.
         question: Template of the question; ``{category}`` is replaced.
         exclude_crowd: Leave out images in which the category has a crowd annotation.
 
     Raises:
-        InputError: If the file is no COCO instances file, names an unknown category, or yields no row.
+        InputError: If the file is no COCO instances file, lacks a category asked for, or yields no row.
+        ValueError: If ``question`` has another field, or ``categories`` is no set of them.
     """
 
     def __init__(
         self,
         annotations: str,
         image_root: str,
-        categories: list[str] | None = None,
+        categories: list[str] | str | None = None,
         question: str = "Locate the {category}.",
         exclude_crowd: bool = True,
     ) -> None:
@@ -45,17 +46,17 @@ class COCOSingles(Source):
             raise ValueError(f"Expected `question` to have no field but {{category}}, but got {question!r}.")
         self.path, self.image_root, self.question = Path(annotations), Path(image_root), question
         coco = read_coco(self.path)
-        self.names = {category["id"]: category["name"] for category in coco["categories"]}
-        asked = resolve_categories(categories, list(self.names.values()), str(self.path))
-        self.images = {image["id"]: image for image in coco["images"]}
+        names = {row["id"]: row["name"] for row in coco["categories"]}
+        asked = resolve_categories(categories, list(names.values()), str(self.path), frequencies(coco["categories"]))
+        files = {row["id"]: row["file_name"] for row in coco["images"]}
         count = Counter((a["image_id"], a["category_id"]) for a in coco["annotations"])
         crowds = {(a["image_id"], a["category_id"]) for a in coco["annotations"] if a.get("iscrowd")}
         self.rows = [
-            a
+            (a["id"], files[a["image_id"]], names[a["category_id"]], read_bbox(a["bbox"]))
             for a in coco["annotations"]
             if count[key := (a["image_id"], a["category_id"])] == 1
             and not (exclude_crowd and key in crowds)
-            and self.names[a["category_id"]] in asked
+            and names[a["category_id"]] in asked
         ]
         if not self.rows:
             raise InputError(f"Expected {self.path} to hold a category that occurs once in an image, but none does.")
@@ -66,15 +67,12 @@ class COCOSingles(Source):
 
     def __getitem__(self, index: int) -> Record:
         """Read question ``index``; its answer is a `Box`."""
-        annotation = self.rows[index]
-        owner = f"{self.path}, annotation {annotation['id']}"
-        image = FileImage(self.image_root / str(self.images[annotation["image_id"]]["file_name"]), owner)
-        problem = self.question.format(category=self.names[annotation["category_id"]])
-        box = annotation["bbox"]
-        if not (isinstance(box, list) and len(box) == 4 and all(isinstance(v, int | float) for v in box)):
-            raise InputError(f"{owner}: expected `bbox` to be [x, y, width, height], but got {box!r}.")
-        x, y, width, height = box
-        return Record(owner, (image,), problem, Box((x, y, x + width, y + height)))
+        number, file, category, box = self.rows[index]
+        owner = f"{self.path}, annotation {number}"
+        if isinstance(box, str):
+            raise InputError(f"{owner}: {box}.")
+        image = FileImage(self.image_root / file, owner)
+        return Record(owner, (image,), self.question.format(category=category), Box(box))
 
 
 class COCODetection(DetectionQuestions):
@@ -86,11 +84,10 @@ class COCODetection(DetectionQuestions):
         categories: Names of the categories to ask for, or the name of a set of them: ``coco_base``, ``coco_novel``,
             ``coco_fewshot8``, ``lvis_fewshot6``, ``lvis_novel13``, or ``lvis_rare``, ``lvis_common`` and
             ``lvis_frequent`` where the categories of the file have a ``frequency``. Defaults to all.
-        ask: A question for ``one`` category, or for ``all`` of them together.
-        negatives: Questions with nothing to find: absent categories an image, or ``all``. See `DetectionQuestions`.
-        question: Template of the question, with ``{category}`` or, where all are asked for, ``{categories}``.
-        bad_boxes: ``error`` stops at a box that can't be right when its question is read; ``drop`` leaves it out.
-        seed: Seed of the choice of negatives.
+        **kwargs: Those of `DetectionQuestions`.
+
+    Attributes:
+        category_ids: Ids of the categories in the file by their names.
 
     Raises:
         InputError: If the file is no COCO instances file, lacks a category asked for, or yields no question.
@@ -105,17 +102,14 @@ class COCODetection(DetectionQuestions):
         annotations: str,
         image_root: str,
         categories: list[str] | str | None = None,
-        ask: Ask = "one",
-        negatives: int | Literal["all"] = 0,
-        question: str | None = None,
-        bad_boxes: Literal["error", "drop"] = "error",
-        seed: int = 0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(Path(image_root), ask, negatives, question, bad_boxes, seed)
+        super().__init__(Path(image_root), **kwargs)
         self.path = Path(annotations)
         coco = read_coco(self.path, self.image_keys)
         self.frequency = self.frequencies(coco["categories"])
         known = {row["id"]: row["name"] for row in coco["categories"]}
+        self.category_ids = {name: key for key, name in known.items()}
         asked = resolve_categories(categories, list(known.values()), str(self.path), self.frequency)
         positions = {key: asked.index(name) for key, name in known.items() if name in asked}
         self.ask_about(AnnotatedImages(str(self.path), asked, self.annotated(coco, positions)))
@@ -146,7 +140,12 @@ class COCODetection(DetectionQuestions):
 
     def frequencies(self, categories: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         """Letter of frequency by the name of a category, where the file has it."""
-        return {row["name"]: str(row["frequency"]) for row in categories if "frequency" in row}
+        return frequencies(categories)
+
+
+def frequencies(categories: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Letter of frequency by the name of a category, where the file has it."""
+    return {row["name"]: str(row["frequency"]) for row in categories if "frequency" in row}
 
 
 def coco_object(row: Mapping[str, Any], positions: Mapping[int | str, int], path: Path) -> AnnotatedObject:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import reprlib
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,8 @@ MARKER = "<image>"
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
-class ReasonJSON(Source):
-    """Reason-RFT style rows: ``id``, ``image`` (path, list of paths or ``{"path": ...}``), ``problem``, ``answer``.
-
-    The answer may be called ``solution`` and may carry ``<answer>`` tags. A row may hold a chain of thought (``cot``),
-    the texts of the options of a multiple choice (``options`` or ``choices``), a system prompt (``system``) and split
-    tags (``tags``).
+class JSONRows(Source):
+    """Objects of a JSON file, each a row whose pictures are files.
 
     Args:
         path: A ``.json`` file that holds a list of objects, or a ``.jsonl`` file with one object a line.
@@ -38,6 +35,10 @@ class ReasonJSON(Source):
         self.image_root = Path(image_root) if image_root is not None else self.path.parent
         self.rows = read_rows(self.path)
 
+    @abstractmethod
+    def record(self, row: dict[str, Any], owner: str) -> Record:
+        """Make a record of a row, which ``owner`` names in errors."""
+
     def __len__(self) -> int:
         """Number of rows."""
         return len(self.rows)
@@ -45,14 +46,26 @@ class ReasonJSON(Source):
     def __getitem__(self, index: int) -> Record:
         """Read row ``index``; what is wrong with it raises `InputError` with file and row."""
         row = self.rows[index]
-        owner = row_name(f"{self.path}, row {index}", row)
-        images = tuple(FileImage(self.image_root / path, owner) for path in image_paths(row, owner))
-        return checked_record(row, owner, images, answer="answer" if "answer" in row else "solution")
+        return self.record(row, f"{self.path}, row {index}" + (f" (id {row['id']})" if "id" in row else ""))
+
+    def pictures(self, row: Mapping[str, Any], owner: str) -> tuple[FileImage, ...]:
+        """The pictures of a row."""
+        return tuple(FileImage(self.image_root / path, owner) for path in image_paths(row, owner))
 
 
-def row_name(place: str, row: Mapping[str, Any]) -> str:
-    """Name a row by its place and by its ``id``, if it has one."""
-    return place + (f" (id {row['id']})" if "id" in row else "")
+class ReasonJSON(JSONRows):
+    """Reason-RFT style rows: ``id``, ``image`` (path, list of paths or ``{"path": ...}``), ``problem``, ``answer``.
+
+    The answer may be called ``solution`` and may carry ``<answer>`` tags. A row may hold a chain of thought (``cot``),
+    the texts of the options of a multiple choice (``options`` or ``choices``), a system prompt (``system``) and split
+    tags (``tags``).
+
+    Arguments and errors are those of `JSONRows`.
+    """
+
+    def record(self, row: dict[str, Any], owner: str) -> Record:
+        """Check a row."""
+        return checked_record(row, owner, self.pictures(row, owner), answer="answer" if "answer" in row else "solution")
 
 
 def checked_record(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import reprlib
-from pathlib import Path
 from typing import Any
 
-from vrft_pl.data.images import FileImage
-from vrft_pl.data.sources.base import Record, Source
-from vrft_pl.data.sources.rows import MARKER, check_text, checked_record, image_paths, read_rows, row_name
+from vrft_pl.data.sources.base import Record
+from vrft_pl.data.sources.rows import MARKER, JSONRows, check_text, checked_record
 from vrft_pl.types import InputError
 
 ROLES = {"system": "system", "user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant"}
@@ -19,7 +17,7 @@ _THOUGHT_END = re.compile(r".*</(?:summary|caption|think)>", re.DOTALL)
 _THOUGHTS = ("<summary>", "<caption>", "<think>")
 
 
-class ShareGPT(Source):
+class ShareGPT(JSONRows):
     """Rows of LLaMA-Factory: ``messages`` (``role``, ``content``) or ``conversations`` (``from``, ``value``).
 
     A row holds one question and one answer, after a system prompt if it has one (a turn, or the key ``system``), and
@@ -27,34 +25,18 @@ class ShareGPT(Source):
     what is inside ``<answer>`` is the answer, and a turn that holds ``<think>``, ``<summary>`` or ``<caption>`` is the
     chain of thought as it stands; supervised training writes its answer anew, in the coordinates of the policy.
 
-    Args:
-        path: A ``.json`` file that holds a list of objects, or a ``.jsonl`` file with one object a line.
-        image_root: Folder that image paths are relative to. Defaults to the folder of ``path``.
-
-    Raises:
-        InputError: If the file is missing, empty, not JSON, or not a list of objects.
+    Arguments and errors are those of `JSONRows`.
     """
 
-    def __init__(self, path: str, image_root: str | None = None) -> None:
-        self.path = Path(path)
-        self.image_root = Path(image_root) if image_root is not None else self.path.parent
-        self.rows = read_rows(self.path)
-
-    def __len__(self) -> int:
-        """Number of rows."""
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> Record:
-        """Read row ``index``; what is wrong with it raises `InputError` with file and row."""
-        row = self.rows[index]
-        owner = row_name(f"{self.path}, row {index}", row)
+    def record(self, row: dict[str, Any], owner: str) -> Record:
+        """Check a row."""
         if present := [key for key in ("videos", "audios") if row.get(key)]:
             raise InputError(f"{owner}: expected pictures alone, but it has `{present[0]}`.")
         spoken = turns(row, owner)
-        paths = image_paths(row, owner)
-        if (marks := spoken["user"].count(MARKER)) != len(paths):
+        images = self.pictures(row, owner)
+        if (marks := spoken["user"].count(MARKER)) != len(images):
             raise InputError(
-                f"{owner}: expected as many `{MARKER}` in the question as pictures, but got {marks} and {len(paths)}."
+                f"{owner}: expected as many `{MARKER}` in the question as pictures, but got {marks} and {len(images)}."
             )
         if elsewhere := [role for role, text in spoken.items() if role != "user" and MARKER in text]:
             raise InputError(
@@ -63,7 +45,7 @@ class ShareGPT(Source):
         answer, cot = split_answer(spoken["assistant"], owner)
         content = {"problem": spoken["user"], "answer": answer, "cot": cot, "tags": row.get("tags")}
         content["system"] = spoken.get("system", row.get("system"))
-        return checked_record(content, owner, tuple(FileImage(self.image_root / path, owner) for path in paths))
+        return checked_record(content, owner, images)
 
 
 def turns(row: dict[str, Any], owner: str) -> dict[str, str]:

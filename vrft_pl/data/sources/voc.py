@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any
 from xml.etree import ElementTree
 
 from vrft_pl.answers import XYXY
 from vrft_pl.data.sources.annotated import AnnotatedImage, AnnotatedImages, AnnotatedObject, declared_size
-from vrft_pl.data.sources.detection import Ask, DetectionQuestions
+from vrft_pl.data.sources.detection import DetectionQuestions
 from vrft_pl.data.splits import resolve_categories
 from vrft_pl.types import InputError
 
@@ -30,11 +30,7 @@ class VOCDetection(DetectionQuestions):
         folder: Such as ``VOCdevkit/VOC2012``.
         image_set: Name of a list of images in ``ImageSets/Main``.
         categories: Names of the categories to ask for. Defaults to all that occur in the set, by alphabet.
-        ask: A question for ``one`` category, or for ``all`` of them together.
-        negatives: Questions with nothing to find: absent categories an image, or ``all``. See `DetectionQuestions`.
-        question: Template of the question, with ``{category}`` or, where all are asked for, ``{categories}``.
-        bad_boxes: ``error`` stops at a box that can't be right when its question is read; ``drop`` leaves it out.
-        seed: Seed of the choice of negatives.
+        **kwargs: Those of `DetectionQuestions`.
 
     Raises:
         InputError: If the list of images can't be read, lacks a category asked for, or yields no question.
@@ -46,13 +42,9 @@ class VOCDetection(DetectionQuestions):
         folder: str,
         image_set: str = "train",
         categories: list[str] | str | None = None,
-        ask: Ask = "one",
-        negatives: int | Literal["all"] = 0,
-        question: str | None = None,
-        bad_boxes: Literal["error", "drop"] = "error",
-        seed: int = 0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(Path(folder) / "JPEGImages", ask, negatives, question, bad_boxes, seed)
+        super().__init__(Path(folder) / "JPEGImages", **kwargs)
         self.path = Path(folder) / "ImageSets" / "Main" / f"{image_set}.txt"
         images = [read_image(Path(folder) / "Annotations", name) for name in read_names(self.path)]
         known = sorted({found.category for image in images for found in image.objects})
