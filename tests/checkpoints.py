@@ -23,7 +23,14 @@ from transformers import (
 )
 
 from vrft_pl.answers import Number
+from vrft_pl.policy import VLM
 from vrft_pl.types import Sample
+
+
+def loaded(*args, **kwargs):
+    """Return a policy with its weights."""
+    return VLM(*args, **kwargs).load()
+
 
 PAD, EOS, END_OF_TURN, HALT, IMAGE, VIDEO = (
     f"<|{name}|>" for name in ("endoftext", "eos", "im_end", "halt", "image_pad", "video_pad")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from checkpoints import loaded
 from lightning import Trainer
 from training import FixedSampler, Share
 
@@ -9,7 +10,6 @@ from vrft_pl.answers import Instance, Instances, Number
 from vrft_pl.data import CountingScenes, VisionTask
 from vrft_pl.metrics import Accuracy, COCOAveragePrecision
 from vrft_pl.modules import PolicyModule
-from vrft_pl.policy import VLM
 from vrft_pl.rewards import BoxIoU, NumberMatch
 from vrft_pl.rollout import SamplingParams
 from vrft_pl.types import Completions
@@ -66,6 +66,6 @@ class Looking(FixedSampler):
 def uneven(checkpoint):
     """A module with metrics of every sort, and a task of parts that two ranks can't share evenly."""
     metrics = [Share(), Accuracy(NumberMatch()), COCOAveragePrecision(), BoxIoU()]
-    module = PolicyModule(VLM(checkpoint), metrics=metrics, eval_params=SHORT, sampler=Looking(), eval_samples=2)
+    module = PolicyModule(loaded(checkpoint), metrics=metrics, eval_params=SHORT, sampler=Looking(), eval_samples=2)
     task = Marked(val={"few": scenes(3), "many": scenes(9, "snow")}, style="answer", eval_batch_size=2)
     return module, task

@@ -3,13 +3,13 @@
 import architectures
 import pytest
 import torch
-from checkpoints import MIXED
+from checkpoints import MIXED, loaded
 from families import noise_rows, write
 from training import Share, counting, fit, grpo, sgd, weights
 from transformers import AutoModelForImageTextToText
 
 from vrft_pl.modules import SFTModule
-from vrft_pl.policy import VLM, LoRA
+from vrft_pl.policy import LoRA
 
 NAMES = [name.removeprefix("build_") for name in vars(architectures) if name.startswith("build_")]
 PICTURED = [one for one in MIXED if one.images]
@@ -33,7 +33,7 @@ def built(request, tmp_path_factory):
 
 def load(built, **kwargs):
     name, folder = built
-    return VLM(folder, dtype=DTYPES.get(name, "auto"), **kwargs)
+    return loaded(folder, dtype=DTYPES.get(name, "auto"), **kwargs)
 
 
 def alone(model, policy, prompt, row):

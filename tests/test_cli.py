@@ -109,7 +109,7 @@ def test_unknown_command_is_refused(capsys):
         pytest.param([*QUICKSTART, "--model.init_args.group_size", "1"], "`group_size` is 1", id="group-of-one"),
         pytest.param([*QUICKSTART, "--data.init_args.batch_size", "0"], "`batch_size`", id="empty-batch"),
         pytest.param([*QUICKSTART, "--model.class_path", "vrft_pl.modules.GPRO"], "GPRO", id="unknown-class"),
-        pytest.param([*QUICKSTART, "--model.policy.coordinates", "miles"], "coordinates", id="unknown-choice"),
+        pytest.param([*QUICKSTART, "--model.policy.codec.coordinates", "miles"], "coordinates", id="unknown-choice"),
         pytest.param([*QUICKSTART, "--data.style", "foo"], "'answer', 'think', 'caption'", id="unknown-style"),
         pytest.param([*QUICKSTART, "--model.policy.checkpoint", "/no/such"], "/no/such", id="missing-checkpoint"),
         pytest.param([*QUICKSTART, "--model.policy.freeze_pattern", "xyz"], "`freeze_pattern`", id="freezes-nothing"),

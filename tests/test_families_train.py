@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from checkpoints import loaded
 from evaluation import evaluate
 from training import Share, fit, grpo, sgd, weights
 
@@ -28,7 +29,6 @@ from vrft_pl.data import (
 from vrft_pl.data.scenes import Scenes
 from vrft_pl.metrics import Accuracy, COCOAveragePrecision, GroundingIoU
 from vrft_pl.modules import PolicyModule, SFTModule
-from vrft_pl.policy import VLM
 from vrft_pl.rewards import (
     BoxIoU,
     ChoiceMatch,
@@ -106,7 +106,7 @@ def changed(module, before):
 @pytest.mark.parametrize("method", ["sft", "grpo"])
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_a_family_is_trained_and_judged(qwen3_vl, family, method):
-    policy, metrics = VLM(qwen3_vl, max_pixels=1024), list(family.metrics)
+    policy, metrics = loaded(qwen3_vl, max_pixels=1024), list(family.metrics)
     if method == "sft":
         module = SFTModule(policy=policy, metrics=metrics, optimizer=sgd, eval_params=SHORT)
     else:
@@ -129,7 +129,7 @@ def test_a_family_is_trained_and_judged(qwen3_vl, family, method):
 @pytest.mark.parametrize("style", ["answer", "think"])
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_the_ground_truth_earns_everything_the_family_is_judged_by(qwen3_vl, family, style):
-    policy, task = VLM(qwen3_vl, max_pixels=1024, coordinates="pixels"), task_of(family, 10, style=style)
+    policy, task = loaded(qwen3_vl, max_pixels=1024, coordinates="pixels"), task_of(family, 10, style=style)
     samples = [sample for part in task.datasets("val").values() for sample in map(part.__getitem__, range(10))]
     judges = [*family.metrics, *family.rewards, Format()]
     unique = list({judge.name: judge for judge in judges}.values())
@@ -142,7 +142,7 @@ def test_the_ground_truth_earns_everything_the_family_is_judged_by(qwen3_vl, fam
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_the_reward_of_a_family_alone_trains_the_policy(qwen3_vl, family):
-    policy, task = VLM(qwen3_vl, max_pixels=1024), task_of(family)
+    policy, task = loaded(qwen3_vl, max_pixels=1024), task_of(family)
     part = task.datasets("train")["train"]
     samples = [part[i] for i in range(len(part))]
     module = grpo(None, policy, list(family.rewards), sampler=Teacher(policy, samples))

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkpoints import MIXED, NoiseImage, sample
+from checkpoints import MIXED, NoiseImage, loaded, sample
 from lightning.pytorch.loggers import CSVLogger
 from training import Share, counting, fit, grpo, sgd, weights
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from vrft_pl.callbacks import HFExport
 from vrft_pl.modules import SFTModule
-from vrft_pl.policy import VLM
 from vrft_pl.policy.coordinates import DESCRIPTIONS
 from vrft_pl.policy.parts import part_of
 from vrft_pl.prompts import chat
@@ -46,7 +45,7 @@ def moved_parts(policy, before):
 
 
 def test_sampled_logprobs_are_those_of_the_forward_that_trains(family):
-    policy = VLM(family)
+    policy = loaded(family)
     prompts = policy.encode(PICTURED)
     completions = generate(policy, prompts)
     assert completions.ids.shape == (2 * len(PICTURED), completions.mask.sum(dim=1).max())
@@ -62,7 +61,7 @@ def export_of(trainer):
 
 
 def test_a_supervised_step_trains_every_part_and_its_export_is_the_same_model_for_everyone(family, tmp_path):
-    module = SFTModule(VLM(family), optimizer=sgd)
+    module = SFTModule(loaded(family), optimizer=sgd)
     before = weights(module)
     trainer = fit(module, counting(size=2), callbacks=[HFExport()], logger=CSVLogger(tmp_path, "run", "0"))
     assert 0 < trainer.callback_metrics["train/loss"] < 20
@@ -72,11 +71,11 @@ def test_a_supervised_step_trains_every_part_and_its_export_is_the_same_model_fo
     policy, folder = module.policy, export_of(trainer)
     model, processor = (load.from_pretrained(folder) for load in (AutoModelForImageTextToText, AutoProcessor))
     assert type(model) is type(policy.hf_model)
-    expected, got = (logits(*pair) for pair in ((policy.hf_model, policy.processor), (model, processor)))
+    expected, got = (logits(*pair) for pair in ((policy.hf_model, policy.codec.processor), (model, processor)))
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
     assert (logits(AutoModelForImageTextToText.from_pretrained(family), processor) - expected).abs().max() > 1e-3
 
-    again = VLM(str(folder))
+    again = loaded(str(folder))
     prompts = policy.encode(PICTURED)
     completions = generate(policy, prompts)
     got, expected = (p.logprobs(p.encode(PICTURED), completions).logprobs for p in (again, policy))
@@ -97,7 +96,7 @@ def logits(model, processor):
 
 
 def test_a_reinforced_step_trains_every_part(family):
-    module = grpo(family, policy=VLM(family), rewards=[Share()])
+    module = grpo(family, policy=loaded(family), rewards=[Share()])
     before = weights(module)
     trainer = fit(module, counting(size=2))
     assert trainer.callback_metrics["train/loss"].isfinite()
@@ -109,14 +108,14 @@ def test_a_reinforced_step_trains_every_part(family):
 
 @pytest.mark.parametrize("name", QWEN)
 def test_coordinates_of_the_resized_picture_are_known_where_the_processor_says_its_grid(name, request):
-    policy = VLM(request.getfixturevalue(name), coordinates="resized_pixels")
+    policy = loaded(request.getfixturevalue(name), coordinates="resized_pixels")
     frame = policy.encode([sample("?", [NoiseImage(60, 44)])]).items[0].frame
     assert (60 / frame.scale_x, 44 / frame.scale_y) == pytest.approx((64, 48))
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_coordinates_of_the_resized_picture_are_refused_where_the_processor_does_not(name, request):
-    policy = VLM(request.getfixturevalue(name), coordinates="resized_pixels", shared_prefix=False)
+    policy = loaded(request.getfixturevalue(name), coordinates="resized_pixels", shared_prefix=False)
     with pytest.raises(InputError) as error:
         policy.encode(PICTURED)
     assert str(error.value) == "`coordinates: resized_pixels` needs a processor that reports the size of its patches."
@@ -127,13 +126,13 @@ def test_limits_of_the_area_are_refused_where_the_processor_has_none(name, reque
     with pytest.raises(
         InputError, match="`min_pixels` and `max_pixels` need a processor that resizes by area"
     ) as error:
-        VLM(request.getfixturevalue(name), max_pixels=1024)
+        loaded(request.getfixturevalue(name), max_pixels=1024)
     assert "\n" not in str(error.value)
 
 
 def test_a_question_without_a_picture_is_refused_where_the_processor_needs_one(paligemma):
     with pytest.raises(InputError) as error:
-        VLM(paligemma, shared_prefix=False).encode([sample("Row 7")])
+        loaded(paligemma, shared_prefix=False).encode([sample("Row 7")])
     assert str(error.value) == (
         "Row 7: expected a question that PaliGemmaProcessor encodes, but got `images` are expected as arguments to a "
         "`PaliGemmaProcessor` instance."
@@ -152,7 +151,7 @@ def with_template(folder, template, tmp_path):
 def test_a_checkpoint_without_a_chat_template_is_refused(family, tmp_path):
     folder = with_template(family, None, tmp_path)
     with pytest.raises(InputError) as error:
-        VLM(folder)
+        loaded(folder)
     assert str(error.value) == (
         f"Expected `{folder}` to have a chat template, but it has none. Use a checkpoint that is tuned to "
         "instructions, or write a `chat_template.jinja` into its folder."
@@ -162,13 +161,13 @@ def test_a_checkpoint_without_a_chat_template_is_refused(family, tmp_path):
 def test_a_chat_template_in_the_folder_is_enough(paligemma, tmp_path):
     folder = with_template(paligemma, None, tmp_path)
     shutil.copy(Path(paligemma) / "chat_template.jinja", folder)
-    assert VLM(folder, shared_prefix=False).encode(PICTURED[:1]).items[0].num_tokens > 4
+    assert loaded(folder, shared_prefix=False).encode(PICTURED[:1]).items[0].num_tokens > 4
 
 
 def test_a_system_prompt_is_refused_where_the_template_takes_none(qwen3_vl, tmp_path):
     refuse = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
     folder = with_template(qwen3_vl, refuse + AutoProcessor.from_pretrained(qwen3_vl).chat_template, tmp_path)
-    policy = VLM(folder)
+    policy = loaded(folder)
     policy.encode([sample("Row 7")])
     with pytest.raises(InputError, match="Row 7: expected a question that .* encodes, but got System role not supp"):
         policy.encode([sample("Row 7", system="Be brief.")])

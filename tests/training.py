@@ -1,12 +1,12 @@
 """Short training runs on tiny random checkpoints."""
 
 import torch
+from checkpoints import loaded
 from lightning import Trainer
 from torch.optim import SGD
 
 from vrft_pl.data import Counting, CountingScenes
 from vrft_pl.modules import GRPOModule
-from vrft_pl.policy import VLM
 from vrft_pl.rewards import Reward
 from vrft_pl.rollout import Sampler, SamplingParams
 from vrft_pl.types import Completions
@@ -48,7 +48,7 @@ def grpo(checkpoint, policy=None, rewards=None, **kwargs):
     evaluation = {"eval_params": SamplingParams(6, temperature=0.0)}  # the untrained never end by themselves
     kwargs = {"group_size": 4, "params": SamplingParams(6), "optimizer": sgd, **evaluation, **kwargs}
     rewards = [Share()] if rewards is None else rewards
-    return GRPOModule(rewards, policy=policy or VLM(checkpoint, max_pixels=1024), **kwargs)
+    return GRPOModule(rewards, policy=policy or loaded(checkpoint, max_pixels=1024), **kwargs)
 
 
 def counting(size=4, batch_size=2, **kwargs):

@@ -40,7 +40,7 @@ def main() -> None:
     for column, sample in enumerate(samples):
         draw.text((GAP + column * (side + GAP), 1), sample.problem, fill="black")
     for row, checkpoint in enumerate(args.checkpoint):
-        policy = VLM(checkpoint)
+        policy = VLM(checkpoint).load()
         greedy = SamplingParams(max_tokens=48, temperature=0.0)
         completions = LocalSampler().generate(policy, policy.encode(samples), 1, greedy, torch.Generator())
         for column, (sample, text) in enumerate(zip(samples, completions.texts, strict=True)):

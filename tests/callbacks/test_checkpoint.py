@@ -1,5 +1,6 @@
 import pytest
 import torch
+from checkpoints import loaded
 from lightning import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.optim import Adam
@@ -8,7 +9,6 @@ from training import Share, counting, fit, grpo, weights
 from vrft_pl.callbacks import StepCheckpoint
 from vrft_pl.data import CountingScenes
 from vrft_pl.modules import SFTModule
-from vrft_pl.policy import VLM
 from vrft_pl.rollout import SamplingParams
 from vrft_pl.runs import newest_checkpoint
 from vrft_pl.types import InputError
@@ -46,7 +46,7 @@ def adam(parameters):
 
 def sft(checkpoint):
     evaluation = {"metrics": [Share()], "eval_params": SamplingParams(2, temperature=0.0)}
-    return SFTModule(VLM(checkpoint, max_pixels=1024), optimizer=adam, **evaluation)
+    return SFTModule(loaded(checkpoint, max_pixels=1024), optimizer=adam, **evaluation)
 
 
 def reinforced(checkpoint):

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from checkpoints import loaded
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from safetensors.torch import load_file
@@ -8,7 +9,6 @@ from training import Share, counting, fit, sgd, weights
 from vrft_pl.callbacks import HFExport
 from vrft_pl.data import CountingScenes
 from vrft_pl.modules import SFTModule
-from vrft_pl.policy import VLM
 from vrft_pl.rewards import Reward
 from vrft_pl.rollout import SamplingParams
 
@@ -26,7 +26,7 @@ class Rehearsed(Reward):
 
 def run(checkpoint, folder, callbacks, metric=None, max_epochs=1, **kwargs):
     module = SFTModule(
-        VLM(checkpoint, max_pixels=1024),
+        loaded(checkpoint, max_pixels=1024),
         metrics=[metric or Share()],
         optimizer=sgd,
         eval_params=SamplingParams(2, temperature=0.0),
@@ -47,7 +47,7 @@ def test_the_policy_at_the_end_is_exported(qwen3_vl, tmp_path):
     module, folder = run(qwen3_vl, tmp_path, [HFExport()])
     assert_holds(folder / "export", weights(module))
     assert not (folder / "export-best").exists()
-    assert VLM(str(folder / "export")).end_token_ids == module.policy.end_token_ids
+    assert loaded(str(folder / "export")).end_token_ids == module.policy.end_token_ids
 
 
 def test_the_best_policy_is_exported_beside_the_last(qwen3_vl, tmp_path):

@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 from builders import make_completions
+from checkpoints import loaded
 from evaluation import TARGET, Alternating, Looking, evaluate, evaluator, scenes
 from PIL import Image
 from pycocotools.coco import COCO
@@ -20,7 +21,6 @@ from vrft_pl.callbacks.predictions import predictions
 from vrft_pl.data import COCODetection, Detection, Source
 from vrft_pl.metrics import Accuracy, COCOAveragePrecision, GroundingIoU
 from vrft_pl.modules import PolicyModule
-from vrft_pl.policy import VLM
 from vrft_pl.rewards import BoxIoU, Format, NumberMatch
 from vrft_pl.rollout import SamplingParams
 from vrft_pl.types import Sample
@@ -90,7 +90,10 @@ def written(folder):
 
 def alternating(checkpoint, **kwargs):
     module = PolicyModule(
-        VLM(checkpoint), [NumberMatch(), COCOAveragePrecision()], eval_params=SamplingParams(6, 0.0), sampler=Looking()
+        loaded(checkpoint),
+        [NumberMatch(), COCOAveragePrecision()],
+        eval_params=SamplingParams(6, 0.0),
+        sampler=Looking(),
     )
     return module, Alternating(val={"few": scenes(3), "many": scenes(13, "snow")}, style="answer", **kwargs)
 
@@ -152,7 +155,7 @@ def test_a_module_of_other_making_is_left_alone(qwen3_vl, tmp_path):
             return None
 
     evaluator(callbacks=[PredictionWriter()], default_root_dir=tmp_path).validate(
-        Silent(VLM(qwen3_vl)), datamodule=counting(val={"id": scenes(2)}), verbose=False
+        Silent(loaded(qwen3_vl)), datamodule=counting(val={"id": scenes(2)}), verbose=False
     )
     assert not list(tmp_path.iterdir())
 
@@ -198,7 +201,7 @@ class Detector(PolicyModule):
 def test_pycocotools_reads_the_results_and_agrees(qwen3_vl, tmp_path, ask):
     path = coco_file(tmp_path)
     source = COCODetection(str(path), str(tmp_path), ask=ask, negatives="all")
-    module = Detector(VLM(qwen3_vl), metrics=[COCOAveragePrecision()])
+    module = Detector(loaded(qwen3_vl), metrics=[COCOAveragePrecision()])
     task = Detection(val={"coco/val": source}, style="answer", eval_batch_size=4)
     numbers = evaluate(module, task, callbacks=[PredictionWriter()], default_root_dir=tmp_path)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -240,7 +243,7 @@ def test_pycocotools_agrees_on_ties_edges_and_more_than_100_boxes(qwen3_vl, tmp_
     path.write_text(json.dumps(dataset))
     source = COCODetection(str(path), str(tmp_path), ask=ask, negatives="all")
     task = Detection(val={"coco": source}, style="answer", eval_batch_size=4)
-    module = Tied(VLM(qwen3_vl), metrics=[COCOAveragePrecision()])
+    module = Tied(loaded(qwen3_vl), metrics=[COCOAveragePrecision()])
     numbers = evaluate(module, task, callbacks=[PredictionWriter()], default_root_dir=tmp_path)
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(path))

@@ -2,12 +2,12 @@ import os
 import signal
 
 import torch
+from checkpoints import loaded
 from lightning import Callback
 from training import counting, fit, sgd
 
 from vrft_pl.callbacks import StopOnSignal
 from vrft_pl.modules import SFTModule
-from vrft_pl.policy import VLM
 
 
 class SendAt(Callback):
@@ -29,7 +29,7 @@ def test_slurms_signal_saves_between_optimizer_steps_and_requeues_the_job(qwen3_
     (tmp_path / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
     (tmp_path / "scontrol").chmod(0o700)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    module = SFTModule(VLM(qwen3_vl, max_pixels=1024), optimizer=sgd)
+    module = SFTModule(loaded(qwen3_vl, max_pixels=1024), optimizer=sgd)
     callbacks = [SendAt(signal.SIGUSR1, 5), StopOnSignal()]
     settings = {"accumulate_grad_batches": 4, "default_root_dir": tmp_path, "callbacks": callbacks}
     trainer = fit(module, counting(size=12, batch_size=1), **settings)

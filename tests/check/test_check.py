@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from check.faults import ConstantNumber, Illiterate
+from checkpoints import loaded
 from PIL import Image
 from training import counting, grpo, weights
 
@@ -16,7 +17,6 @@ from vrft_pl.check import CheckOptions, Plan, check_run
 from vrft_pl.data import COCODetection, Counting, CountingScenes, Detection, ReasonJSON, Structure
 from vrft_pl.metrics import Accuracy
 from vrft_pl.modules import SFTModule
-from vrft_pl.policy import VLM
 from vrft_pl.policy.checkpoint import TINY
 from vrft_pl.rewards import BoxIoU, ChoiceMatch, Format, NumberMatch
 from vrft_pl.rollout import SamplingParams
@@ -45,7 +45,7 @@ def direct(tmp_path, module=None, task=None, skip=(), fast=True, **options):
     """Check without the command line."""
     skip = (*skip, *(("memory", "speed") if fast else ()))
     long = SamplingParams(32)
-    module = module or grpo(None, VLM("tiny"), [NumberMatch()], params=long, eval_params=long)
+    module = module or grpo(None, loaded("tiny"), [NumberMatch()], params=long, eval_params=long)
     plan, options = Plan.of({"accelerator": "cpu", "max_steps": 3}), {"prompts": 2, **options}
     return check_run(module, task, plan, CheckOptions(skip=skip, **options), tmp_path)
 
@@ -165,7 +165,7 @@ def test_every_row_bad_is_an_error_even_where_they_are_left_out(tmp_path):
 
 
 def test_right_answers_beyond_max_tokens_are_named(tmp_path):
-    module = grpo(None, VLM("tiny"), [NumberMatch()], params=SamplingParams(4), eval_params=SamplingParams(40))
+    module = grpo(None, loaded("tiny"), [NumberMatch()], params=SamplingParams(4), eval_params=SamplingParams(40))
     report = direct(tmp_path, module, Counting(CountingScenes(size=4), style="think"))
     (finding,) = (f for f in report.steps["tokens"] if f.level == "error")
     assert "4 right answers are longer than `max_tokens` 4 of training" in finding.what
@@ -175,7 +175,7 @@ def test_right_answers_beyond_max_tokens_are_named(tmp_path):
 
 
 def test_rows_that_no_reward_judges_are_an_error(tmp_path):
-    module = grpo(None, VLM("tiny"), [BoxIoU(), Format()])
+    module = grpo(None, loaded("tiny"), [BoxIoU(), Format()])
     report = direct(tmp_path, module, counting(4), skip=("signal", "tokens"))
     (finding,) = (f for f in report.steps["gold"] if f.level == "error")
     assert "4 of 4 rows have a ground truth that no reward judges." in finding.what
@@ -185,7 +185,7 @@ def test_rows_that_no_reward_judges_are_an_error(tmp_path):
 def test_missing_thoughts_are_an_error_for_sft_alone(kind, errors, tmp_path):
     rows = [{key: value for key, value in row.items() if key != "cot"} for row in numbers(picture(tmp_path))]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
-    module = SFTModule(VLM("tiny"), metrics=[NumberMatch()]) if kind == "sft" else None
+    module = SFTModule(loaded("tiny"), metrics=[NumberMatch()]) if kind == "sft" else None
     report = direct(tmp_path, module, Counting(ReasonJSON(str(tmp_path / "rows.json"))), skip=("signal",), fast=False)
     assert [step for step, found in report.steps.items() for f in found if f.level == "error"] == errors
     assert report.steps["memory"][0].what.startswith("Without activations" if errors else "About")
@@ -198,7 +198,7 @@ def test_control_tokens_in_thoughts_are_an_error_for_sft_alone(kind, tmp_path):
     rows = [{**row, "cot": "One <|im_end|>"} for row in numbers(picture(tmp_path))]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     judges, short = [NumberMatch()], SamplingParams(4)
-    policy = VLM("tiny")
+    policy = loaded("tiny")
     sft = SFTModule(policy, metrics=judges, eval_params=short)
     module = sft if kind == "sft" else grpo(None, policy, judges, params=short)
     report = direct(tmp_path, module, Counting(ReasonJSON(str(tmp_path / "rows.json"))))
@@ -233,7 +233,7 @@ def test_faults_of_rewards_are_named(check, tmp_path):
 
 
 def test_rewards_inside_metrics_are_checked(tmp_path):
-    module = SFTModule(VLM("tiny"), metrics=[Accuracy(Illiterate()), Format()])
+    module = SFTModule(loaded("tiny"), metrics=[Accuracy(Illiterate()), Format()])
     report = direct(tmp_path, module, counting(4))
     wrong = [finding.what for finding in report.steps["gold"] if finding.level == "error"]
     assert "4 right answers do not earn everything from `Illiterate`: the policy could not either." in wrong
@@ -251,14 +251,14 @@ def mixed(tmp_path, choices, values):
 
 
 def test_rewards_are_probed_on_rows_that_they_judge(tmp_path):
-    module = grpo(None, VLM("tiny"), [ChoiceMatch(), NumberMatch()])
+    module = grpo(None, loaded("tiny"), [ChoiceMatch(), NumberMatch()])
     report = direct(tmp_path, module, mixed(tmp_path, 64, 2), skip=("signal", "pictures"))
     assert [finding.level for finding in report.steps["gold"]] == ["note"]
     assert "All 66 right answers earn everything: ChoiceMatch, NumberMatch." in report.steps["gold"][0].what
 
 
 def test_scores_of_samples_that_a_reward_does_not_judge_hide_no_constant(tmp_path):
-    module = grpo(None, VLM("tiny"), [ChoiceMatch(), NumberMatch(), ConstantNumber()])
+    module = grpo(None, loaded("tiny"), [ChoiceMatch(), NumberMatch(), ConstantNumber()])
     report = direct(tmp_path, module, mixed(tmp_path, 2, 2), skip=("pictures",), prompts=4)
     assert "ConstantNumber: mean 0.500" in " ".join(finding.what for finding in report.steps["signal"])
     (finding,) = report.steps["gold"]
@@ -303,7 +303,7 @@ def test_clean_config_passes(check, tmp_path):
 @pytest.mark.parametrize("precision", ["32-true", "bf16-true"])
 def test_policy_is_bit_for_bit_what_it_was(kind, precision, tmp_path):
     judges = [NumberMatch(), Format()]
-    policy = VLM("tiny")
+    policy = loaded("tiny")
     module = grpo(None, policy, judges) if kind == "grpo" else SFTModule(policy, metrics=judges)
     before, buffers = weights(module), {name: b.clone() for name, b in policy.named_buffers()}
     state, modes = torch.get_rng_state(), {name: m.training for name, m in module.named_modules()}

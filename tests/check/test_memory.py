@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 from check.subjects import subject
+from checkpoints import loaded
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from training import counting, grpo
@@ -15,7 +16,6 @@ from vrft_pl.check.signal import chosen_samples
 from vrft_pl.check.tokens import measure_rows
 from vrft_pl.data import Counting, CountingScenes
 from vrft_pl.modules import SFTModule
-from vrft_pl.policy import VLM
 from vrft_pl.policy.parts import LoRA
 from vrft_pl.rewards import NumberMatch
 from vrft_pl.rollout import SamplingParams
@@ -29,7 +29,7 @@ def nbytes(tensors):
 @pytest.mark.parametrize("kind", ["AdamW", "SGD", "Adafactor", "RMSprop"])
 def test_what_stays_is_counted_to_the_byte(kind, lora, qwen2_vl, tmp_path):
     optimizer = {"SGD": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)}.get(kind, getattr(torch.optim, kind))
-    policy = VLM(qwen2_vl, lora=lora)
+    policy = loaded(qwen2_vl, lora=lora)
     module = SFTModule(policy, optimizer=optimizer)
     terms = staying_bytes(subject(module, tmp_path))
     trained = [p for p in policy.parameters() if p.requires_grad]
@@ -56,14 +56,14 @@ def test_what_stays_is_counted_to_the_byte(kind, lora, qwen2_vl, tmp_path):
     ],
 )
 def test_strategies_share_what_they_shard(strategy, divisors, qwen2_vl, tmp_path):
-    module = SFTModule(VLM(qwen2_vl))
+    module = SFTModule(loaded(qwen2_vl))
     alone = staying_bytes(subject(module, tmp_path))
     shared = staying_bytes(subject(module, tmp_path, strategy=strategy, devices=8))
     assert list(shared.values()) == [size // n for size, n in zip(alone.values(), divisors, strict=True)]
 
 
 def test_half_precision_of_deepspeed_keeps_trained_weights_in_float32_too(qwen2_vl, tmp_path):
-    module = SFTModule(VLM(qwen2_vl))
+    module = SFTModule(loaded(qwen2_vl))
     terms = staying_bytes(subject(module, tmp_path, strategy="deepspeed_stage_2", precision="bf16-true", devices=2))
     count, tensors = (f(module.policy) for f in (lambda p: sum(v.numel() for v in p.parameters()), number_of_tensors))
     # 2 + 2 bytes, and 12 of master weights and moments (https://arxiv.org/abs/1910.02054, sec. 3.1)
@@ -75,7 +75,9 @@ def number_of_tensors(policy):
 
 
 def test_offloaded_states_take_no_memory_of_the_device(qwen2_vl, tmp_path):
-    terms = staying_bytes(subject(SFTModule(VLM(qwen2_vl)), tmp_path, strategy="deepspeed_stage_2_offload", devices=2))
+    terms = staying_bytes(
+        subject(SFTModule(loaded(qwen2_vl)), tmp_path, strategy="deepspeed_stage_2_offload", devices=2)
+    )
     assert terms["optimizer"] == 0
 
 
@@ -83,7 +85,7 @@ def test_offloaded_states_take_no_memory_of_the_device(qwen2_vl, tmp_path):
     ("lora", "copies"), [(None, True), (LoRA(4), False)], ids=["a-copy", "the-policy-without-its-adapter"]
 )
 def test_a_copy_of_the_reference_counts(lora, copies, qwen2_vl, tmp_path):
-    module = grpo(qwen2_vl, VLM(qwen2_vl, lora=lora), loss=GRPOLoss(kl_coefficient=0.1))
+    module = grpo(qwen2_vl, loaded(qwen2_vl, lora=lora), loss=GRPOLoss(kl_coefficient=0.1))
     terms = staying_bytes(subject(module, tmp_path))
     assert ("reference" in terms) == copies
     assert terms.get("reference", terms["weights"]) == terms["weights"]
@@ -94,7 +96,7 @@ def test_optimizer_that_needs_real_tensors_is_taken_for_two_moments(qwen2_vl):
         def step(self, closure=None):
             raise RuntimeError("no kernel for meta")
 
-    module = SFTModule(VLM(qwen2_vl), optimizer=lambda p: Picky(p, lr=1))
+    module = SFTModule(loaded(qwen2_vl), optimizer=lambda p: Picky(p, lr=1))
     assert optimizer_bytes(module, [nn.Parameter(torch.zeros(10, 3))], "32-true") == 8 * 30
 
 
@@ -113,7 +115,7 @@ def peak_bytes(work):
 @pytest.mark.parametrize(("batch_size", "max_tokens"), [(4, 128), (12, 16)])
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["kept", "recomputed"])
 def test_estimate_of_the_backward_pass_is_within_a_factor_of_two(batch_size, max_tokens, checkpointing, tmp_path):
-    policy = VLM("tiny", gradient_checkpointing=checkpointing)
+    policy = loaded("tiny", gradient_checkpointing=checkpointing)
     assert is_checkpointed(policy) == checkpointing
     module = grpo(None, policy, [NumberMatch()], group_size=8, params=SamplingParams(max_tokens))
     made = subject(module, tmp_path, Counting(CountingScenes(size=32), batch_size=batch_size))
@@ -137,21 +139,21 @@ def verdicts(module, tmp_path, device_memory):
 
 
 def test_too_small_a_device_is_an_error_with_a_remedy(tmp_path):
-    module = grpo(None, VLM("tiny"), [NumberMatch()], params=SamplingParams(64))
+    module = grpo(None, loaded("tiny"), [NumberMatch()], params=SamplingParams(64))
     (level, what), note = verdicts(module, tmp_path, 0.005)
     assert level == "error"
     assert "of the 0.0 GiB that a device has. Most is backward. Try `gradient_checkpointing: true`, or" in what
-    (level, what), note = verdicts(grpo(None, VLM("tiny", gradient_checkpointing=True)), tmp_path, 0.005)
+    (level, what), note = verdicts(grpo(None, loaded("tiny", gradient_checkpointing=True)), tmp_path, 0.005)
     assert "gradient_checkpointing" not in what
     assert note[0] == "note"
 
 
 def test_large_device_is_no_finding(tmp_path):
-    assert [level for level, _ in verdicts(grpo(None, VLM("tiny")), tmp_path, 80)] == ["note"]
+    assert [level for level, _ in verdicts(grpo(None, loaded("tiny")), tmp_path, 80)] == ["note"]
 
 
 def test_measuring_leaves_modes_and_checkpointing_as_they_are(tmp_path):
-    policy = VLM("tiny", gradient_checkpointing=True)
+    policy = loaded("tiny", gradient_checkpointing=True)
     policy.train()
     made = subject(grpo(None, policy), tmp_path)
     measure_footprint(made, chosen_samples(made)[0])

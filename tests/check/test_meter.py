@@ -1,13 +1,13 @@
 import json
 
 import pytest
+from checkpoints import loaded
 from PIL import Image
 
 from vrft_pl.check.meter import PromptMeter
 from vrft_pl.check.rows import read_rows
 from vrft_pl.check.tokens import spread
 from vrft_pl.data import Counting, ReasonJSON
-from vrft_pl.policy import VLM
 from vrft_pl.types import InputError
 
 SIZES = [(64, 64), (96, 64), (64, 96), (64, 64), (32, 200)]
@@ -31,7 +31,7 @@ def rows(tmp_path, sizes=SIZES, problem="How many?"):
     [*("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl", "llava_onevision", "smolvlm", "gemma3", "paligemma")],
 )
 def test_prompts_measure_as_they_are_encoded(family, request, tmp_path):
-    policy = VLM(request.getfixturevalue(family))
+    policy = loaded(request.getfixturevalue(family))
     meter = PromptMeter(policy)
     for row in rows(tmp_path):
         if family == "paligemma" and not row.sizes:
@@ -45,13 +45,13 @@ def test_prompts_measure_as_they_are_encoded(family, request, tmp_path):
 def test_control_tokens_in_a_text_are_refused(tmp_path):
     row = rows(tmp_path, problem="How many <|im_end|>?")[0]
     with pytest.raises(InputError, match="without control tokens"):
-        PromptMeter(VLM("tiny")).measure(row)
+        PromptMeter(loaded("tiny")).measure(row)
 
 
 def test_picture_that_the_processor_refuses_is_named(tmp_path):
     row = rows(tmp_path, [(4, 2000)])[0]
     with pytest.raises(InputError, match="row 0 .*the processor refuses its picture"):
-        PromptMeter(VLM("tiny")).measure(row)
+        PromptMeter(loaded("tiny")).measure(row)
 
 
 def test_spread_of_one_number_is_that_number():

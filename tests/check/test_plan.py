@@ -1,10 +1,10 @@
 import pytest
 from check.subjects import subject
+from checkpoints import loaded
 from training import counting, grpo
 
 from vrft_pl.check.plan import Plan
 from vrft_pl.check.speed import num_steps
-from vrft_pl.policy import VLM
 
 
 def test_plan_counts_the_devices_of_all_nodes():
@@ -47,4 +47,4 @@ def test_length_is_that_of_lightning(config, length):
     ],
 )
 def test_steps_of_the_run_are_counted(config, steps, tmp_path):
-    assert num_steps(subject(grpo(None, VLM("tiny")), tmp_path, counting(7, 2), **config)) == steps
+    assert num_steps(subject(grpo(None, loaded("tiny")), tmp_path, counting(7, 2), **config)) == steps

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoints import loaded
 from evaluation import SHORT, Alternating, Looking, evaluate, evaluator, scenes, uneven
 from lightning import Callback
 from torch.optim import SGD
@@ -15,7 +16,6 @@ from vrft_pl.callbacks import PredictionWriter
 from vrft_pl.data import Counting, Grounding, GroundingScenes, Mixture
 from vrft_pl.metrics import Accuracy, COCOAveragePrecision
 from vrft_pl.modules import PolicyModule, SFTModule, WarmupDecay
-from vrft_pl.policy import VLM
 from vrft_pl.rewards import BoxIoU, Format, Judge, NumberMatch
 
 
@@ -26,7 +26,7 @@ def by_hand(module, samples, params=SHORT):
 
 @pytest.mark.parametrize("stage", ["validate", "test"])
 def test_each_split_is_logged_under_its_own_name(qwen3_vl, stage):
-    module = PolicyModule(VLM(qwen3_vl), metrics=[Share(), NumberMatch()], eval_params=SHORT)
+    module = PolicyModule(loaded(qwen3_vl), metrics=[Share(), NumberMatch()], eval_params=SHORT)
     task = Counting(val={"id": scenes(), "ood.snow": scenes(5, "snow")}, style="answer", eval_batch_size=2)
     got = evaluate(module, task, stage)
     key = {"validate": "val", "test": "test"}[stage]
@@ -38,7 +38,7 @@ def test_each_split_is_logged_under_its_own_name(qwen3_vl, stage):
 
 
 def test_two_evaluations_are_independent(qwen3_vl):
-    module = PolicyModule(VLM(qwen3_vl), metrics=[Share()], eval_params=SHORT)
+    module = PolicyModule(loaded(qwen3_vl), metrics=[Share()], eval_params=SHORT)
     task = counting(val={"id": scenes()})
     first = evaluate(module, task)
     assert evaluate(module, task) == first
@@ -51,7 +51,7 @@ def test_two_evaluations_are_independent(qwen3_vl):
 
 def test_a_metric_judges_only_the_solutions_it_can(qwen3_vl):
     tasks = {"count": Counting(val={"id": scenes()}), "ground": Grounding(val={"id": GroundingScenes(size=2)})}
-    module = PolicyModule(VLM(qwen3_vl), metrics=[NumberMatch(), BoxIoU()], eval_params=SHORT)
+    module = PolicyModule(loaded(qwen3_vl), metrics=[NumberMatch(), BoxIoU()], eval_params=SHORT)
     assert set(evaluate(module, Mixture(tasks))) == {
         f"val/{part}/{kind}{name}"
         for part, name in (("count_id", "NumberMatch"), ("ground_id", "BoxIoU"))
@@ -61,7 +61,7 @@ def test_a_metric_judges_only_the_solutions_it_can(qwen3_vl):
 
 def test_a_metric_may_log_several_numbers(qwen3_vl):
     metrics = [Accuracy(NumberMatch()), COCOAveragePrecision(), Format(), BoxIoU()]
-    module = PolicyModule(VLM(qwen3_vl), metrics=metrics, eval_params=SHORT, sampler=Looking())
+    module = PolicyModule(loaded(qwen3_vl), metrics=metrics, eval_params=SHORT, sampler=Looking())
     task = Alternating(val={"id": scenes(8)}, style="answer", eval_batch_size=3)
     got = {name.removeprefix("val/id/"): value for name, value in evaluate(module, task).items()}
     accuracy = {"Accuracy", *(f"Accuracy/{name}" for name in ("low", "high", "tag/id"))}
@@ -88,7 +88,7 @@ class Tagged(Counting):
 
 def test_rows_with_tags_of_their_own_are_judged_apart_as_well(qwen3_vl):
     metrics = [Share(), Accuracy(NumberMatch())]
-    module = PolicyModule(VLM(qwen3_vl), metrics=metrics, eval_params=SHORT, sampler=Looking())
+    module = PolicyModule(loaded(qwen3_vl), metrics=metrics, eval_params=SHORT, sampler=Looking())
     task = Tagged(val={"ood.a": scenes(7), "b": scenes(1)}, style="answer", eval_batch_size=2)
     got = evaluate(module, task)
     samples = [task.datasets("val")["ood.a"][i] for i in range(7)]
@@ -101,7 +101,7 @@ def test_rows_with_tags_of_their_own_are_judged_apart_as_well(qwen3_vl):
 
 
 def test_a_held_out_part_may_be_named_train(qwen3_vl):
-    module = PolicyModule(VLM(qwen3_vl), metrics=[Share()], eval_params=SHORT, sampler=Looking())
+    module = PolicyModule(loaded(qwen3_vl), metrics=[Share()], eval_params=SHORT, sampler=Looking())
     got = evaluate(module, Tagged(val={"train": scenes(3)}, style="answer"))
     assert {name.split("/")[3] for name in got if name.startswith("val/train/tag/")} == {"hard", "easy"}
 
@@ -141,13 +141,13 @@ def test_a_metric_forgets_an_evaluation_before_the_next(qwen3_vl):
 
 
 def test_parts_whose_names_differ_by_a_dot_are_told_apart(qwen3_vl):
-    module = PolicyModule(VLM(qwen3_vl), metrics=[Seen()], eval_params=SHORT)
+    module = PolicyModule(loaded(qwen3_vl), metrics=[Seen()], eval_params=SHORT)
     got = evaluate(module, counting(val={"ood.a": scenes(2), "ood_a": scenes(3)}))
     assert got == {"val/ood.a/Seen": 2.0, "val/ood_a/Seen": 3.0}
 
 
 def test_parts_of_other_data_are_numbered(qwen3_vl):
-    module = PolicyModule(VLM(qwen3_vl), metrics=[Share()], eval_params=SHORT)
+    module = PolicyModule(loaded(qwen3_vl), metrics=[Share()], eval_params=SHORT)
     parts = counting(val={"a": scenes(2), "b": scenes(3, "snow")}).datasets("val")
     loaders = [DataLoader(part, batch_size=2, collate_fn=list) for part in parts.values()]
     rows = evaluator().validate(module, loaders, verbose=False)
@@ -176,7 +176,7 @@ def test_two_processes_evaluate_as_one_does(qwen3_vl, tmp_path):
 
 
 def test_sampled_completions_are_scored_beside_the_greedy_one(qwen3_vl):
-    module = PolicyModule(VLM(qwen3_vl), metrics=[Share()], eval_params=SHORT, eval_samples=3)
+    module = PolicyModule(loaded(qwen3_vl), metrics=[Share()], eval_params=SHORT, eval_samples=3)
     got = evaluate(module, counting(val={"id": scenes()}))
     assert set(got) == {f"val/id/{draw}{kind}Share" for draw in ("", "sampled/") for kind in ("", "parse_failures/")}
     assert got == evaluate(module, counting(val={"id": scenes()}))
@@ -202,7 +202,7 @@ def test_evaluation_changes_nothing_of_training(qwen3_vl):
 
 
 def test_predictions_name_their_samples(qwen3_vl):
-    module = PolicyModule(VLM(qwen3_vl), eval_params=SHORT)
+    module = PolicyModule(loaded(qwen3_vl), eval_params=SHORT)
     task = counting(val={"id": scenes()})
     (rows,) = evaluator().predict(module, datamodule=task)
     samples = [task.datasets("test")["id"][i] for i in range(3)]
@@ -212,14 +212,14 @@ def test_predictions_name_their_samples(qwen3_vl):
 
 
 def test_the_optimizer_gets_trainable_parameters_only(qwen3_vl):
-    module = SFTModule(VLM(qwen3_vl, freeze=("vision",)), optimizer=sgd)
+    module = SFTModule(loaded(qwen3_vl, freeze=("vision",)), optimizer=sgd)
     (group,) = module.configure_optimizers().param_groups
     assert len(group["params"]) == sum(p.requires_grad for p in module.policy.parameters())
     assert all(p.requires_grad for p in group["params"])
 
 
 def test_the_schedule_gets_the_length_of_the_run_in_optimizer_steps(qwen3_vl):
-    module = SFTModule(VLM(qwen3_vl), optimizer=sgd, scheduler=lambda o: WarmupDecay(o, warmup_steps=1))
+    module = SFTModule(loaded(qwen3_vl), optimizer=sgd, scheduler=lambda o: WarmupDecay(o, warmup_steps=1))
     trainer = fit(module, counting(size=8, batch_size=2), accumulate_grad_batches=2, max_epochs=3)
     schedule = trainer.lr_scheduler_configs[0].scheduler
     assert (schedule.total_steps, schedule.last_epoch) == (6, 6)

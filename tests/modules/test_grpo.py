@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoints import loaded
 from lightning import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.optim import Adam
@@ -13,7 +14,7 @@ from training import FixedSampler, Share, counting, fit, grpo, weights
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.callbacks import RolloutCallback
 from vrft_pl.data import CountingScenes
-from vrft_pl.policy import VLM, LoRA
+from vrft_pl.policy import LoRA
 from vrft_pl.rewards import FunctionReward, Unread
 from vrft_pl.rollout import SamplingParams
 from vrft_pl.types import InputError
@@ -41,7 +42,7 @@ class Log(Callback):
     ],
 )
 def test_the_first_pass_has_ratio_one_and_no_divergence_and_the_second_has_both(qwen3_vl, lora, reference):
-    log, policy = Log(), VLM(qwen3_vl, max_pixels=1024, lora=lora)
+    log, policy = Log(), loaded(qwen3_vl, max_pixels=1024, lora=lora)
     loss = GRPOLoss(kl_coefficient=0.1, clip_low=1e-7, clip_high=1e-7)
     module = grpo(None, policy, loss=loss, num_iterations=2, reference=reference)
     fit(module, counting(size=4), callbacks=[log])
@@ -63,7 +64,7 @@ def test_the_reference_stays_as_it_was(qwen3_vl):
     module = grpo(qwen3_vl, loss=GRPOLoss(kl_coefficient=0.1))
     before = weights(module)
     fit(module)
-    with module.reference.model(module.policy) as frozen:
+    with module.reference.model() as frozen:
         assert all(torch.equal(p, before[name]) for name, p in frozen.named_parameters())
         assert not any(p.requires_grad for p in frozen.parameters())
     assert any(not torch.equal(p, before[name]) for name, p in module.policy.named_parameters())
@@ -130,7 +131,7 @@ def adam(parameters):
 def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(qwen3_vl, tmp_path, lora, stops):
     def run(ckpt_path=None, callbacks=(), **kwargs):
         torch.manual_seed(0)
-        policy = VLM(qwen3_vl, max_pixels=1024, lora=lora)
+        policy = loaded(qwen3_vl, max_pixels=1024, lora=lora)
         module = grpo(None, policy, num_iterations=2, loss=GRPOLoss(kl_coefficient=0.05), optimizer=adam, group_size=2)
         log, task = Log(), counting(size=6, val={"id": CountingScenes(size=2, image_size=32)})
         fit(module, task, ckpt_path, max_epochs=3, accumulate_grad_batches=2, callbacks=[log, *callbacks], **kwargs)
@@ -296,7 +297,7 @@ def test_two_processes_resume_in_the_middle_of_a_window(qwen3_vl, tmp_path):
 @pytest.mark.parametrize("precision", ["bf16-true", "bf16-mixed"])
 def test_a_run_in_half_precision_keeps_advantages_and_logprobs_in_single(qwen3_vl, precision):
     log = Log()
-    policy = VLM(qwen3_vl, dtype="bfloat16" if precision == "bf16-true" else "float32", max_pixels=1024)
+    policy = loaded(qwen3_vl, dtype="bfloat16" if precision == "bf16-true" else "float32", max_pixels=1024)
     module = grpo(None, policy, loss=GRPOLoss(kl_coefficient=0.05), num_iterations=2)
     fit(module, counting(val={"id": CountingScenes(size=2, image_size=32)}), precision=precision, callbacks=[log])
     for batch in log.batches:
@@ -313,7 +314,7 @@ def test_a_run_in_half_precision_keeps_advantages_and_logprobs_in_single(qwen3_v
 
 
 def test_adapters_stay_in_single_precision_over_weights_in_half(qwen3_vl):
-    policy = VLM(qwen3_vl, dtype="bfloat16", max_pixels=1024, lora=LoRA(rank=2))
+    policy = loaded(qwen3_vl, dtype="bfloat16", max_pixels=1024, lora=LoRA(rank=2))
     module = grpo(None, policy, loss=GRPOLoss(kl_coefficient=0.05))
     fit(module, counting(), precision="bf16-mixed")
     kinds = {(parameter.requires_grad, parameter.dtype) for parameter in policy.parameters()}
@@ -322,7 +323,7 @@ def test_adapters_stay_in_single_precision_over_weights_in_half(qwen3_vl):
 
 def test_a_reference_copy_follows_the_precision_of_the_policy(qwen3_vl):
     log = Log()
-    module = grpo(None, VLM(qwen3_vl, dtype="float32", max_pixels=1024), loss=GRPOLoss(kl_coefficient=0.05))
+    module = grpo(None, loaded(qwen3_vl, dtype="float32", max_pixels=1024), loss=GRPOLoss(kl_coefficient=0.05))
     fit(module, counting(), precision="bf16-true", callbacks=[log])
     assert log.logged[0]["train/kl"] == 0
 

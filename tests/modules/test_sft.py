@@ -1,6 +1,6 @@
 import pytest
 import torch
-from checkpoints import MIXED, sample
+from checkpoints import MIXED, loaded, sample
 from lightning import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.optim import Adam
@@ -11,7 +11,6 @@ from vrft_pl.answers import Number
 from vrft_pl.data import CountingScenes
 from vrft_pl.modules import SFTModule
 from vrft_pl.modules.sft import DemonstrationLoader
-from vrft_pl.policy import VLM
 from vrft_pl.rollout import SamplingParams
 
 
@@ -25,7 +24,7 @@ class Losses(Callback):
 
 def test_the_loss_is_the_mean_over_target_tokens(checkpoint):
     samples = [MIXED[0], sample("Long?", number=123456.0)]
-    module = SFTModule(VLM(checkpoint))
+    module = SFTModule(loaded(checkpoint))
     prompts = module.policy.encode(samples)
     apart = [
         module.policy.logprobs(prompts[i : i + 1], module.policy.encode_targets([one], prompts[i : i + 1])).logprobs
@@ -42,7 +41,7 @@ def test_accumulation_equals_one_large_batch(qwen3_vl):
     ends = []
     for batch_size, accumulate in ((6, 1), (2, 3), (1, 6)):
         torch.manual_seed(0)
-        module = SFTModule(VLM(qwen3_vl, max_pixels=1024), optimizer=sgd)
+        module = SFTModule(loaded(qwen3_vl, max_pixels=1024), optimizer=sgd)
         task = counting(size=6, batch_size=batch_size)
         task.solution = lambda record: Number(10.0 ** int(record.id[-1]))  # targets of unequal lengths
         fit(module, task, accumulate_grad_batches=accumulate)
@@ -55,7 +54,7 @@ def test_accumulation_equals_one_large_batch(qwen3_vl):
 @pytest.mark.parametrize("stop", range(5))
 def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(qwen3_vl, tmp_path, stop):
     def run(ckpt_path=None, **kwargs):
-        module = SFTModule(VLM(qwen3_vl, max_pixels=1024), optimizer=lambda parameters: Adam(parameters, lr=1e-2))
+        module = SFTModule(loaded(qwen3_vl, max_pixels=1024), optimizer=lambda parameters: Adam(parameters, lr=1e-2))
         fit(module, counting(size=5), ckpt_path, max_epochs=2, **kwargs)
         return weights(module)
 
@@ -68,7 +67,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(qwen3_vl, tmp_pa
 @pytest.mark.parametrize("limit", [1.0, 2])
 def test_a_run_resumed_from_the_end_of_an_epoch_goes_on_in_its_order(qwen3_vl, tmp_path, limit):
     def run(ckpt_path=None, **kwargs):
-        module = SFTModule(VLM(qwen3_vl, max_pixels=1024), optimizer=lambda parameters: Adam(parameters, lr=1e-2))
+        module = SFTModule(loaded(qwen3_vl, max_pixels=1024), optimizer=lambda parameters: Adam(parameters, lr=1e-2))
         fit(module, counting(size=5), ckpt_path, max_epochs=3, limit_train_batches=limit, **kwargs)
         return weights(module)
 
@@ -87,7 +86,7 @@ def test_a_limited_epoch_counts_the_tokens_of_the_batches_that_it_uses(qwen3_vl)
             self.seen.append((batch.num_tokens, int(batch.targets.mask.sum())))
 
     counts = Counts()
-    module = SFTModule(VLM(qwen3_vl, max_pixels=1024), optimizer=sgd)
+    module = SFTModule(loaded(qwen3_vl, max_pixels=1024), optimizer=sgd)
     limits = {"limit_train_batches": 3, "accumulate_grad_batches": 2}
     fit(module, counting(size=8), callbacks=[counts], max_epochs=2, **limits)
     first, second, last = counts.seen[:3]
@@ -98,7 +97,7 @@ def test_a_limited_epoch_counts_the_tokens_of_the_batches_that_it_uses(qwen3_vl)
 
 def test_a_run_learns_its_targets(qwen3_vl):
     log = Losses()
-    module = SFTModule(VLM(qwen3_vl, max_pixels=1024), optimizer=lambda parameters: Adam(parameters, lr=1e-2))
+    module = SFTModule(loaded(qwen3_vl, max_pixels=1024), optimizer=lambda parameters: Adam(parameters, lr=1e-2))
     fit(module, counting(size=40, batch_size=4), callbacks=[log], max_epochs=4)
     assert log.logged[0]["train/loss"] > 4
     assert log.logged[-1]["train/loss"] < 1.5
@@ -114,7 +113,7 @@ def test_supervised_and_reinforced_runs_read_the_same_samples_in_the_same_order(
             self.ids.append([s.id for s in batch.samples])
 
     seen = []
-    for module in (SFTModule(VLM(qwen3_vl), optimizer=sgd), grpo(qwen3_vl)):
+    for module in (SFTModule(loaded(qwen3_vl), optimizer=sgd), grpo(qwen3_vl)):
         seen.append(Seen())
         fit(module, counting(size=6), callbacks=[seen[-1]])
     assert len(seen[0].ids) == 3
@@ -122,7 +121,7 @@ def test_supervised_and_reinforced_runs_read_the_same_samples_in_the_same_order(
 
 
 def test_frozen_parts_stay_as_they_are(qwen3_vl):
-    module = SFTModule(VLM(qwen3_vl, freeze=("vision", "projector"), max_pixels=1024), optimizer=sgd)
+    module = SFTModule(loaded(qwen3_vl, freeze=("vision", "projector"), max_pixels=1024), optimizer=sgd)
     before = weights(module)
     fit(module)
     moved = {name for name, parameter in module.policy.named_parameters() if not torch.equal(parameter, before[name])}
@@ -132,6 +131,6 @@ def test_frozen_parts_stay_as_they_are(qwen3_vl):
 
 def test_metrics_are_evaluated_while_training(qwen3_vl):
     params = SamplingParams(4, temperature=0.0)
-    module = SFTModule(VLM(qwen3_vl, max_pixels=1024), metrics=[Share()], eval_params=params, optimizer=sgd)
+    module = SFTModule(loaded(qwen3_vl, max_pixels=1024), metrics=[Share()], eval_params=params, optimizer=sgd)
     trainer = fit(module, counting(val={"id": CountingScenes(size=2, image_size=32)}))
     assert "val/id/Share" in trainer.callback_metrics

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from checkpoints import MIXED, sample
+from checkpoints import MIXED, loaded, sample
 from torch.utils.data import DataLoader
 from training import counting, fit, sgd, weights
 
@@ -38,7 +38,7 @@ def calls(monkeypatch):
     made, score = [], VLM._score
 
     def counted(self, inputs, *args):
-        if self.batching.decided is not None:
+        if self.verdicts.batching.decided is not None:
             made.append(len(inputs["input_ids"]))
         return score(self, inputs, *args)
 
@@ -49,7 +49,7 @@ def calls(monkeypatch):
 @pytest.mark.parametrize("pack_tokens", [1, 300, 4096])
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl"])
 def test_the_packed_loss_and_its_gradients_are_those_of_the_unpacked_batch(family, pack_tokens, request):
-    policy = VLM(request.getfixturevalue(family))
+    policy = loaded(request.getfixturevalue(family))
     plain, packed = SFTModule(policy), SFTModule(policy, pack_tokens=pack_tokens)
     batch = demonstrations(plain)
     expected, gradients = loss_and_gradients(plain, batch)
@@ -67,7 +67,7 @@ def test_a_packed_run_ends_at_the_weights_of_the_unpacked_one(qwen3_vl, options)
     ends = []
     for pack_tokens, accumulate in ((None, 1), (400, 1), (400, 2)):
         torch.manual_seed(0)
-        module = SFTModule(VLM(qwen3_vl, max_pixels=1024, **options), pack_tokens=pack_tokens, optimizer=sgd)
+        module = SFTModule(loaded(qwen3_vl, max_pixels=1024, **options), pack_tokens=pack_tokens, optimizer=sgd)
         task = counting(size=8, batch_size=4 // accumulate)
         task.solution = lambda record: Number(10.0 ** int(record.id[-1]))  # targets of unequal lengths
         fit(module, task, accumulate_grad_batches=accumulate)
@@ -78,8 +78,8 @@ def test_a_packed_run_ends_at_the_weights_of_the_unpacked_one(qwen3_vl, options)
 
 
 def test_a_micro_batch_is_one_row_where_it_fits_and_more_where_it_does_not(qwen3_vl, calls):
-    policy = VLM(qwen3_vl)
-    assert policy.packing.allowed(policy)
+    policy = loaded(qwen3_vl)
+    assert policy.may("packing")
     rows = {}
     for pack_tokens in (None, 1, 300, 4096):
         module = SFTModule(policy, pack_tokens=pack_tokens)
@@ -92,7 +92,7 @@ def test_a_micro_batch_is_one_row_where_it_fits_and_more_where_it_does_not(qwen3
 
 
 def test_packing_is_compared_once_a_run(qwen3_vl, calls):
-    module = SFTModule(VLM(qwen3_vl, max_pixels=1024), pack_tokens=4096, optimizer=sgd)
+    module = SFTModule(loaded(qwen3_vl, max_pixels=1024), pack_tokens=4096, optimizer=sgd)
     fit(module, counting(size=6))
     assert calls == [1, 4, 1, 1, 1]
 
@@ -104,7 +104,7 @@ def test_a_model_that_can_not_pack_is_trained_unpacked_with_one_warning(family, 
     for options in ({}, {"pack_tokens": 4096}):
         with warnings.catch_warnings(record=True) as record:
             warnings.simplefilter("always")
-            module = SFTModule(VLM(request.getfixturevalue(family), shared_prefix=False), optimizer=sgd, **options)
+            module = SFTModule(loaded(request.getfixturevalue(family), shared_prefix=False), optimizer=sgd, **options)
             fit(module, counting(size=6))
         ends.append(weights(module))
         said.append([str(w.message) for w in record if "can't pack several samples into a row" in str(w.message)])
@@ -113,7 +113,7 @@ def test_a_model_that_can_not_pack_is_trained_unpacked_with_one_warning(family, 
 
 
 def test_half_precision_of_lightning_packs_too(qwen3_vl, calls):
-    module = SFTModule(VLM(qwen3_vl, max_pixels=1024), pack_tokens=4096, optimizer=sgd)
+    module = SFTModule(loaded(qwen3_vl, max_pixels=1024), pack_tokens=4096, optimizer=sgd)
     before = weights(module)
     fit(module, counting(size=4, batch_size=4), precision="bf16-mixed")
     assert calls == [1, 4, 1]
@@ -124,4 +124,4 @@ def test_half_precision_of_lightning_packs_too(qwen3_vl, calls):
 def test_rows_of_no_token_are_refused(qwen3_vl, pack_tokens):
     message = f"Expected `pack_tokens` to be at least 1 token, but got {pack_tokens}"
     with pytest.raises(ValueError, match=message):
-        SFTModule(VLM(qwen3_vl), pack_tokens=pack_tokens)
+        SFTModule(loaded(qwen3_vl), pack_tokens=pack_tokens)

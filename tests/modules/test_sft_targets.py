@@ -5,6 +5,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from checkpoints import loaded
 from PIL import Image
 from training import fit, sgd
 
@@ -19,7 +20,7 @@ GOOD = {"image": "a.png", "problem": "What?", "answer": "3", "cot": "One, two."}
 
 @pytest.fixture
 def policy(qwen3_vl):
-    return VLM(qwen3_vl, max_pixels=1024)
+    return loaded(qwen3_vl, max_pixels=1024)
 
 
 def write(folder, *changes):
@@ -83,7 +84,7 @@ def test_every_part_of_a_mixture_is_checked(policy, tmp_path):
 )
 @pytest.mark.parametrize("space", ["permille", "resized_pixels", "pixels", "unit"])
 def test_boxes_are_written_without_decoding_a_picture(policy, tmp_path, monkeypatch, family, answer, space):
-    policy.coordinates = space
+    policy.codec.coordinates = space
     task = family(train=write(tmp_path, {"answer": answer, "problem": "Where is the category 'dog'?"}))
     task.setup("fit")
     with monkeypatch.context() as patch:

@@ -3,10 +3,10 @@ import shutil
 
 import pytest
 import torch
+from checkpoints import loaded
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig, Qwen3VLForConditionalGeneration
 
-from vrft_pl.policy import VLM
 from vrft_pl.policy.checkpoint import export, load_processor
 from vrft_pl.types import InputError
 
@@ -76,7 +76,7 @@ def make_it_a_text_model(folder):
 def test_a_spoilt_folder_is_an_error_of_the_input(folder, spoil, message):
     spoil(folder)
     with pytest.raises(InputError, match=message) as error:
-        VLM(str(folder))
+        loaded(str(folder))
     assert str(folder) in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -100,7 +100,7 @@ def test_one_pixel_limit_leaves_the_other(qwen3_vl):
 
 
 def test_an_export_is_loaded_by_transformers_alone(qwen3_vl, tmp_path):
-    VLM(qwen3_vl, max_pixels=2048).export(tmp_path / "deep" / "export")
+    loaded(qwen3_vl, max_pixels=2048).export(tmp_path / "deep" / "export")
     folder = tmp_path / "deep" / "export"
     model = AutoModelForImageTextToText.from_pretrained(folder)
     assert type(model) is Qwen3VLForConditionalGeneration
@@ -118,31 +118,31 @@ def test_an_older_export_is_replaced_as_a_whole(qwen3_vl, tmp_path):
     target = tmp_path / "export"
     target.mkdir()
     (target / "stale.txt").write_text("old")
-    VLM(qwen3_vl).export(target)
+    loaded(qwen3_vl).export(target)
     assert not (target / "stale.txt").exists()
     assert (target / "model.safetensors").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["export"]
 
 
 def test_an_export_that_fails_leaves_the_older_one(qwen3_vl, tmp_path, monkeypatch):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     policy.export(tmp_path / "export")
     before = (tmp_path / "export" / "model.safetensors").read_bytes()
 
     def fail(folder):
         raise OSError("disk full")
 
-    monkeypatch.setattr(policy.processor, "save_pretrained", fail)
+    monkeypatch.setattr(policy.codec.processor, "save_pretrained", fail)
     with pytest.raises(OSError, match="disk full"):
-        export(policy.hf_model, policy.processor, "permille", tmp_path / "export")
+        export(policy.hf_model, policy.codec.processor, "permille", tmp_path / "export")
     assert (tmp_path / "export" / "model.safetensors").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["export"]
 
 
 @pytest.mark.parametrize(("dtype", "expected"), [("auto", torch.float32), ("bfloat16", torch.bfloat16)])
 def test_weights_have_the_type_asked_for(qwen3_vl, dtype, expected):
-    assert {p.dtype for p in VLM(qwen3_vl, dtype=dtype).parameters()} == {expected}
+    assert {p.dtype for p in loaded(qwen3_vl, dtype=dtype).parameters()} == {expected}
 
 
 def test_the_attention_implementation_is_chosen(qwen3_vl):
-    assert VLM(qwen3_vl, attention="eager").hf_model.config._attn_implementation == "eager"
+    assert loaded(qwen3_vl, attention="eager").hf_model.config._attn_implementation == "eager"

@@ -2,14 +2,14 @@ import warnings
 
 import pytest
 import torch
-from checkpoints import MIXED
+from checkpoints import MIXED, loaded
 from training import counting, fit, grpo
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from vrft_pl.algorithms import GRPOLoss
-from vrft_pl.policy import VLM, LoRA
+from vrft_pl.policy import LoRA
+from vrft_pl.policy.comparisons import probe
 from vrft_pl.policy.features import join_features
-from vrft_pl.policy.sharing import probe
 
 FROZEN = ("vision", "projector")
 FAMILIES = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
@@ -28,7 +28,7 @@ def count_looks(policy):
 
 
 def test_logprobs_with_features_equal_those_with_pictures(family):
-    policy = VLM(family, freeze=FROZEN)
+    policy = loaded(family, freeze=FROZEN)
     prompts = policy.encode(MIXED)
     looked = policy.look(prompts)
     assert [prompt.features is not None for prompt in looked] == [bool(sample.images) for sample in MIXED]
@@ -44,7 +44,7 @@ def test_logprobs_with_features_equal_those_with_pictures(family):
 
 
 def test_a_part_of_the_prompts_finds_its_own_features(family):
-    policy = VLM(family, freeze=FROZEN)
+    policy = loaded(family, freeze=FROZEN)
     looked = policy.look(policy.encode(MIXED))
     alone = policy.encode(MIXED).select([3, 0])
     completions = probe(policy, alone)
@@ -53,12 +53,13 @@ def test_a_part_of_the_prompts_finds_its_own_features(family):
 
 
 def test_a_step_looks_at_each_picture_once_when_the_tower_is_frozen(qwen3_vl):
-    policy = VLM(qwen3_vl, max_pixels=1024, freeze=FROZEN)
-    policy.look(policy.encode(MIXED))  # the comparisons of the first use
-    policy.batching.allowed(policy)
+    policy = loaded(qwen3_vl, max_pixels=1024, freeze=FROZEN)
+    for way in ("batching", "feature_reuse", "sharing"):  # the comparisons of the first use
+        policy.may(way)
     looks = count_looks(policy)
     module = grpo(None, policy, loss=GRPOLoss(kl_coefficient=0.1), num_iterations=2)
-    reference_looks = count_looks(module.reference._copy)
+    with module.reference.model() as second:
+        reference_looks = count_looks(second)
     fit(module, counting(size=4))
     assert len(looks) == 4
     assert not reference_looks
@@ -75,13 +76,13 @@ def test_a_step_looks_at_each_picture_once_when_the_tower_is_frozen(qwen3_vl):
     ],
 )
 def test_features_are_kept_only_where_nothing_that_sees_is_trained(qwen2_vl, options, frozen):
-    policy = VLM(qwen2_vl, **options)
+    policy = loaded(qwen2_vl, **options)
     looked = policy.look(policy.encode(MIXED[:1]))
     assert (looked.items[0].features is not None) == frozen
 
 
 def test_features_that_the_model_would_read_wrongly_are_not_reused(qwen2_vl, monkeypatch):
-    policy = VLM(qwen2_vl, freeze=FROZEN)
+    policy = loaded(qwen2_vl, freeze=FROZEN)
     prompts = policy.encode(MIXED)
     monkeypatch.setattr(
         "vrft_pl.policy.vlm.join_features",
@@ -97,7 +98,7 @@ def test_features_that_the_model_would_read_wrongly_are_not_reused(qwen2_vl, mon
 
 
 def test_text_alone_has_no_features(qwen2_vl):
-    policy = VLM(qwen2_vl, freeze=FROZEN)
+    policy = loaded(qwen2_vl, freeze=FROZEN)
     prompts = policy.encode([MIXED[2]])
     assert policy.look(prompts).items[0].features is None
     assert "image_features" not in policy.batch(policy.look(prompts))[0]
@@ -130,7 +131,7 @@ def test_the_last_hidden_state_is_joined_where_a_tower_has_no_other_output():
 def test_features_that_no_tensor_holds_are_not_joined_and_not_reused(qwen2_vl, monkeypatch):
     shapes = [torch.zeros(1, 2, 3), torch.zeros(1, 4, 3)]
     assert join_features([BaseModelOutputWithPooling(pooler_output=x) for x in shapes]) is None
-    policy = VLM(qwen2_vl, freeze=FROZEN)
+    policy = loaded(qwen2_vl, freeze=FROZEN)
     prompts = policy.encode(MIXED)
     monkeypatch.setattr("vrft_pl.policy.vlm.join_features", lambda parts: None)
     with pytest.warns(
@@ -140,7 +141,7 @@ def test_features_that_no_tensor_holds_are_not_joined_and_not_reused(qwen2_vl, m
 
 
 def test_a_model_that_raises_on_features_looks_again_with_one_warning(qwen2_vl, monkeypatch):
-    policy = VLM(qwen2_vl, freeze=FROZEN)
+    policy = loaded(qwen2_vl, freeze=FROZEN)
     prompts = policy.encode(MIXED)
     monkeypatch.setattr("vrft_pl.policy.vlm.join_features", lambda parts: BaseModelOutputWithPooling())
     with pytest.warns(UserWarning, match="can't reuse the features of its frozen vision tower: it raises TypeError: "):

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from checkpoints import MIXED
+from checkpoints import MIXED, loaded
 from torch import nn
 from training import counting, fit, grpo, sgd
 
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.modules import SFTModule
-from vrft_pl.policy import VLM, LoRA
-from vrft_pl.policy.sharing import probe
+from vrft_pl.policy import LoRA
+from vrft_pl.policy.comparisons import probe
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training")
 VISION = ("vision", "projector")
@@ -45,7 +45,7 @@ FROZEN = [pytest.param({"freeze": VISION}, id="freeze"), pytest.param({"lora": L
 @pytest.mark.parametrize("make", [supervised, reinforced])
 @pytest.mark.parametrize("options", FROZEN)
 def test_a_run_leaves_the_statistics_of_a_frozen_tower_alone(checkpoint, options, make):
-    policy = VLM(checkpoint, max_pixels=1024, **options)
+    policy = loaded(checkpoint, max_pixels=1024, **options)
     norm = with_layer(policy, nn.BatchNorm1d(32))
     fit(make(policy), counting(size=4), val_check_interval=1, limit_val_batches=1)
     assert norm.num_batches_tracked == 0
@@ -54,7 +54,7 @@ def test_a_run_leaves_the_statistics_of_a_frozen_tower_alone(checkpoint, options
 
 
 def test_a_run_moves_the_statistics_of_a_tower_that_trains(checkpoint):
-    policy = VLM(checkpoint, max_pixels=1024)
+    policy = loaded(checkpoint, max_pixels=1024)
     norm = with_layer(policy, nn.BatchNorm1d(32))
     fit(supervised(policy), counting(size=4))
     assert norm.num_batches_tracked == 2
@@ -62,7 +62,7 @@ def test_a_run_moves_the_statistics_of_a_tower_that_trains(checkpoint):
 
 @pytest.mark.parametrize("options", [*FROZEN, pytest.param({}, id="trained")])
 def test_dropout_is_for_what_trains(checkpoint, options):
-    policy = VLM(checkpoint, **options)
+    policy = loaded(checkpoint, **options)
     with_layer(policy, nn.Dropout(0.5))
     with policy.evaluating():
         expected = logprobs(policy)
@@ -70,7 +70,7 @@ def test_dropout_is_for_what_trains(checkpoint, options):
 
 
 def test_dropout_of_adapters_stays(checkpoint):
-    policy = VLM(checkpoint, lora=LoRA(rank=2, dropout=0.5))
+    policy = loaded(checkpoint, lora=LoRA(rank=2, dropout=0.5))
     for name, parameter in policy.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(parameter, std=0.2)
@@ -78,7 +78,7 @@ def test_dropout_of_adapters_stays(checkpoint):
 
 
 def test_evaluation_restores_which_parts_train(checkpoint):
-    policy = VLM(checkpoint, freeze=VISION)
+    policy = loaded(checkpoint, freeze=VISION)
     modes = [module.training for module in policy.modules()]
     with policy.evaluating():
         assert not any(module.training for module in policy.modules())
@@ -90,7 +90,7 @@ def test_evaluation_restores_which_parts_train(checkpoint):
 
 
 def test_frozen_layers_that_gradients_flow_through_recompute_their_activations(checkpoint):
-    policy = VLM(checkpoint, freeze=("language",), gradient_checkpointing=True)
+    policy = loaded(checkpoint, freeze=("language",), gradient_checkpointing=True)
     calls = []
     policy.hf_model.get_decoder().layers[0].mlp.register_forward_pre_hook(lambda *_: calls.append(1))
     prompts = policy.encode(MIXED)

@@ -2,14 +2,14 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from checkpoints import sample
+from checkpoints import loaded, sample
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import distribute_tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from vrft_pl.policy import VLM, LoRA
+from vrft_pl.policy import LoRA
 from vrft_pl.policy.logprobs import CHUNK_BYTES, is_plain_head, logprobs_of_hidden, logprobs_of_logits
 from vrft_pl.types import Completions
 
@@ -250,11 +250,11 @@ ROWS = [[20, 30, 40, 50], [21], [60, 61, 62], [70, 71, 72, 73, 74], [90], [20, 2
 
 @pytest.mark.parametrize("share", [True, False], ids=["shared", "plain"])
 def test_a_policys_step_makes_no_more_logits_than_a_chunk(checkpoint, samples, share, monkeypatch):
-    policy = VLM(checkpoint, shared_prefix=share)
+    policy = loaded(checkpoint, shared_prefix=share)
     vocabulary = policy.hf_model.get_output_embeddings().out_features
     monkeypatch.setitem(CHUNK_BYTES, "cpu", 4 * vocabulary * 5)
     prompts, completions = policy.encode(samples[:2]), complete(policy, ROWS)
-    policy.batching.allowed(policy)
+    policy.may("batching")
     for _ in range(2):
         with Shapes() as shapes:
             policy.logprobs(prompts, completions).logprobs.sum().backward()
@@ -275,7 +275,7 @@ def soft_capped(output):
 @pytest.mark.parametrize("where", ["hook", "forward"])
 def test_logits_that_the_model_changes_are_taken_as_they_are(checkpoint, samples, share, where, monkeypatch):
     """A soft cap is part of the model, so that the output layer alone would be another policy."""
-    policy = VLM(checkpoint, shared_prefix=share)
+    policy = loaded(checkpoint, shared_prefix=share)
     if where == "hook":
         policy.hf_model.register_forward_hook(lambda _, args, output: soft_capped(output))
     else:
@@ -300,12 +300,12 @@ def test_the_output_layer_is_applied_in_chunks_where_it_comes_last(checkpoint, m
         return logprobs_of_hidden(head, hidden, *args)
 
     monkeypatch.setattr("vrft_pl.policy.vlm.logprobs_of_hidden", spy)
-    policy = VLM(checkpoint, shared_prefix=False)
-    policy.batching.allowed(policy)
+    policy = loaded(checkpoint, shared_prefix=False)
+    policy.may("batching")
     calls.clear()
     policy.logprobs(policy.encode([sample()]), complete(policy, [[20, 30, 40], [50]]))
     assert calls == [4]
-    policy = VLM(checkpoint, shared_prefix=False)
+    policy = loaded(checkpoint, shared_prefix=False)
     policy.hf_model.register_forward_hook(lambda _, args, output: soft_capped(output))
     policy.logprobs(policy.encode([sample()]), complete(policy, [[20, 30, 40], [50]]))
     assert calls == [4]
@@ -320,7 +320,7 @@ def test_layers_that_do_more_than_multiply_are_no_plain_heads(qwen3_vl):
     class Capped(nn.Linear):
         pass
 
-    policy = VLM(qwen3_vl, lora=LoRA(rank=2))
+    policy = loaded(qwen3_vl, lora=LoRA(rank=2))
     adapted = policy.hf_model.get_decoder().layers[0].self_attn.q_proj
     for head in (None, Capped(2, 3), nn.Sequential(nn.Linear(2, 3)), nn.Identity(), adapted):
         assert not is_plain_head(head)

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from checkpoints import MIXED, NoiseImage, sample
+from checkpoints import MIXED, NoiseImage, loaded, sample
 from families import distance, gradients, noise_rows, write
 from torch.nn.attention.flex_attention import BlockMask, create_mask
 
 from vrft_pl.policy import VLM, LoRA
-from vrft_pl.policy.packed_rows import PICTURES, PackedRows, Packing, fill_rows
+from vrft_pl.policy.comparisons import PICTURES
+from vrft_pl.policy.packed_rows import PackedRows, fill_rows
 from vrft_pl.policy.shared_prefix import NOTHING
 from vrft_pl.types import Prompt, Prompts
 
@@ -31,7 +32,7 @@ def family(request):
 
 @pytest.fixture(scope="module")
 def policy(family):
-    return VLM(family)
+    return loaded(family)
 
 
 def both(policy, samples, most, lengths=RAGGED):
@@ -80,7 +81,7 @@ def test_packing_changes_no_logprob_no_entropy_and_no_gradient(policy, samples, 
 )
 @pytest.mark.parametrize("family", ["qwen3_vl", "smolvlm"])
 def test_packing_changes_nothing_whatever_is_trained(family, options, request):
-    policy = VLM(request.getfixturevalue(family), **options)
+    policy = loaded(request.getfixturevalue(family), **options)
     g = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in policy.parameters():
@@ -90,14 +91,14 @@ def test_packing_changes_nothing_whatever_is_trained(family, options, request):
 
 
 def test_packing_changes_nothing_where_logits_are_more_than_a_product(qwen3_vl):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     policy._head_is_last = False
     assert_same(*both(policy, MIXED * 2, 320))
 
 
 def test_features_of_a_frozen_tower_stand_in_the_order_of_the_rows(qwen3_vl, smolvlm):
     for family in (qwen3_vl, smolvlm):
-        policy = VLM(family, freeze=("vision", "projector"))
+        policy = loaded(family, freeze=("vision", "projector"))
         prompts, completions = policy.encode(SEVERAL), write(policy, noise_rows(RAGGED[: len(SEVERAL)]))
         expected = policy.plain_logprobs(prompts, completions).logprobs
         looked = policy.look(prompts)
@@ -107,7 +108,7 @@ def test_features_of_a_frozen_tower_stand_in_the_order_of_the_rows(qwen3_vl, smo
 
 
 def test_in_half_precision_packing_rounds_no_worse_than_the_plain_forward(qwen3_vl):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     _, exact = both(policy, MIXED * 2, EVERYTHING)
     with torch.autocast("cpu", torch.bfloat16):
         packed, plain = both(policy, MIXED * 2, EVERYTHING)
@@ -190,7 +191,7 @@ def test_samples_stand_in_rows_longest_first_and_their_completions_are_found_aga
 
 
 def test_each_token_is_fed_at_the_position_it_has_alone(qwen3_vl, monkeypatch):
-    policy, seen = VLM(qwen3_vl), []
+    policy, seen = loaded(qwen3_vl), []
     monkeypatch.setattr(policy, "_score", lambda inputs, *_: seen.append(inputs))
     prompts, completions = policy.encode(SEVERAL), write(policy, noise_rows(RAGGED[: len(SEVERAL)]))
     policy.packed_logprobs(prompts, completions, EVERYTHING)
@@ -249,8 +250,8 @@ def test_attention_by_layout_is_sdpa_under_the_dense_mask(most, scale):
 
 def test_flex_attention_gets_a_block_mask(internvl):
     rows = random_layout(12)
-    assert isinstance(VLM(internvl, attention="flex_attention").group_mask(rows), BlockMask)
-    assert VLM(internvl).group_mask(rows).attention_layout is rows
+    assert isinstance(loaded(internvl, attention="flex_attention").group_mask(rows), BlockMask)
+    assert loaded(internvl).group_mask(rows).attention_layout is rows
 
 
 def warned(record):
@@ -261,13 +262,13 @@ def ask(policy, times=2):
     """What the policy says of packing, and what it warns of."""
     with warnings.catch_warnings(record=True) as record:
         warnings.simplefilter("always")
-        said = {policy.packing.allowed(policy) for _ in range(times)}
+        said = {policy.may("packing") for _ in range(times)}
     return said, warned(record)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_model_that_can_pack_says_so_without_a_word(family, dtype):
-    assert ask(VLM(family, dtype=dtype)) == ({True}, [])
+    assert ask(loaded(family, dtype=dtype)) == ({True}, [])
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -280,21 +281,21 @@ def test_a_model_that_can_pack_says_so_without_a_word(family, dtype):
     ],
 )
 def test_a_model_that_can_not_pack_says_why_once(family, architecture, reason, request):
-    said, (message,) = ask(VLM(request.getfixturevalue(family), shared_prefix=False))
+    said, (message,) = ask(loaded(request.getfixturevalue(family), shared_prefix=False))
     assert said == {False}
     assert message.startswith(f"{architecture}ForConditionalGeneration can't pack several samples into a row: {reason}")
     assert "Leaving out `pack_tokens`" in message
 
 
 def test_another_attention_can_not_pack(qwen3_vl):
-    _, (message,) = ask(VLM(qwen3_vl, attention="eager", shared_prefix=False))
+    _, (message,) = ask(loaded(qwen3_vl, attention="eager", shared_prefix=False))
     assert "its attention is `eager`, not `sdpa` or `flex_attention`" in message
 
 
 def test_nobody_is_told_of_packing_who_does_not_ask(gemma3):
     with warnings.catch_warnings(record=True) as record:
         warnings.simplefilter("always")
-        VLM(gemma3, shared_prefix=False)
+        loaded(gemma3, shared_prefix=False)
     assert not warned(record)
 
 
@@ -306,22 +307,22 @@ def attend_as_one_text(self, layer, query, key, value, scale, dropout):
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_attention_that_ignores_the_layout_is_caught_by_the_comparison(qwen2_vl, dtype, monkeypatch):
     monkeypatch.setattr(PackedRows, "attend", attend_as_one_text)
-    said, (message,) = ask(VLM(qwen2_vl, dtype=dtype))
+    said, (message,) = ask(loaded(qwen2_vl, dtype=dtype))
     assert said == {False}
     assert "log-probs differ from those of the plain forward by" in message
 
 
 def test_attention_that_is_no_number_is_caught_by_the_comparison(qwen2_vl, monkeypatch):
     monkeypatch.setattr(PackedRows, "attend", lambda self, layer, query, *_: query * float("nan"))
-    assert ask(VLM(qwen2_vl))[0] == {False}
+    assert ask(loaded(qwen2_vl))[0] == {False}
 
 
 def test_the_comparison_packs_different_pictures_into_one_row(qwen3_vl, monkeypatch):
     calls = []
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     forward = policy.packed_logprobs
     monkeypatch.setattr(policy, "packed_logprobs", lambda *args: calls.append(args) or forward(*args))
-    assert policy.packing.allowed(policy)
+    assert policy.may("packing")
     ((prompts, completions, most),) = calls
     assert len(PackedRows.of(prompts, completions.mask, most).rows) == 1
     assert len({prompt.num_tokens for prompt in prompts}) == len(PICTURES) == 2
@@ -330,10 +331,10 @@ def test_the_comparison_packs_different_pictures_into_one_row(qwen3_vl, monkeypa
 
 
 def test_the_comparison_leaves_mode_gradients_and_random_numbers_as_they_were(qwen2_vl):
-    policy = VLM(qwen2_vl)
+    policy = loaded(qwen2_vl)
     policy.hf_model.get_encoder(modality="image").eval()
     modes, before = [module.training for module in policy.modules()], torch.get_rng_state()
-    policy.packing.allowed(policy)
+    policy.may("packing")
     assert [module.training for module in policy.modules()] == modes
     assert len(set(modes)) == 2
     assert torch.is_grad_enabled()
@@ -341,17 +342,17 @@ def test_the_comparison_leaves_mode_gradients_and_random_numbers_as_they_were(qw
 
 
 def test_copies_share_what_one_of_them_found(qwen2_vl, monkeypatch):
-    policy = VLM(qwen2_vl)
+    policy = loaded(qwen2_vl)
     twin, calls = copy.deepcopy(policy), []
-    difference = Packing._difference
-    monkeypatch.setattr(Packing, "_difference", staticmethod(lambda policy: calls.append(0) or difference(policy)))
-    assert twin.packing.allowed(twin)
-    assert policy.packing.allowed(policy)
+    forward = VLM.packed_logprobs
+    monkeypatch.setattr(VLM, "packed_logprobs", lambda *args: calls.append(0) or forward(*args))
+    assert twin.may("packing")
+    assert policy.may("packing")
     assert len(calls) == 1
 
 
 def test_the_order_of_the_batch_changes_nothing(qwen3_vl):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     prompts, completions = policy.encode(SEVERAL), write(policy, noise_rows(RAGGED[: len(SEVERAL)]))
     order = [3, 1, 4, 0, 2]
     shuffled = replace(completions, ids=completions.ids[order], mask=completions.mask[order])

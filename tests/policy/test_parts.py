@@ -1,7 +1,8 @@
 import pytest
 import torch
+from checkpoints import loaded
 
-from vrft_pl.policy import VLM, LoRA
+from vrft_pl.policy import LoRA
 from vrft_pl.policy.parts import part_of
 
 ALL = {"vision", "projector", "language"}
@@ -24,13 +25,13 @@ def trained_parts(policy, samples):
     ids=lambda parts: "-".join(parts) or "nothing",
 )
 def test_frozen_parts_get_no_gradient(checkpoint, samples, freeze):
-    policy = VLM(checkpoint, freeze=freeze)
+    policy = loaded(checkpoint, freeze=freeze)
     assert trained_parts(policy, samples) == ALL - set(freeze)
 
 
 @pytest.mark.parametrize("freeze", [(), ("language",)], ids=["nothing", "language"])
 def test_trainable_counts_are_those_of_the_parameters(checkpoint, freeze):
-    policy = VLM(checkpoint, freeze=freeze)
+    policy = loaded(checkpoint, freeze=freeze)
     table = policy.parameter_table()
     parameters = list(policy.model.parameters())
     assert sum(total for _, total in table.values()) == sum(p.numel() for p in parameters)
@@ -46,20 +47,20 @@ def test_counts_of_the_parts_by_hand(qwen3_vl):
     language += 2 * (attention + 3 * 32 * 48 + 2 * 32)
     merger = 32 * 4 * 32 * 4 + 128 + 128 * 32 + 32
     projector = 2 * merger + 2 * 32 + 2 * 128  # the second, of deepstack, has its norm after the shuffle
-    table = VLM(qwen3_vl).parameter_table()
+    table = loaded(qwen3_vl).parameter_table()
     assert table["language"] == (language, language)
     assert table["projector"] == (projector, projector)
 
 
 def test_a_pattern_freezes_the_parameters_it_matches(checkpoint):
-    policy = VLM(checkpoint, freeze_pattern=r"layers\.0\.")
+    policy = loaded(checkpoint, freeze_pattern=r"layers\.0\.")
     frozen = {name for name, parameter in policy.model.named_parameters() if not parameter.requires_grad}
     assert frozen == {name for name, _ in policy.model.named_parameters() if "layers.0." in name}
     assert frozen
 
 
 def test_parts_and_pattern_add_up(checkpoint, samples):
-    policy = VLM(checkpoint, freeze=("vision",), freeze_pattern="merger")
+    policy = loaded(checkpoint, freeze=("vision",), freeze_pattern="merger")
     assert trained_parts(policy, samples) == {"language"}
 
 
@@ -77,7 +78,7 @@ def test_parts_and_pattern_add_up(checkpoint, samples):
 )
 def test_what_matches_nothing_or_leaves_nothing_is_an_error(qwen3_vl, kwargs, message):
     with pytest.raises(ValueError, match=message):
-        VLM(qwen3_vl, **kwargs)
+        loaded(qwen3_vl, **kwargs)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_adapters_have_ranges(kwargs, message):
 
 @pytest.mark.parametrize("parts", [("language",), ("vision",), ("projector",), ("vision", "projector")], ids="-".join)
 def test_adapters_train_their_parts_only(checkpoint, samples, parts):
-    policy = VLM(checkpoint, lora=LoRA(rank=2, parts=parts))
+    policy = loaded(checkpoint, lora=LoRA(rank=2, parts=parts))
     assert trained_parts(policy, samples) == set(parts)
     names = [name for name, p in policy.model.named_parameters() if p.requires_grad]
     assert all("lora_" in name for name in names)
@@ -102,7 +103,7 @@ def test_adapters_train_their_parts_only(checkpoint, samples, parts):
 
 
 def test_adapter_targets_are_chosen_by_name(checkpoint):
-    policy = VLM(checkpoint, lora=LoRA(rank=2, targets=r"q_proj$"))
+    policy = loaded(checkpoint, lora=LoRA(rank=2, targets=r"q_proj$"))
     names = [name for name, p in policy.model.named_parameters() if p.requires_grad]
     assert len(names) == 2 * 2  # two layers, A and B
     assert all("q_proj.lora_" in name for name in names)
@@ -111,12 +112,12 @@ def test_adapter_targets_are_chosen_by_name(checkpoint):
 
 @pytest.mark.parametrize(("alpha", "scale"), [(None, 2.0), (8.0, 4.0)], ids=["default", "given"])
 def test_adapters_are_scaled_by_alpha_over_rank(qwen3_vl, alpha, scale):
-    policy = VLM(qwen3_vl, lora=LoRA(rank=2, alpha=alpha))
+    policy = loaded(qwen3_vl, lora=LoRA(rank=2, alpha=alpha))
     assert {s for m in policy.modules() if hasattr(m, "lora_A") for s in m.scaling.values()} == {scale}
 
 
 def test_dropout_of_adapters_changes_training_but_not_evaluation(qwen3_vl, samples):
-    policy = VLM(qwen3_vl, lora=LoRA(rank=4, dropout=0.5))
+    policy = loaded(qwen3_vl, lora=LoRA(rank=4, dropout=0.5))
     with torch.no_grad():
         for name, parameter in policy.named_parameters():
             if "lora_B" in name:

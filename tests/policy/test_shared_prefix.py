@@ -1,12 +1,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from checkpoints import MIXED, NoiseImage, sample
+from checkpoints import MIXED, NoiseImage, loaded, sample
 from families import distance, gradients, noise_rows, write
 from precision import assert_apart_by_rounding, in_double
 from torch.nn.attention.flex_attention import BlockMask, create_mask
 
-from vrft_pl.policy import VLM, LoRA
+from vrft_pl.policy import LoRA
 from vrft_pl.policy.shared_prefix import NOTHING, PROMPT, GroupRows
 
 SHARING = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "llava_onevision", "smolvlm", "idefics3", "internvl"]
@@ -23,7 +23,7 @@ def family(request):
 
 @pytest.fixture(scope="module")
 def policy(family):
-    return VLM(family)
+    return loaded(family)
 
 
 def both(policy, samples, group_size, lengths, temperature=1.0):
@@ -83,7 +83,7 @@ def test_a_shared_prompt_changes_no_logprob_no_entropy_and_no_gradient(policy, s
     ],
 )
 def test_a_shared_prompt_changes_nothing_whatever_is_trained(family, options):
-    policy = VLM(family, **options)
+    policy = loaded(family, **options)
     shake(policy)
     shared, plain = both(policy, MIXED, 3, RAGGED)
     assert_same(shared, plain)
@@ -99,7 +99,7 @@ def test_a_shared_prompt_changes_nothing_at_any_temperature(policy, temperature)
 def test_gradient_checkpointing_finds_the_layout_again(family):
     results = []
     for switch in (False, True):
-        policy = VLM(family, gradient_checkpointing=switch)
+        policy = loaded(family, gradient_checkpointing=switch)
         assert any(getattr(m, "gradient_checkpointing", False) for m in policy.modules()) == switch
         results.append(both(policy, MIXED, 2, RAGGED)[0])
     assert_same(results[1], results[0])
@@ -146,7 +146,7 @@ def test_a_completion_sees_every_picture_of_its_prompt_and_no_other(policy):
 
 @pytest.mark.parametrize("name", [*SHARING, "gemma3"])
 def test_plain_logprobs_of_a_batch_equal_the_transformers_model_on_one_unpadded_row(name, request):
-    policy = VLM(request.getfixturevalue(name), shared_prefix=False)
+    policy = loaded(request.getfixturevalue(name), shared_prefix=False)
     prompts, rows = policy.encode(MIXED), noise_rows(RAGGED[: 2 * len(MIXED)])
     got = policy.plain_logprobs(prompts, write(policy, rows)).logprobs
     for i, row in enumerate(rows):
@@ -293,14 +293,14 @@ def test_the_mask_that_carries_the_layout_takes_no_memory():
 
 def test_flex_attention_gets_a_block_mask(internvl):
     rows, _ = layout(True, 2, RAGGED)
-    assert isinstance(VLM(internvl, attention="flex_attention").group_mask(rows), BlockMask)
-    assert VLM(internvl).group_mask(rows).attention_layout is rows
+    assert isinstance(loaded(internvl, attention="flex_attention").group_mask(rows), BlockMask)
+    assert loaded(internvl).group_mask(rows).attention_layout is rows
 
 
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen3_vl"])
 @pytest.mark.parametrize("samples", [SAME_LENGTH, SAME_LENGTH[:1]], ids=["same-length", "one-prompt"])
 def test_single_weights_under_half_autocast_need_no_padding(family, samples, request):
-    policy = VLM(request.getfixturevalue(family))
+    policy = loaded(request.getfixturevalue(family))
     prompts = policy.encode(samples)
     completions = write(policy, noise_rows([4, 6] * len(samples)))
     expected = policy.plain_logprobs(prompts, completions).logprobs

@@ -4,7 +4,7 @@ import warnings
 import pytest
 import torch
 import torch.nn.functional as F
-from checkpoints import MIXED, sample
+from checkpoints import MIXED, loaded, sample
 from families import distance, gradients, noise_rows, write
 
 from vrft_pl.policy import VLM
@@ -29,7 +29,7 @@ def count_calls(monkeypatch, name):
     calls, method = [], getattr(VLM, name)
 
     def counted(self, prompts, completions, temperature=1.0):
-        if self.batching.decided is not None:
+        if self.verdicts.batching.decided is not None:
             calls.append(len(prompts))
         return method(self, prompts, completions, temperature)
 
@@ -52,7 +52,7 @@ def test_a_model_with_sliding_windows_falls_back_with_one_warning(gemma3, monkey
     shared = count_calls(monkeypatch, "shared_logprobs")
     with warnings.catch_warnings(record=True) as record:
         warnings.simplefilter("always")
-        policy = VLM(gemma3)
+        policy = loaded(gemma3)
         prompts, completions = both(policy)
         assert_plain(policy, prompts, completions)
         assert_plain(policy, prompts, completions)
@@ -64,7 +64,7 @@ def test_a_model_with_sliding_windows_falls_back_with_one_warning(gemma3, monkey
 
 
 def test_a_model_that_should_not_be_shared_would_give_other_logprobs(gemma3):
-    policy = VLM(gemma3, shared_prefix=False)
+    policy = loaded(gemma3, shared_prefix=False)
     prompts, completions = both(policy)
     shared, plain = (f(prompts, completions).logprobs for f in (policy.shared_logprobs, policy.plain_logprobs))
     assert (shared - plain).abs().max() > 0.1
@@ -72,7 +72,7 @@ def test_a_model_that_should_not_be_shared_would_give_other_logprobs(gemma3):
 
 @pytest.mark.filterwarnings("ignore:.*can't share a prompt")
 def test_a_window_that_no_layer_type_names_changes_no_logprob_of_a_later_longer_prompt(llava_window):
-    policy = VLM(llava_window)
+    policy = loaded(llava_window)
     policy.logprobs(*both(policy, [sample("How many?")]))
     prompts, completions = both(policy, [sample("How many are there? " * 20)])
     got, plain = policy.logprobs(prompts, completions), policy.plain_logprobs(prompts, completions)
@@ -81,14 +81,14 @@ def test_a_window_that_no_layer_type_names_changes_no_logprob_of_a_later_longer_
 
 def test_sharing_that_is_insisted_on_is_refused_where_it_can_not_be(gemma3, qwen3_vl):
     with pytest.raises(InputError, match="Gemma3ForConditionalGeneration to share prompts, but it has layers of slid"):
-        VLM(gemma3, shared_prefix=True)
+        loaded(gemma3, shared_prefix=True)
     with pytest.raises(InputError, match="but its attention is `eager`.* Use `shared_prefix: auto`"):
-        VLM(qwen3_vl, attention="eager", shared_prefix=True)
+        loaded(qwen3_vl, attention="eager", shared_prefix=True)
 
 
 def test_an_unknown_mode_is_refused(qwen3_vl):
     with pytest.raises(ValueError, match="Expected `shared_prefix` to be `auto`, `true` or `false`, but got 'never'"):
-        VLM(qwen3_vl, shared_prefix="never")
+        loaded(qwen3_vl, shared_prefix="never")
 
 
 @pytest.mark.parametrize("family", ["qwen3_vl", "gemma3"])
@@ -96,7 +96,7 @@ def test_switched_off_nothing_is_shared_compared_or_said(family, request, monkey
     shared, plain = (count_calls(monkeypatch, name) for name in ("shared_logprobs", "plain_logprobs"))
     with warnings.catch_warnings(record=True) as record:
         warnings.simplefilter("always")
-        policy = VLM(request.getfixturevalue(family), shared_prefix=False)
+        policy = loaded(request.getfixturevalue(family), shared_prefix=False)
         policy.logprobs(*both(policy))
     assert not warned(record)
     assert (shared, plain) == ([], [len(MIXED)])
@@ -104,7 +104,7 @@ def test_switched_off_nothing_is_shared_compared_or_said(family, request, monkey
 
 def test_insisted_on_everything_is_shared_and_nothing_compared(qwen3_vl, monkeypatch):
     shared, plain = (count_calls(monkeypatch, name) for name in ("shared_logprobs", "plain_logprobs"))
-    policy = VLM(qwen3_vl, shared_prefix=True)
+    policy = loaded(qwen3_vl, shared_prefix=True)
     policy.logprobs(*both(policy))
     assert (shared, plain) == ([len(MIXED)], [])
 
@@ -113,13 +113,13 @@ def test_another_attention_falls_back_with_one_warning(qwen3_vl, monkeypatch):
     shared = count_calls(monkeypatch, "shared_logprobs")
     with warnings.catch_warnings(record=True) as record:
         warnings.simplefilter("always")
-        policy = VLM(qwen3_vl, attention="eager")
+        policy = loaded(qwen3_vl, attention="eager")
         prompts, completions = both(policy)
         assert_plain(policy, prompts, completions)
     (message,) = warned(record)
     assert "its attention is `eager`, not `sdpa` or `flex_attention`" in message
     assert not shared
-    expected = VLM(qwen3_vl).logprobs(prompts, completions).logprobs
+    expected = loaded(qwen3_vl).logprobs(prompts, completions).logprobs
     torch.testing.assert_close(policy.logprobs(prompts, completions).logprobs, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -128,7 +128,7 @@ def test_attention_that_ignores_the_layout_is_caught_by_the_comparison(qwen2_vl,
     shared = count_calls(monkeypatch, "shared_logprobs")
     with warnings.catch_warnings(record=True) as record:
         warnings.simplefilter("always")
-        policy = VLM(qwen2_vl)
+        policy = loaded(qwen2_vl)
         prompts, completions = both(policy)
         for _ in range(2):
             assert_plain(policy, prompts, completions)
@@ -141,14 +141,14 @@ def test_attention_that_ignores_the_layout_is_caught_by_the_comparison(qwen2_vl,
 
 def test_attention_that_is_no_number_is_caught_by_the_comparison(qwen2_vl, monkeypatch):
     monkeypatch.setattr(GroupRows, "attend", lambda self, layer, query, *_: query * float("nan"))
-    policy = VLM(qwen2_vl)
+    policy = loaded(qwen2_vl)
     with pytest.warns(UserWarning, match="differ from those of the plain forward by nan"):
         assert_plain(policy, *both(policy))
 
 
 def test_attention_that_ignores_the_layout_is_caught_in_half_precision(qwen2_vl, monkeypatch):
     monkeypatch.setattr(GroupRows, "attend", attend_as_one_text)
-    policy = VLM(qwen2_vl, dtype="bfloat16")
+    policy = loaded(qwen2_vl, dtype="bfloat16")
     with pytest.warns(UserWarning, match="can't share a prompt"):
         assert_plain(policy, *both(policy))
 
@@ -156,7 +156,7 @@ def test_attention_that_ignores_the_layout_is_caught_in_half_precision(qwen2_vl,
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen3_vl", "llava_onevision", "smolvlm", "internvl"])
 def test_a_model_that_can_share_does_so_without_a_word(family, dtype, request, monkeypatch):
-    policy = VLM(request.getfixturevalue(family), dtype=dtype)
+    policy = loaded(request.getfixturevalue(family), dtype=dtype)
     prompts, completions = both(policy)
     expected = policy.shared_logprobs(prompts, completions)
     shared = count_calls(monkeypatch, "shared_logprobs")
@@ -170,33 +170,26 @@ def test_a_model_that_can_share_does_so_without_a_word(family, dtype, request, m
 
 def test_the_comparison_runs_once_and_on_two_prompts_only(qwen3_vl, monkeypatch):
     shared, plain = (count_calls(monkeypatch, name) for name in ("shared_logprobs", "plain_logprobs"))
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     prompts, completions = both(policy)
     for _ in range(3):
         policy.logprobs(prompts, completions)
     assert (shared, plain) == ([2, 4, 4, 4], [2])
 
 
-def test_a_batch_of_one_prompt_is_enough_to_compare(qwen3_vl, monkeypatch):
-    plain = count_calls(monkeypatch, "plain_logprobs")
-    policy = VLM(qwen3_vl)
-    policy.logprobs(*both(policy, MIXED[:1]))
-    assert plain == [1]
-
-
 def test_one_completion_a_prompt_is_neither_shared_nor_compared(qwen3_vl, monkeypatch):
     shared, plain = (count_calls(monkeypatch, name) for name in ("shared_logprobs", "plain_logprobs"))
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     policy.logprobs(policy.encode(MIXED), write(policy, noise_rows(LENGTHS[: len(MIXED)])))
     assert (shared, plain) == ([], [len(MIXED)])
-    assert policy.sharing.decided is None
+    assert policy.verdicts.sharing.decided is None
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["shares", "falls-back"])
 def test_copies_share_what_one_of_them_found(qwen2_vl, monkeypatch, broken):
     if broken:
         monkeypatch.setattr(GroupRows, "attend", attend_as_one_text)
-    policy = VLM(qwen2_vl)
+    policy = loaded(qwen2_vl)
     twin = copy.deepcopy(policy)
     with warnings.catch_warnings(record=True) as record:
         warnings.simplefilter("always")
@@ -206,14 +199,14 @@ def test_copies_share_what_one_of_them_found(qwen2_vl, monkeypatch, broken):
             each.logprobs(*both(each))
     assert len(warned(record)) == broken
     assert (shared, plain) == (([], [4] * 3) if broken else ([4] * 3, []))
-    assert policy.sharing.decided is twin.sharing.decided is (not broken)
+    assert policy.verdicts.sharing.decided is twin.verdicts.sharing.decided is (not broken)
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["shares", "falls-back"])
 def test_the_comparison_leaves_mode_and_gradients_as_they_were(qwen2_vl, monkeypatch, broken):
     if broken:
         monkeypatch.setattr(GroupRows, "attend", attend_as_one_text)
-    policy = VLM(qwen2_vl)
+    policy = loaded(qwen2_vl)
     policy.hf_model.get_encoder(modality="image").eval()
     modes = [module.training for module in policy.modules()]
     prompts, completions = both(policy)
@@ -230,7 +223,7 @@ def test_the_comparison_leaves_mode_and_gradients_as_they_were(qwen2_vl, monkeyp
 
 
 def test_the_comparison_draws_no_random_number(qwen3_vl):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     prompts, completions = both(policy)
     before = torch.get_rng_state()
     policy.logprobs(prompts, completions)
@@ -249,7 +242,7 @@ def without_labels(prompts):
 
 @NUMPY
 def test_a_prompt_that_sees_itself_in_both_directions_is_caught_by_the_comparison(paligemma):
-    policy = VLM(paligemma)
+    policy = loaded(paligemma)
     prompts, completions = both(policy, PICTURES)
     prompts = without_labels(prompts)
     with warnings.catch_warnings(record=True) as record:
@@ -263,23 +256,30 @@ def test_a_prompt_that_sees_itself_in_both_directions_is_caught_by_the_compariso
 
 @NUMPY
 def test_labels_of_a_processor_are_not_handed_to_the_model(paligemma):
-    policy = VLM(paligemma, shared_prefix=False)
+    policy = loaded(paligemma, shared_prefix=False)
     policy.logprobs(*both(policy, PICTURES))
 
 
 @NUMPY
 def test_a_completion_does_not_see_its_own_future(paligemma):
-    policy = VLM(paligemma, shared_prefix=False)
+    policy = loaded(paligemma, shared_prefix=False)
     prompts = without_labels(policy.encode(PICTURES[:1]))
     first, second = noise_rows([5, 5])
     changed = [policy.plain_logprobs(prompts, write(policy, [row])).logprobs for row in (first, first[:2] + second[2:])]
     torch.testing.assert_close(changed[0][:, :2], changed[1][:, :2], rtol=1e-5, atol=1e-5)
 
 
-def test_pictures_are_compared_even_when_text_alone_came_first(qwen2_vl, monkeypatch):
-    policy, compared = VLM(qwen2_vl), []
+def test_the_comparison_is_about_pictures_whatever_the_batch_holds(qwen2_vl, monkeypatch):
+    policy, compared = loaded(qwen2_vl), []
+    policy.may("batching")
     shared = policy.shared_logprobs
     monkeypatch.setattr(policy, "shared_logprobs", lambda p, *args: compared.append(list(p)) or shared(p, *args))
-    text, pictures = policy.encode([MIXED[2]]), policy.encode([MIXED[2], MIXED[0], MIXED[1], MIXED[3]])
-    assert [policy.sharing.allowed(policy, batch) for batch in (text, text, pictures, pictures, text)] == [True] * 5
-    assert [[prompt.frame is not None for prompt in batch] for batch in compared] == [[False], [True, True]]
+    policy.logprobs(*both(policy, [MIXED[2]]))
+    assert [[prompt.frame is not None for prompt in batch] for batch in compared] == [[True, True], [False]]
+
+
+def test_ranks_that_find_different_things_reach_one_verdict(qwen2_vl, monkeypatch):
+    policy = loaded(qwen2_vl)
+    monkeypatch.setattr("vrft_pl.policy.verdicts.gather", lambda reason: [reason, "another rank is off by 3 nats"])
+    with pytest.warns(UserWarning, match="can't share a prompt .*: another rank is off by 3 nats"):
+        assert not policy.may("sharing")

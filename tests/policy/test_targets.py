@@ -2,11 +2,10 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from checkpoints import CHAT_TEMPLATE, END_OF_TURN, MIXED, NoiseImage, sample
+from checkpoints import CHAT_TEMPLATE, END_OF_TURN, MIXED, NoiseImage, loaded, sample
 from transformers import AutoProcessor, PaliGemmaProcessor
 
 from vrft_pl.answers import Box, Label
-from vrft_pl.policy import VLM
 from vrft_pl.policy.coordinates import DESCRIPTIONS
 from vrft_pl.prompts import chat, target_text
 from vrft_pl.types import InputError
@@ -27,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def policy(request):
-    return VLM(request.getfixturevalue(request.param), shared_prefix=False)
+    return loaded(request.getfixturevalue(request.param), shared_prefix=False)
 
 
 def in_style(style, samples=ASKED):
@@ -37,12 +36,14 @@ def in_style(style, samples=ASKED):
 
 def whole_conversation(policy, one, text):
     """Tokens of the chat with the answer in it, by the processor itself."""
-    messages = chat(one, DESCRIPTIONS[policy.coordinates])
+    messages = chat(one, DESCRIPTIONS[policy.codec.coordinates])
     slots = (part for message in messages for part in message["content"] if part["type"] == "image")
     for slot, image in zip(slots, one.images, strict=True):
         slot["image"] = image.open()
     messages.append({"role": "assistant", "content": [{"type": "text", "text": text}]})
-    inputs = policy.processor.apply_chat_template([messages], tokenize=True, return_dict=True, return_tensors="pt")
+    inputs = policy.codec.processor.apply_chat_template(
+        [messages], tokenize=True, return_dict=True, return_tensors="pt"
+    )
     return inputs["input_ids"][0].tolist()
 
 
@@ -57,11 +58,11 @@ def trained_tokens(policy, samples):
 def test_the_tokens_in_the_loss_are_the_target_and_the_end_of_the_turn(policy, style):
     samples = in_style(style)
     prompts, trained = trained_tokens(policy, samples)
-    end = "<end_of_utterance>" if "<end_of_utterance>" in policy.processor.chat_template else END_OF_TURN
+    end = "<end_of_utterance>" if "<end_of_utterance>" in policy.codec.processor.chat_template else END_OF_TURN
     for one, prompt, tokens in zip(samples, prompts, trained, strict=True):
         text = target_text(one, prompt.frame)
         assert ("<think>" in text) == (style != "answer")
-        assert policy.tokenizer.decode(tokens, skip_special_tokens=False) == text + end
+        assert policy.codec.tokenizer.decode(tokens, skip_special_tokens=False) == text + end
         assert tokens[-1] in policy.end_token_ids
 
 
@@ -72,18 +73,20 @@ def test_prompt_and_target_are_the_template_on_the_whole_conversation(policy, st
     for one, prompt, tokens in zip(samples, prompts, trained, strict=True):
         whole = whole_conversation(policy, one, target_text(one, prompt.frame))
         asked = prompt.inputs["input_ids"][0].tolist()
-        if isinstance(policy.processor, PaliGemmaProcessor):  # which writes a new line of its own behind every prompt
-            assert policy.tokenizer.decode(asked.pop()) == "\n"
+        if isinstance(
+            policy.codec.processor, PaliGemmaProcessor
+        ):  # which writes a new line of its own behind every prompt
+            assert policy.codec.tokenizer.decode(asked.pop()) == "\n"
         mine = asked + tokens
         assert whole[: len(mine)] == mine
-        assert policy.tokenizer.decode(whole[len(mine) :]).strip() == ""
+        assert policy.codec.tokenizer.decode(whole[len(mine) :]).strip() == ""
 
 
 @pytest.mark.parametrize("style", THOUGHTS)
 def test_no_picture_and_no_padding_is_in_the_loss(policy, style):
     samples = in_style(style)
     targets = policy.encode_targets(samples, policy.encode(samples))
-    assert not set(targets.ids[targets.mask].tolist()) & {*policy.banned_token_ids, policy.tokenizer.pad_token_id}
+    assert not set(targets.ids[targets.mask].tolist()) & {*policy.banned_token_ids, policy.codec.tokenizer.pad_token_id}
     assert not targets.mask.all()
     assert set(targets.ids[~targets.mask].tolist()) == {policy.pad_token_id}
 
@@ -96,13 +99,13 @@ def test_answers_and_thoughts_of_one_sample_differ_in_the_thoughts_alone():
 
 
 def test_thoughts_that_are_missing_are_an_error_of_the_row(qwen3_vl):
-    policy, samples = VLM(qwen3_vl), [sample("Row 7", style="think")]
+    policy, samples = loaded(qwen3_vl), [sample("Row 7", style="think")]
     with pytest.raises(InputError, match=r"Row 7: expected a chain of thought \(`cot`\) for the `think` style"):
         policy.encode_targets(samples, policy.encode(samples))
 
 
 def test_a_target_that_writes_control_tokens_is_refused(qwen3_vl):
-    policy, samples = VLM(qwen3_vl), [replace(MIXED[0], style="think", cot="So <|image_pad|> it is.")]
+    policy, samples = loaded(qwen3_vl), [replace(MIXED[0], style="think", cot="So <|image_pad|> it is.")]
     with pytest.raises(InputError, match="expected text without control tokens, but it holds '<|image_pad|>'"):
         policy.encode_targets(samples, policy.encode(samples))
 
@@ -129,7 +132,7 @@ def templated(request, qwen3_vl, tmp_path):
     processor = AutoProcessor.from_pretrained(folder)
     processor.chat_template = TEMPLATES[request.param]
     processor.save_pretrained(folder)
-    return VLM(str(folder))
+    return loaded(str(folder))
 
 
 @pytest.mark.parametrize("style", THOUGHTS)
@@ -138,7 +141,7 @@ def test_other_habits_of_templates_are_kept_too(templated, style):
     prompts, trained = trained_tokens(templated, samples)
     for one, prompt, tokens in zip(samples, prompts, trained, strict=True):
         text = target_text(one, prompt.frame)
-        decoded = templated.tokenizer.decode(tokens, skip_special_tokens=False)
+        decoded = templated.codec.tokenizer.decode(tokens, skip_special_tokens=False)
         assert decoded.startswith(text)
         assert decoded.removeprefix(text).strip() == END_OF_TURN
         whole = whole_conversation(templated, one, text)

@@ -1,7 +1,9 @@
+import shutil
+
 import pytest
 import torch
 import torch.nn.functional as F
-from checkpoints import END_OF_TURN, EOS, HALT, IMAGE, MIXED, PAD, SPECIAL, VIDEO, NoiseImage, sample
+from checkpoints import END_OF_TURN, EOS, HALT, IMAGE, MIXED, PAD, SPECIAL, VIDEO, NoiseImage, loaded, sample
 from families import gradients, write
 from transformers import AutoConfig, GenerationConfig
 
@@ -45,7 +47,7 @@ def plain_logprobs(policy, prompt, ids):
 @pytest.mark.parametrize("group_size", [1, 2])
 @pytest.mark.parametrize("samples", [pytest.param(MIXED, id="mixed"), pytest.param(TEXT_ONLY, id="text-only")])
 def test_a_batch_of_prompts_equals_batches_of_one_prompt(checkpoint, samples, group_size):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     prompts = policy.encode(samples)
     rows = noise_rows(len(samples) * group_size)
     together = policy.logprobs(prompts, write(policy, rows), temperature=0.8)
@@ -64,7 +66,7 @@ def test_a_batch_of_prompts_equals_batches_of_one_prompt(checkpoint, samples, gr
 
 
 def test_left_padded_logprobs_equal_the_plain_unpadded_forward(checkpoint, samples):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     prompts = policy.encode(samples)
     rows = noise_rows(len(samples))
     got = policy.logprobs(prompts, write(policy, rows)).logprobs
@@ -77,7 +79,7 @@ def test_left_padded_logprobs_equal_the_plain_unpadded_forward(checkpoint, sampl
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl"])
 def test_other_families_equal_batches_of_one_prompt(family, samples, request):
-    policy = VLM(request.getfixturevalue(family))
+    policy = loaded(request.getfixturevalue(family))
     prompts = policy.encode(samples)
     rows = noise_rows(len(samples))
     got = policy.logprobs(prompts, write(policy, rows)).logprobs
@@ -87,7 +89,7 @@ def test_other_families_equal_batches_of_one_prompt(family, samples, request):
 
 
 def test_the_amount_of_padding_never_changes_a_logprob(checkpoint):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     short, long = sample("How many?", [NoiseImage(48, 48)]), sample("Very long. " * 40)
     rows = noise_rows(2)
     alone = policy.logprobs(policy.encode([short]), write(policy, rows[:1])).logprobs
@@ -100,7 +102,7 @@ def test_the_amount_of_padding_never_changes_a_logprob(checkpoint):
 @pytest.mark.parametrize("group_size", [1, 3])
 def test_logits_are_computed_at_completion_tokens_only(checkpoint, samples, group_size, monkeypatch):
     """In chunks: the output layer itself is called for one token."""
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     head, rows = policy.hf_model.get_output_embeddings(), noise_rows(len(samples) * group_size)
     prompts, completions = policy.encode(samples), write(policy, rows)
     expected = policy.logprobs(prompts, completions).logprobs
@@ -122,7 +124,7 @@ def test_logits_are_computed_at_completion_tokens_only(checkpoint, samples, grou
 
 
 def test_completions_of_one_prompt_stand_beside_each_other(checkpoint, samples):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     prompts = policy.encode(samples[:2])
     a, b = noise_rows(2)
     got = policy.logprobs(prompts, write(policy, [a, b, a, b])).logprobs
@@ -132,7 +134,7 @@ def test_completions_of_one_prompt_stand_beside_each_other(checkpoint, samples):
 
 
 def test_every_picture_matters(checkpoint):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     images = [NoiseImage(48, 48, seed) for seed in range(3)]
     prompts = policy.encode([sample("?", [images[0], images[i]]) for i in (1, 2)] + [sample("?", images[2:0:-1])])
     row = noise_rows(1)[0]
@@ -142,7 +144,7 @@ def test_every_picture_matters(checkpoint):
 
 
 def test_every_key_of_the_processor_is_kept(checkpoint, samples):
-    prompts = VLM(checkpoint).encode(samples)
+    prompts = loaded(checkpoint).encode(samples)
     text = {"input_ids", "attention_mask", "mm_token_type_ids"}
     for prompt, one in zip(prompts, samples, strict=True):
         assert set(prompt.inputs) == (text | {"pixel_values", "image_grid_thw"} if one.images else text)
@@ -151,13 +153,13 @@ def test_every_key_of_the_processor_is_kept(checkpoint, samples):
 
 
 def test_a_prompt_without_a_picture_has_no_frame(qwen3_vl, samples):
-    prompts = VLM(qwen3_vl).encode(samples)
+    prompts = loaded(qwen3_vl).encode(samples)
     assert [prompt.frame is None for prompt in prompts] == [not one.images for one in samples]
     assert (prompts.items[3].frame.width, prompts.items[3].frame.height) == (96, 64)
 
 
 def test_the_frame_knows_the_size_after_the_processors_resize(qwen3_vl):
-    policy = VLM(qwen3_vl, coordinates="resized_pixels")
+    policy = loaded(qwen3_vl, coordinates="resized_pixels")
     prompt = policy.encode([sample("?", [NoiseImage(200, 100)])]).items[0]
     grid = prompt.inputs["image_grid_thw"][0]
     assert (int(grid[2]) * 8, int(grid[1]) * 8) == (128, 64)
@@ -165,25 +167,25 @@ def test_the_frame_knows_the_size_after_the_processors_resize(qwen3_vl):
 
 
 def test_a_system_prompt_is_written(qwen3_vl):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     with_system, without = policy.encode([sample("Count.", system="Be brief."), sample("Count.")])
-    assert "system\nBe brief.<|im_end|>" in policy.tokenizer.decode(with_system.inputs["input_ids"][0])
-    assert "system" not in policy.tokenizer.decode(without.inputs["input_ids"][0])
+    assert "system\nBe brief.<|im_end|>" in policy.codec.tokenizer.decode(with_system.inputs["input_ids"][0])
+    assert "system" not in policy.codec.tokenizer.decode(without.inputs["input_ids"][0])
 
 
 def test_media_tokens_are_banned(checkpoint):
     names = (IMAGE, VIDEO, "<|vision_start|>", "<|vision_end|>")
-    assert VLM(checkpoint).banned_token_ids == tuple(SPECIAL.index(name) for name in names)
+    assert loaded(checkpoint).banned_token_ids == tuple(SPECIAL.index(name) for name in names)
 
 
 def test_media_tokens_have_probability_zero(checkpoint):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     got = policy.scale(torch.zeros(1, 265), 0.7).softmax(-1)[0]
     assert (got == 0).nonzero().flatten().tolist() == list(policy.banned_token_ids)
 
 
 def test_probabilities_of_all_allowed_tokens_sum_to_one(checkpoint):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     allowed = [i for i in range(265) if i not in policy.banned_token_ids]
     got = policy.logprobs(policy.encode([sample()]), write(policy, [[i] for i in allowed]), temperature=0.5)
     assert got.logprobs.exp().sum().item() == pytest.approx(1, abs=1e-5)
@@ -192,14 +194,14 @@ def test_probabilities_of_all_allowed_tokens_sum_to_one(checkpoint):
 
 
 def test_temperature_divides_the_logits(checkpoint):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     prompts, completions = policy.encode([sample()]), write(policy, [[20], [30]])
     one, half = (policy.logprobs(prompts, completions, t).logprobs[:, 0] for t in (1.0, 0.5))
     torch.testing.assert_close(half[0] - half[1], 2 * (one[0] - one[1]), rtol=1e-4, atol=1e-5)
 
 
 def test_entropy_has_no_gradient(qwen3_vl):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     got = policy.logprobs(policy.encode([sample()]), write(policy, [[20]]))
     assert got.logprobs.requires_grad
     assert not got.entropy.requires_grad
@@ -207,21 +209,22 @@ def test_entropy_has_no_gradient(qwen3_vl):
 
 
 def test_end_tokens_are_those_of_config_tokenizer_and_template(checkpoint):
-    assert set(VLM(checkpoint).end_token_ids) == {SPECIAL.index(t) for t in (HALT, PAD, EOS, END_OF_TURN)}
+    assert set(loaded(checkpoint).end_token_ids) == {SPECIAL.index(t) for t in (HALT, PAD, EOS, END_OF_TURN)}
 
 
-def test_a_single_end_token_in_the_generation_config_is_read(qwen3_vl):
-    policy = VLM(qwen3_vl)
-    policy.hf_model.generation_config = GenerationConfig(eos_token_id=SPECIAL.index(HALT))
+def test_a_single_end_token_in_the_generation_config_is_read(qwen3_vl, tmp_path):
+    folder = shutil.copytree(qwen3_vl, tmp_path / "single")
+    GenerationConfig(eos_token_id=SPECIAL.index(HALT)).save_pretrained(folder)
+    policy = VLM(str(folder))
     assert set(policy.end_token_ids) == {SPECIAL.index(t) for t in (HALT, EOS, END_OF_TURN)}
 
 
 def test_targets_are_the_answer_and_the_end_of_the_turn(checkpoint):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     samples = [sample(number=12.0), sample(number=3.0, style="think", cot="1 and 2")]
     targets = policy.encode_targets(samples, policy.encode(samples))
     texts = ["12", "<think>1 and 2</think><answer>3</answer>"]
-    written = [policy.tokenizer.decode(row[keep]) for row, keep in zip(targets.ids, targets.mask, strict=True)]
+    written = [policy.codec.tokenizer.decode(row[keep]) for row, keep in zip(targets.ids, targets.mask, strict=True)]
     assert written == [text + END_OF_TURN for text in texts]
     assert list(targets.texts) == texts
     assert targets.finish_reasons == ("stop", "stop")
@@ -230,14 +233,14 @@ def test_targets_are_the_answer_and_the_end_of_the_turn(checkpoint):
 
 
 def test_box_targets_are_written_in_the_policys_coordinates(qwen3_vl):
-    policy = VLM(qwen3_vl, coordinates="permille")
+    policy = loaded(qwen3_vl, coordinates="permille")
     box = Sample("b", (NoiseImage(200, 100),), "Where?", Box((20, 10, 100, 100)), style="answer")
     assert policy.encode_targets([box], policy.encode([box])).texts == ("[100, 100, 500, 1000]",)
 
 
 def test_decoding_leaves_out_end_tokens_only(qwen3_vl):
-    policy = VLM(qwen3_vl)
-    ids = torch.tensor([policy.tokenizer("ab<|im_start|>c<|im_end|>")["input_ids"]])
+    policy = loaded(qwen3_vl)
+    ids = torch.tensor([policy.codec.tokenizer("ab<|im_start|>c<|im_end|>")["input_ids"]])
     assert policy.decode(ids, torch.ones_like(ids).bool()) == ("ab<|im_start|>c",)
 
 
@@ -250,17 +253,17 @@ def test_decoding_leaves_out_end_tokens_only(qwen3_vl):
     ],
 )
 def test_pixel_limits_change_the_grid(checkpoint, limits, tokens):
-    prompt = VLM(checkpoint, **limits).encode([sample("?", [NoiseImage(96, 96)])]).items[0]
+    prompt = loaded(checkpoint, **limits).encode([sample("?", [NoiseImage(96, 96)])]).items[0]
     assert int(prompt.inputs["image_grid_thw"].prod()) // 4 == tokens
     assert int((prompt.inputs["input_ids"] == SPECIAL.index(IMAGE)).sum()) == tokens
 
 
 def test_the_policy_starts_in_train_mode(qwen3_vl):
-    assert all(module.training for module in VLM(qwen3_vl).modules())
+    assert all(module.training for module in loaded(qwen3_vl).modules())
 
 
 def test_evaluating_restores_the_mode_of_each_module_also_after_an_error(qwen3_vl):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     policy.hf_model.get_encoder(modality="image").eval()
     before = [module.training for module in policy.modules()]
     with policy.evaluating():
@@ -277,7 +280,7 @@ def test_gradient_checkpointing_changes_no_gradient(checkpoint, samples):
     rows = noise_rows(len(samples))
     both = []
     for switch in (False, True):
-        policy = VLM(checkpoint, gradient_checkpointing=switch)
+        policy = loaded(checkpoint, gradient_checkpointing=switch)
         assert any(getattr(m, "gradient_checkpointing", False) for m in policy.modules()) == switch
         logprobs = policy.logprobs(policy.encode(samples), write(policy, rows)).logprobs
         both.append(gradients(policy, logprobs.square().sum()))
@@ -285,7 +288,7 @@ def test_gradient_checkpointing_changes_no_gradient(checkpoint, samples):
 
 
 def test_an_untouched_adapter_and_a_switched_off_one_are_the_base_model(checkpoint, samples):
-    policy, base = VLM(checkpoint, lora=LoRA(rank=2)), VLM(checkpoint)
+    policy, base = loaded(checkpoint, lora=LoRA(rank=2)), loaded(checkpoint)
     completions, prompts = write(base, noise_rows(len(samples))), base.encode(samples)
     expected = base.logprobs(prompts, completions).logprobs
     assert torch.equal(policy.logprobs(prompts, completions).logprobs, expected)
@@ -297,20 +300,20 @@ def test_an_untouched_adapter_and_a_switched_off_one_are_the_base_model(checkpoi
 
 
 def test_a_policy_without_adapter_has_none_to_switch_off(qwen3_vl):
-    with pytest.raises(ValueError, match="has no adapter to switch off"), VLM(qwen3_vl).adapter_disabled():
+    with pytest.raises(ValueError, match="has no adapter to switch off"), loaded(qwen3_vl).adapter_disabled():
         pass
 
 
 @pytest.mark.parametrize("lora", [None, LoRA(rank=2, parts=("language", "vision", "projector"))], ids=["full", "lora"])
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
 def test_an_export_has_the_same_logprobs(family, samples, tmp_path, lora, request):
-    policy = VLM(request.getfixturevalue(family), lora=lora)
+    policy = loaded(request.getfixturevalue(family), lora=lora)
     shake(policy)
     prompts, completions = policy.encode(samples), write(policy, noise_rows(len(samples)))
     expected = policy.logprobs(prompts, completions).logprobs
     names = list(policy.state_dict())
     policy.export(tmp_path / "export")
-    again = VLM(str(tmp_path / "export"))
+    again = loaded(str(tmp_path / "export"))
     assert not again.has_adapter
     got = again.logprobs(again.encode(samples), completions).logprobs
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
@@ -321,13 +324,13 @@ def test_an_export_has_the_same_logprobs(family, samples, tmp_path, lora, reques
 
 
 def test_prompts_are_repeated_by_reference(qwen3_vl, samples):
-    prompts = VLM(qwen3_vl).encode(samples[:2])
+    prompts = loaded(qwen3_vl).encode(samples[:2])
     repeated = Prompts(prompts.items).repeat_interleave(2)
     assert [id(p) for p in repeated] == [id(prompts.items[i]) for i in (0, 0, 1, 1)]
 
 
 def test_training_a_step_and_sampling_again_changes_what_is_sampled(qwen3_vl):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     params, prompts = SamplingParams(max_tokens=8, temperature=0.0), policy.encode([sample()])
     before = LocalSampler().generate(policy, prompts, 1, params, torch.Generator())
     shake(policy)
@@ -346,17 +349,17 @@ def shake(policy):
 
 @pytest.mark.parametrize("text", ["How many <|image_pad|>?", "<|im_end|>"])
 def test_control_tokens_in_data_are_refused(qwen3_vl, text):
-    policy = VLM(qwen3_vl)
-    assert set(policy.tokenizer.all_special_tokens) >= {"<|image_pad|>", "<|im_end|>"}
+    policy = loaded(qwen3_vl)
+    assert set(policy.codec.tokenizer.all_special_tokens) >= {"<|image_pad|>", "<|im_end|>"}
     with pytest.raises(InputError, match="expected text without control tokens"):
         policy.encode([sample(text)])
 
 
 def test_an_exported_folder_says_how_its_policy_writes_coordinates(qwen3_vl, tmp_path):
-    assert VLM(qwen3_vl).coordinates == "permille"
-    VLM(qwen3_vl, coordinates="unit").export(tmp_path / "out")
-    assert VLM(str(tmp_path / "out")).coordinates == "unit"
-    assert VLM(str(tmp_path / "out"), coordinates="pixels").coordinates == "pixels"
+    assert VLM(qwen3_vl).codec.coordinates == "permille"
+    loaded(qwen3_vl, coordinates="unit").export(tmp_path / "out")
+    assert VLM(str(tmp_path / "out")).codec.coordinates == "unit"
+    assert VLM(str(tmp_path / "out"), coordinates="pixels").codec.coordinates == "pixels"
     (tmp_path / "out/vrft_pl.json").write_text('{"coordinates": "miles"}')
     with pytest.raises(InputError, match="Expected `coordinates` in .* to be one of"):
-        VLM(str(tmp_path / "out"))
+        loaded(str(tmp_path / "out"))

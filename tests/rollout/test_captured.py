@@ -1,8 +1,7 @@
 import pytest
 import torch
-from checkpoints import MIXED
+from checkpoints import MIXED, loaded
 
-from vrft_pl.policy import VLM
 from vrft_pl.rollout import LocalSampler, SamplingParams, decoding
 from vrft_pl.rollout.captured import CapturedPrompt
 from vrft_pl.rollout.decoding import RepeatedPrompt, prefill
@@ -11,7 +10,7 @@ from vrft_pl.rollout.decoding import RepeatedPrompt, prefill
 @pytest.mark.parametrize("room", [2, 64])
 def test_static_steps_equal_those_of_the_models_own_cache(checkpoint, monkeypatch, room):
     monkeypatch.setattr(decoding, "FIRST_CAPACITY", room)
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     prompts, g = policy.encode(MIXED), torch.Generator().manual_seed(0)
     with policy.evaluating():
         static, plain = (kind(policy, prefill(policy, prompts), 3) for kind in (CapturedPrompt, RepeatedPrompt))
@@ -27,7 +26,7 @@ def test_static_steps_equal_those_of_the_models_own_cache(checkpoint, monkeypatc
 
 
 def test_a_static_step_keeps_every_tensor_in_its_place(qwen3_vl):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     with policy.evaluating():
         decoder = CapturedPrompt(policy, prefill(policy, policy.encode(MIXED)), 2)
         places = [t.data_ptr() for pair in decoder.own for t in pair] + [decoder.tokens.data_ptr()]
@@ -41,7 +40,7 @@ def test_a_static_step_keeps_every_tensor_in_its_place(qwen3_vl):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_captured_completions_equal_those_without_a_graph(checkpoint):
-    policy = VLM(checkpoint).cuda()
+    policy = loaded(checkpoint).cuda()
     prompts, params = policy.encode(MIXED), SamplingParams(max_tokens=80, temperature=0.0)
     texts = [
         LocalSampler(capture=capture)

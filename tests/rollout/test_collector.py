@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from checkpoints import loaded
 from lightning.pytorch.callbacks import ModelCheckpoint
 from training import FixedSampler, Share, counting, fit, grpo, weights
 
 from vrft_pl.algorithms import Advantage, GroupAdvantage, GRPOLoss, Loss, LossOutput
-from vrft_pl.policy import VLM
 from vrft_pl.policy.reference import Reference
 from vrft_pl.rollout import Collector, Hooks, RolloutCallback, Sampler, SamplingParams, Writer
 from vrft_pl.types import InputError, Scores
@@ -26,7 +26,7 @@ def collector(policy, sampler=None, rewards=None, advantage=None, reference=None
 
 @pytest.fixture
 def policy(qwen3_vl):
-    return VLM(qwen3_vl, max_pixels=1024)
+    return loaded(qwen3_vl, max_pixels=1024)
 
 
 def test_a_window_is_sampled_scored_weighed_and_frozen(policy):

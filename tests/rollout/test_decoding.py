@@ -7,7 +7,6 @@ from precision import assert_apart_by_rounding, in_double
 from scipy.stats import chisquare
 from transformers import AutoModelForImageTextToText
 
-from vrft_pl.policy import VLM
 from vrft_pl.rollout import LocalSampler, SamplingParams
 from vrft_pl.rollout.decoding import RepeatedPrompt, SharedPrompt, prefill
 from vrft_pl.rollout.local import draw
@@ -55,7 +54,7 @@ def assert_same_logits(policy, samples, group_size, num_steps=5, keeps=None):
 @pytest.mark.parametrize("group_size", [1, 3])
 @pytest.mark.parametrize("samples", [MIXED, TEXT, ALIKE], ids=["mixed", "text", "no-padding"])
 def test_a_shared_prompt_gives_the_logits_of_a_repeated_one(family, samples, group_size):
-    logits = assert_same_logits(VLM(family), samples, group_size)
+    logits = assert_same_logits(loaded(family), samples, group_size)
     assert [len(step) for step in logits] == [len(samples) * group_size] * 5
     assert all((a - b).abs().max() > 1e-2 for a, b in zip(logits, logits[1:], strict=False))
 
@@ -81,7 +80,7 @@ KEEPS = {
 @pytest.mark.parametrize("keeps", KEEPS.values(), ids=KEEPS)
 @pytest.mark.parametrize("samples", [MIXED, [*ALIKE, ALIKE[0]]], ids=["mixed", "no-padding"])
 def test_rows_that_stay_do_not_notice_rows_that_leave(checkpoint, samples, keeps):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     logits = assert_same_logits(policy, samples, 3, 8, keeps)
     rows, undisturbed = list(range(12)), decode(policy, samples, 3, SharedPrompt, 8)
     for t, step in enumerate(logits):
@@ -93,13 +92,13 @@ def test_rows_that_stay_do_not_notice_rows_that_leave(checkpoint, samples, keeps
 @pytest.mark.parametrize("keeps", [None, KEEPS["again-and-again"]], ids=["all-stay", "some-leave"])
 def test_the_cache_of_completions_grows(checkpoint, capacity, keeps, monkeypatch):
     monkeypatch.setattr("vrft_pl.rollout.decoding.FIRST_CAPACITY", capacity)
-    assert_same_logits(VLM(checkpoint), MIXED, 3, 13, keeps)
+    assert_same_logits(loaded(checkpoint), MIXED, 3, 13, keeps)
 
 
 @pytest.mark.parametrize("decoder_class", [SharedPrompt, RepeatedPrompt])
 def test_steps_give_the_logits_of_the_whole_row(checkpoint, decoder_class):
     """The transformers model itself, on prompt and completion side by side, without cache or padding."""
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     model = AutoModelForImageTextToText.from_pretrained(checkpoint)
     logits = torch.stack(decode(policy, MIXED, 2, decoder_class, 4), dim=1)
     tokens = torch.randint(20, 260, (4, 8), generator=seeded())
@@ -116,7 +115,7 @@ def test_steps_give_the_logits_of_the_whole_row(checkpoint, decoder_class):
 
 @pytest.mark.parametrize("samples", [MIXED, ALIKE], ids=["mixed", "no-padding"])
 def test_a_prompts_cache_is_held_once(checkpoint, samples):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     with policy.evaluating():
         start = prefill(policy, policy.encode(samples))
         before = [(layer.keys, layer.values) for layer in start.cache.layers]
@@ -133,7 +132,7 @@ def test_a_prompts_cache_is_held_once(checkpoint, samples):
 
 
 def test_greedy_tokens_of_shared_prompts_are_those_of_transformers(family):
-    policy, model = VLM(family, shared_prefix=True), AutoModelForImageTextToText.from_pretrained(family)
+    policy, model = loaded(family, shared_prefix=True), AutoModelForImageTextToText.from_pretrained(family)
     prompts = policy.encode(MIXED)
     got = LocalSampler().generate(policy, prompts, 2, SamplingParams(24, 0.0), seeded())
     for i, prompt in enumerate(prompts):
@@ -151,7 +150,7 @@ def test_greedy_tokens_of_shared_prompts_are_those_of_transformers(family):
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 @pytest.mark.parametrize("share", [True, False], ids=["shared", "repeated"])
 def test_sampled_logprobs_are_the_policys_to_rounding(family, share, temperature):
-    policy = VLM(family, shared_prefix=share)
+    policy = loaded(family, shared_prefix=share)
     head = policy.hf_model.get_output_embeddings()
     bias = torch.zeros(head.out_features)
     bias[list(policy.end_token_ids)] = 1.0
@@ -190,7 +189,7 @@ def outcomes(policy, prompts, allowed, temperature):
 @pytest.mark.parametrize("share", [True, False], ids=["shared", "repeated"])
 def test_completions_have_the_distribution_of_the_policy(checkpoint, share):
     """The chance of each of 21 completions is that of `VLM.logprobs`; at another temperature the test would notice."""
-    policy, num_draws, temperature = VLM(checkpoint, shared_prefix=share), 4000, 1.5
+    policy, num_draws, temperature = loaded(checkpoint, shared_prefix=share), 4000, 1.5
     allowed = restrict(policy)
     prompts = policy.encode([MIXED[1], MIXED[2]])
     rows, expected = outcomes(policy, prompts, allowed, temperature)
@@ -251,7 +250,7 @@ def test_one_possible_token_is_drawn_at_any_level(level, params, monkeypatch):
 @pytest.mark.parametrize("share", [True, False], ids=["shared", "repeated"])
 def test_completions_are_written_under_autocast(checkpoint, share):
     """As in a run with `precision: bf16-mixed`. 8 bits of activations move a log-prob by a few hundredths."""
-    policy = VLM(checkpoint, shared_prefix=share)
+    policy = loaded(checkpoint, shared_prefix=share)
     prompts = policy.encode(MIXED)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         got = LocalSampler().generate(policy, prompts, 2, SamplingParams(8), seeded())
@@ -263,7 +262,7 @@ def test_completions_are_written_under_autocast(checkpoint, share):
 
 @pytest.mark.parametrize("share", [True, False], ids=["shared", "repeated"])
 def test_completions_are_written_in_half_precision(checkpoint, share):
-    policy = VLM(checkpoint, dtype="bfloat16", shared_prefix=share)
+    policy = loaded(checkpoint, dtype="bfloat16", shared_prefix=share)
     prompts = policy.encode(MIXED)
     got = LocalSampler().generate(policy, prompts, 2, SamplingParams(8), seeded())
     with torch.no_grad():

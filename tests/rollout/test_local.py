@@ -1,9 +1,9 @@
 import pytest
 import torch
-from checkpoints import END_OF_TURN, EOS, HALT, MIXED, PAD, SPECIAL
+from checkpoints import END_OF_TURN, EOS, HALT, MIXED, PAD, SPECIAL, loaded
 from scipy.stats import chisquare
 
-from vrft_pl.policy import VLM, LoRA
+from vrft_pl.policy import LoRA
 from vrft_pl.policy.batching import collate
 from vrft_pl.rollout import LocalSampler, SamplingParams
 from vrft_pl.rollout.local import draw, truncate
@@ -29,7 +29,7 @@ def make_ends_likelier(policy, by):
 
 @pytest.mark.parametrize("group_size", [1, 2])
 def test_greedy_tokens_are_those_of_transformers(checkpoint, samples, group_size):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     prompts = policy.encode(samples)
     got = generate(policy, prompts, group_size)
     for i, prompt in enumerate(prompts):
@@ -55,7 +55,7 @@ def reference(policy, inputs):
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_sampled_logprobs_are_those_of_the_policy(checkpoint, samples, temperature):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     make_ends_likelier(policy, 1.0)
     prompts = policy.encode(samples)
     got = generate(policy, prompts, 4, SamplingParams(32, temperature))
@@ -67,7 +67,7 @@ def test_sampled_logprobs_are_those_of_the_policy(checkpoint, samples, temperatu
 
 
 def test_completions_stop_at_every_end_token_and_at_the_limit(checkpoint, samples):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     make_ends_likelier(policy, 1.0)
     got = generate(policy, policy.encode(samples), 16, SamplingParams(16))
     ends, last = set(policy.end_token_ids), []
@@ -76,7 +76,7 @@ def test_completions_stop_at_every_end_token_and_at_the_limit(checkpoint, sample
         assert not ends & set(row[:-1])
         assert (row[-1] in ends) == (got.finish_reasons[i] == "stop")
         assert got.finish_reasons[i] == "stop" or len(row) == 16
-        assert got.texts[i] == policy.tokenizer.decode([t for t in row if t not in ends])
+        assert got.texts[i] == policy.codec.tokenizer.decode([t for t in row if t not in ends])
         last.append(row[-1])
     assert {SPECIAL.index(t) for t in (PAD, EOS, END_OF_TURN, HALT)} <= set(last)
     assert set(got.finish_reasons) == {"stop", "length"}
@@ -84,7 +84,7 @@ def test_completions_stop_at_every_end_token_and_at_the_limit(checkpoint, sample
 
 
 def test_an_end_token_at_the_limit_is_a_stop(qwen3_vl, samples):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     make_ends_likelier(policy, 100.0)
     got = generate(policy, policy.encode(samples), 2, SamplingParams(1))
     assert set(got.finish_reasons) == {"stop"}
@@ -93,14 +93,14 @@ def test_an_end_token_at_the_limit_is_a_stop(qwen3_vl, samples):
 
 
 def test_the_completions_are_as_wide_as_the_longest(qwen3_vl, samples):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     make_ends_likelier(policy, 100.0)
     assert generate(policy, policy.encode(samples)).ids.shape == (4, 1)
 
 
 def test_a_row_that_finishes_does_not_disturb_the_others(checkpoint, samples):
     """Greedy rows of a batch, in which some finish early, equal the rows written alone."""
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     prompts = policy.encode([*samples, *samples[::-1]])
     plain = generate(policy, prompts[:4])
     policy.hf_model.generation_config.eos_token_id = [plain.ids[1, 3].item(), plain.ids[2, 7].item()]
@@ -115,7 +115,7 @@ def test_a_row_that_finishes_does_not_disturb_the_others(checkpoint, samples):
 
 @pytest.mark.parametrize("max_rows", [1, 3, 4, 100])
 def test_decoding_in_chunks_changes_nothing(checkpoint, samples, max_rows):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     prompts = policy.encode(samples)
     whole, parts = generate(policy, prompts, 2), generate(policy, prompts, 2, max_rows=max_rows)
     assert torch.equal(whole.ids, parts.ids)
@@ -124,7 +124,7 @@ def test_decoding_in_chunks_changes_nothing(checkpoint, samples, max_rows):
 
 
 def test_sampled_chunks_have_the_policys_logprobs(qwen3_vl, samples):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     make_ends_likelier(policy, 2.0)
     prompts = policy.encode(samples)
     got = generate(policy, prompts, 2, SamplingParams(16), max_rows=2)
@@ -132,7 +132,7 @@ def test_sampled_chunks_have_the_policys_logprobs(qwen3_vl, samples):
 
 
 def test_max_rows_bounds_the_completions_decoded_at_once(qwen3_vl, samples):
-    policy, rows = VLM(qwen3_vl), []
+    policy, rows = loaded(qwen3_vl), []
     policy.hf_model.register_forward_pre_hook(lambda _, args, kw: rows.append(len(kw["input_ids"])), with_kwargs=True)
     generate(policy, policy.encode(samples), 2, max_rows=4)
     assert max(rows) == 4
@@ -145,7 +145,7 @@ def test_max_rows_must_be_positive():
 
 @pytest.mark.parametrize("mode", ["train", "eval", "mixed"])
 def test_the_mode_of_each_module_is_restored(qwen3_vl, samples, mode):
-    policy = VLM(qwen3_vl).train(mode != "eval")
+    policy = loaded(qwen3_vl).train(mode != "eval")
     if mode == "mixed":
         policy.hf_model.get_encoder(modality="image").eval()
     before = [module.training for module in policy.modules()]
@@ -155,7 +155,7 @@ def test_the_mode_of_each_module_is_restored(qwen3_vl, samples, mode):
 
 
 def test_sampling_is_done_without_dropout(qwen3_vl, samples):
-    policy = VLM(qwen3_vl, lora=LoRA(rank=4, dropout=0.5))
+    policy = loaded(qwen3_vl, lora=LoRA(rank=4, dropout=0.5))
     with torch.no_grad():
         for name, parameter in policy.named_parameters():
             if "lora_B" in name:
@@ -167,14 +167,14 @@ def test_sampling_is_done_without_dropout(qwen3_vl, samples):
 
 
 def test_the_global_generator_is_untouched(qwen3_vl, samples):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     prompts, before = policy.encode(samples), torch.get_rng_state()
     generate(policy, prompts, 2, SamplingParams(8))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_seed_alone_decides_what_is_sampled(checkpoint, samples):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     prompts = policy.encode(samples)
     first = generate(policy, prompts, 2, SamplingParams(8), seed=1)
     torch.manual_seed(5)
@@ -185,7 +185,7 @@ def test_the_seed_alone_decides_what_is_sampled(checkpoint, samples):
 
 
 def test_media_tokens_are_never_sampled(checkpoint, samples):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     head = policy.hf_model.get_output_embeddings()
     head.bias = torch.nn.Parameter(torch.zeros(head.out_features))
     with torch.no_grad():
@@ -196,14 +196,14 @@ def test_media_tokens_are_never_sampled(checkpoint, samples):
 
 
 def test_sampled_tensors_can_enter_a_loss(qwen3_vl, samples):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     got = generate(policy, policy.encode(samples[:1]), 1, SamplingParams(4))
     assert not got.logprobs.is_inference()
     assert not got.logprobs.requires_grad
 
 
 def test_frames_stand_beside_their_completions(qwen3_vl):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     prompts = policy.encode(MIXED)
     frames = [prompt.frame for prompt in prompts]
     assert list(generate(policy, prompts, 2).frames) == [frame for frame in frames for _ in range(2)]
@@ -281,7 +281,7 @@ def test_truncating_parameters_say_so(params, truncates):
 
 
 def test_tokens_behind_the_end_are_padding(checkpoint, samples):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     make_ends_likelier(policy, 1.0)
     got = generate(policy, policy.encode(samples), 8, SamplingParams(32))
     assert not got.mask.all()
@@ -292,10 +292,10 @@ def test_attention_that_knows_masks_only_decodes_on_the_models_own_cache(internv
     def refuse(*_):
         raise AssertionError
 
-    policy = VLM(internvl)
+    policy = loaded(internvl)
     prompts = policy.encode(samples)
     expected = generate(policy, prompts, 2)
-    masks_only = VLM(internvl, shared_prefix=True)
+    masks_only = loaded(internvl, shared_prefix=True)
     masks_only.hf_model.config.get_text_config()._attn_implementation = "sdpa"
     monkeypatch.setattr("vrft_pl.rollout.local.SharedPrompt", refuse)
     assert generate(masks_only, prompts, 2).texts == expected.texts

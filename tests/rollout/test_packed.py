@@ -4,7 +4,7 @@ from checkpoints import MIXED
 from precision import assert_apart_by_rounding, in_double
 from torch import nn
 
-from vrft_pl.policy import VLM, LoRA
+from vrft_pl.policy import LoRA
 from vrft_pl.rollout import LocalSampler, SamplingParams
 from vrft_pl.rollout.packed import packed_linears
 
@@ -135,7 +135,7 @@ def test_a_model_without_linear_layers_is_left_alone():
 
 @pytest.mark.parametrize("lora", [None, LoRA(rank=2, parts=("language", "vision", "projector"))], ids=["full", "lora"])
 def test_a_policy_gives_the_same_logits(checkpoint, lora):
-    policy = VLM(checkpoint, lora=lora)
+    policy = loaded(checkpoint, lora=lora)
     for name, parameter in policy.named_parameters():
         if "lora_" in name:
             parameter.normal_(std=0.2, generator=torch.Generator().manual_seed(0))
@@ -151,7 +151,7 @@ def test_a_policy_gives_the_same_logits(checkpoint, lora):
 
 
 def test_an_adapter_that_is_switched_off_stays_off(checkpoint):
-    policy = VLM(checkpoint, lora=LoRA(rank=2))
+    policy = loaded(checkpoint, lora=LoRA(rank=2))
     inputs, positions = policy.batch(policy.encode(MIXED))
     with policy.evaluating():
         expected = policy(**inputs, position_ids=positions).logits
@@ -166,11 +166,11 @@ def test_an_adapter_that_is_switched_off_stays_off(checkpoint):
 
 
 def test_the_sampler_decodes_with_packed_layers_and_leaves_none_behind(qwen3_vl, monkeypatch):
-    policy, counts = VLM(qwen3_vl), []
-    policy.batching.allowed(policy)
+    policy, counts = loaded(qwen3_vl), []
+    policy.may("batching")
     policy.hf_model.register_forward_pre_hook(lambda *_: counts.append(len(packed(policy))))
     prompts, generator = policy.encode(MIXED), torch.Generator()
-    policy.sharing.allowed(policy, prompts)
+    policy.may("sharing")
     counts.clear()
     LocalSampler().generate(policy, prompts, 2, SamplingParams(4), generator)
     assert counts[0] == 0

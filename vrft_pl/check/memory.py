@@ -138,7 +138,7 @@ def passing_bytes(subject: Subject, footprint: Footprint, lengths: Sequence[Leng
     logits = min(logits, 16 * tokens * vocabulary)
     if head is not None and any(p.requires_grad for p in head.parameters()):
         logits += 4 * sum(p.numel() for p in head.parameters())
-    shared = policy.sharing.decided is not False
+    shared = policy.may("sharing")
     passing = {"backward": footprint.training(per_step, subject.group_size, longest, written, shared, width) + logits}
     passing["optimizer step"] = 4 * trained // plan.shards.optimizer if plan.gpu else 0
     most = module.sampler.max_rows if isinstance(module.sampler, LocalSampler) else None

@@ -57,12 +57,12 @@ class PromptMeter:
         return self._measured[id(row)]
 
     def _measure(self, sample: Sample, sizes: tuple[Size, ...]) -> Measured:
-        processor, space = self.policy.processor, self.policy.coordinates
+        processor, space = self.policy.codec.processor, self.policy.codec.coordinates
         refuse_special_tokens(processor, sample, sample.problem, sample.system or "")
         text = processor.apply_chat_template(
             [chat(sample, DESCRIPTIONS[space])], tokenize=False, add_generation_prompt=True
         )
-        written = len(self.policy.tokenizer(text[0], add_special_tokens=False)["input_ids"])
+        written = len(self.policy.codec.tokenizer(text[0], add_special_tokens=False)["input_ids"])
         if sizes not in self._known:
             self._known[sizes] = self._see(sample, written)
         pictures = self._known[sizes]
@@ -72,13 +72,13 @@ class PromptMeter:
     def _see(self, sample: Sample, written: int) -> _Pictures:
         """Encode a prompt whole."""
         try:
-            prompt = encode_prompt(self.policy.processor, sample, self.policy.coordinates)
+            prompt = encode_prompt(self.policy.codec.processor, sample, self.policy.codec.coordinates)
         except InputError:
             raise
         except ValueError as error:  # such as an aspect ratio that the processor can't resize
             raise InputError(f"{sample.id}: the processor refuses its picture: {error}.") from error
         grid = prompt.inputs.get("image_grid_thw")
-        patch = getattr(self.policy.processor.image_processor, "patch_size", None)
+        patch = getattr(self.policy.codec.processor.image_processor, "patch_size", None)
         sizes = (
             [] if grid is None or not isinstance(patch, int) else [(w * patch, h * patch) for _, h, w in grid.tolist()]
         )

@@ -80,7 +80,9 @@ def endings(subject: Subject, sampled: Sampled) -> list[Finding]:
     lengths = completions.mask.sum(dim=1)
     last = completions.ids.gather(1, lengths[:, None] - 1).squeeze(1).tolist()
     stopped = Counter(t for t, why in zip(last, completions.finish_reasons, strict=True) if why == "stop")
-    names = {token: f"{token} {policy.tokenizer.convert_ids_to_tokens(token)!r}" for token in policy.end_token_ids}
+    names = {
+        token: f"{token} {policy.codec.tokenizer.convert_ids_to_tokens(token)!r}" for token in policy.end_token_ids
+    }
     count, cut = len(completions), int(completions.truncated.sum())
     shares = ", ".join(f"{stopped[token] / count:.0%} end with {name}" for token, name in names.items())
     note = Finding(
@@ -99,7 +101,7 @@ def endings(subject: Subject, sampled: Sampled) -> list[Finding]:
     level: Level = "error" if isinstance(subject.module, GRPOModule) else "warning"
     ends = ", ".join(names.values())
     told = f"{what}, and after a right answer none of the end tokens ({ends}) has a probability above {known:.1g}"
-    instead = f"{likeliest} {policy.tokenizer.convert_ids_to_tokens(likeliest)!r} is the likeliest there"
+    instead = f"{likeliest} {policy.codec.tokenizer.convert_ids_to_tokens(likeliest)!r} is the likeliest there"
     return [Finding(level, f"{told}: {instead}. Correct `eos_token_id` or the chat template."), note]
 
 

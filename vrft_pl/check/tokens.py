@@ -56,11 +56,11 @@ def measure_rows(subject: Subject) -> tuple[list[Length], list[Measured], list[s
             imitated = isinstance(subject.module, SFTModule) and row.part.split == "train"
             text = target_text(row.sample if imitated else gold_sample(row.sample), prompt.frame)
             if imitated:
-                refuse_special_tokens(subject.policy.processor, row.sample, text)
+                refuse_special_tokens(subject.policy.codec.processor, row.sample, text)
         except InputError as error:
             refused.append(str(error))
             continue
-        answer = subject.policy.tokenizer(text, add_special_tokens=False)["input_ids"]
+        answer = subject.policy.codec.tokenizer(text, add_special_tokens=False)["input_ids"]
         lengths.append(Length(row, prompt.num_tokens, len(answer) + 1))
         measured.append(prompt)
     return lengths, measured, refused
@@ -69,7 +69,7 @@ def measure_rows(subject: Subject) -> tuple[list[Length], list[Measured], list[s
 def context(policy: VLM) -> int | None:
     """Most tokens that the model can read, as its config and its tokeniser say."""
     config = policy.hf_model.config.get_text_config()
-    limits = [getattr(config, "max_position_embeddings", None), policy.tokenizer.model_max_length]
+    limits = [getattr(config, "max_position_embeddings", None), policy.codec.tokenizer.model_max_length]
     return min((int(n) for n in limits if n and n < _UNLIMITED), default=None)
 
 

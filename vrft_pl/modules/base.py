@@ -22,6 +22,7 @@ from vrft_pl.data.samples import Split
 from vrft_pl.distributed import gather, mean_over_ranks
 from vrft_pl.modules.schedule import WarmupDecay
 from vrft_pl.policy import VLM
+from vrft_pl.policy.verdicts import Way
 from vrft_pl.rewards import Judge
 from vrft_pl.rewards.base import check_names
 from vrft_pl.rollout import LocalSampler, Sampler, SamplingParams, Writer
@@ -93,6 +94,33 @@ class PolicyModule(LightningModule):
             self._loader_state = None
         return loader
 
+    def configure_model(self) -> None:
+        """Make the weights of the policy, where the strategy can place them."""
+        self.policy.load()
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """What the policy has to decide before it is used."""
+        return ("batching", *(("feature_reuse",) if self.policy.sees_alike else ()))
+
+    def settle(self) -> None:
+        """Let the policy decide which ways it takes; all ranks of a distributed run do so at the same point."""
+        with self.trainer.precision_plugin.forward_context():
+            for way in self.ways:
+                self.policy.may(way)
+
+    def on_validation_start(self) -> None:
+        """Decide what is to be decided."""
+        self.settle()
+
+    def on_test_start(self) -> None:
+        """Decide what is to be decided."""
+        self.settle()
+
+    def on_predict_start(self) -> None:
+        """Decide what is to be decided."""
+        self.settle()
+
     def configure_optimizers(self) -> Any:
         """Build the optimizer over the trainable parameters, and the schedule over optimizer steps."""
         optimizer = self.optimizer(p for p in self.policy.parameters() if p.requires_grad)
@@ -104,7 +132,8 @@ class PolicyModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_fit_start(self) -> None:
-        """Print trainable and all parameters of each part."""
+        """Decide what is to be decided, and print trainable and all parameters of each part."""
+        self.settle()
         if not self._announced:
             parts = self.policy.parameter_table().items()
             rows = [f"{part} {trainable:,} of {total:,}" for part, (trainable, total) in parts if total]

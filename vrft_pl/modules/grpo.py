@@ -16,6 +16,7 @@ from vrft_pl.distributed import data_share
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.modules.rollout_log import rollout_log
 from vrft_pl.policy.reference import Reference, ReferenceKind
+from vrft_pl.policy.verdicts import Way
 from vrft_pl.rewards import Judge, Reward, paper_rewards
 from vrft_pl.rewards.base import check_names
 from vrft_pl.rollout import Collector, Hooks, RolloutLoader, SamplingParams
@@ -85,6 +86,17 @@ class GRPOModule(PolicyModule):
         self.advantage: Advantage = advantage or GroupAdvantage()
         self.reference = Reference(self.policy, reference) if loss.needs_reference else None
         self.rollout_stats: dict[str, float] = {}
+
+    def configure_model(self) -> None:
+        """Make the weights of the policy, and those of its reference where it has some."""
+        super().configure_model()
+        if self.reference is not None:
+            self.reference.load()
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """Sharing too: each prompt has a group."""
+        return (*super().ways, "sharing")
 
     def wrap_train_loader(self, loader: DataLoader) -> RolloutLoader:
         """Turn the loader of Samples into a loader of Experience."""

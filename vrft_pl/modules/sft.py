@@ -18,6 +18,7 @@ from vrft_pl.modules.base import PolicyModule
 from vrft_pl.policy import VLM
 from vrft_pl.policy.encoding import check_target
 from vrft_pl.policy.logprobs import TokenLogprobs
+from vrft_pl.policy.verdicts import Way
 from vrft_pl.types import Demonstrations, Opaque, Sample
 
 
@@ -91,7 +92,12 @@ class SFTModule(PolicyModule):
         for part in task.datasets("train").values() if isinstance(task, SampleData) else ():
             if isinstance(part, Samples) and part.rows is not None:
                 for i in range(len(part)):
-                    check_target(self.policy.processor, part[i])
+                    check_target(self.policy.codec.processor, part[i])
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """Packing too, where it is asked for."""
+        return (*super().ways, *(("packing",) if self.pack_tokens is not None else ()))
 
     def wrap_train_loader(self, loader: DataLoader) -> DemonstrationLoader:
         """Turn the loader of Samples into a loader of Demonstrations."""
@@ -105,7 +111,7 @@ class SFTModule(PolicyModule):
 
     def logprobs(self, batch: Demonstrations) -> TokenLogprobs:
         """Log-probability of each target token, samples packed where that is asked for and the policy can."""
-        if self.pack_tokens is None or not self.policy.packing.allowed(self.policy):
+        if self.pack_tokens is None or not self.policy.may("packing"):
             return self.policy.logprobs(batch.prompts, batch.targets)
         return self.policy.packed_logprobs(batch.prompts, batch.targets, self.pack_tokens)
 

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from safetensors import SafetensorError
-from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    GenerationConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    ProcessorMixin,
+)
 
 from vrft_pl.policy.coordinates import CoordinateSpace
 from vrft_pl.types import InputError
@@ -62,6 +70,23 @@ def load_model(checkpoint: str, dtype: str, attention: str | None) -> PreTrained
             f"have another shape, such as {mismatched[0]}."
         )
     return model
+
+
+def load_configs(checkpoint: str) -> tuple[PreTrainedConfig, GenerationConfig]:
+    """Load how a model is built and how it generates; no weights are read.
+
+    Raises:
+        InputError: If there is no config.
+    """
+    folder = resolve(checkpoint)
+    try:
+        config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise InputError(f"Expected a config of a model at `{checkpoint}`, but {_line(error)}") from error
+    try:
+        return config, GenerationConfig.from_pretrained(folder)
+    except OSError:  # it has none of its own
+        return config, GenerationConfig.from_model_config(config)
 
 
 def load_processor(checkpoint: str, min_pixels: int | None, max_pixels: int | None) -> ProcessorMixin:

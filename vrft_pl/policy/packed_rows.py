@@ -6,26 +6,19 @@ Further axes: ``R`` rows, ``L`` tokens of the longest row, ``W = S + T - 1`` tok
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
-from vrft_pl.answers import Number
 from vrft_pl.policy.attention import layout_mask
 from vrft_pl.policy.batching import append_tokens
 from vrft_pl.policy.shared_prefix import NOTHING, attention
-from vrft_pl.policy.sharing import differ, probe
-from vrft_pl.types import Completions, Prompts, Sample
-
-if TYPE_CHECKING:
-    from vrft_pl.policy.vlm import VLM
+from vrft_pl.types import Completions, Prompts
 
 
 def fill_rows(lengths: Sequence[int], most: int) -> tuple[tuple[int, ...], ...]:
@@ -201,67 +194,3 @@ def pack_batch(
     }
     packed["position_ids"] = rows.pack(positions, fed)
     return inputs | packed
-
-
-@dataclass(frozen=True)
-class Shade:
-    """A picture from dark to light: from top to bottom where it is wide, from its middle where it is high."""
-
-    width: int
-    height: int
-
-    def open(self) -> Image.Image:
-        """Return the picture as upright RGB."""
-        grey = Image.linear_gradient("L") if self.width > self.height else Image.radial_gradient("L")
-        return grey.resize((self.width, self.height)).convert("RGB")
-
-
-PICTURES = Shade(96, 64), Shade(64, 128)
-"""What the comparison is about."""
-
-
-class Packing:
-    """Remembers for one architecture whether samples can be packed. Copies of a policy share what was found.
-
-    Args:
-        architecture: Name of the model's class, for the warning.
-        obstacle: Why samples can't be packed, as far as the config tells; ``None`` if nothing is against it.
-    """
-
-    def __init__(self, architecture: str, obstacle: str | None) -> None:
-        self.architecture, self.obstacle = architecture, obstacle
-        self.decided: bool | None = None
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self
-
-    def allowed(self, policy: VLM) -> bool:
-        """Whether samples are packed; compares with the plain forward when it is asked first.
-
-        The comparison is about pictures of its own, not about the batch at hand: ranks of a distributed run, whose
-        batches differ, make it at the same step and find the same.
-        """
-        if self.decided is None:
-            mixed = None if policy.batching.allowed(policy) else "it mixes the prompts of a batch"
-            reason = self.obstacle or mixed or self._difference(policy)
-            self.decided = reason is None
-            if reason:
-                warnings.warn(
-                    f"{self.architecture} can't pack several samples into a row: {reason}. Each sample gets a row of "
-                    "its own instead, which takes more time and memory. Leaving out `pack_tokens` does so without "
-                    "warning.",
-                    stacklevel=2,
-                )
-        return self.decided
-
-    @staticmethod
-    def _difference(policy: VLM) -> str | None:
-        """Say how far packed log-probs of four samples are from plain ones, if by more than rounding explains."""
-        prompts = policy.encode([Sample("probe", (picture,), "?", Number(0.0), "answer") for picture in PICTURES])
-        completions = probe(policy, prompts)
-        with policy.evaluating():
-            twice = prompts.repeat_interleave(len(completions) // len(prompts))
-            most = sum(prompt.num_tokens for prompt in twice) + completions.ids.numel()
-            packed = policy.packed_logprobs(twice, completions, most).logprobs
-            plain = policy.plain_logprobs(prompts, completions).logprobs
-        return differ(policy, packed, plain)

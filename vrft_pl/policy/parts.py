@@ -11,6 +11,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel
 
+from vrft_pl.types import InputError
+
 Part = Literal["vision", "projector", "language"]
 
 PROJECTOR = re.compile(r"(^|\.)(deepstack_)?merger(_list)?\.|projector|connector|aligner|modality_projection")
@@ -60,17 +62,17 @@ def freeze(model: PreTrainedModel, parts: Collection[Part], pattern: str | None 
     """Switch gradients off for whole parts, and for parameters whose name matches a regular expression.
 
     Raises:
-        ValueError: If a part or the pattern matches no parameter.
+        InputError: If a part or the pattern matches no parameter.
     """
     prefix = vision_prefix(model)
     names = [name for name, _ in model.named_parameters()]
     for part in parts:
         if not any(part_of(name, prefix) == part for name in names):
-            raise ValueError(f"Expected {type(model).__name__} to have a part `{part}` to freeze, but it has none.")
+            raise InputError(f"Expected {type(model).__name__} to have a part `{part}` to freeze, but it has none.")
     if pattern is not None:
         check_pattern("freeze_pattern", pattern)
     if pattern is not None and not any(re.search(pattern, name) for name in names):
-        raise ValueError(
+        raise InputError(
             f"Expected `freeze_pattern` to match a parameter, but {pattern!r} matches none, such as {names[0]}."
         )
     for name, parameter in model.named_parameters():
@@ -95,11 +97,11 @@ def keep_frozen_still(model: nn.Module) -> None:
 
 
 def check_pattern(argument: str, pattern: str) -> None:
-    """Raise `ValueError` when an argument is no regular expression."""
+    """Raise `InputError` when an argument is no regular expression."""
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"Expected `{argument}` to be a regular expression, but got {pattern!r}: {error}.") from error
+        raise InputError(f"Expected `{argument}` to be a regular expression, but got {pattern!r}: {error}.") from error
 
 
 def enable_checkpointing(model: PreTrainedModel) -> None:
@@ -112,7 +114,7 @@ def add_lora(model: PreTrainedModel, lora: LoRA) -> PeftModel:
     """Wrap a model with adapters; everything else is frozen.
 
     Raises:
-        ValueError: If no linear layer is chosen.
+        InputError: If no linear layer is chosen.
     """
     if lora.targets is not None:
         check_pattern("targets", lora.targets)
@@ -127,7 +129,7 @@ def add_lora(model: PreTrainedModel, lora: LoRA) -> PeftModel:
         and (part_of(name, prefix) in lora.parts if lora.targets is None else re.search(lora.targets, name))
     ]
     if not chosen:
-        raise ValueError(
+        raise InputError(
             f"Expected LoRA to find a linear layer, but parts {lora.parts} and targets {lora.targets!r} match none."
         )
     alpha = 2 * lora.rank if lora.alpha is None else lora.alpha

@@ -15,10 +15,10 @@ ReferenceKind = Literal["auto", "copy", "adapter_off"]
 class Reference:
     """Gives the policy as it was before training.
 
-    The copy is no submodule: it stays out of checkpoints, optimizers and gradient synchronisation.
+    A second model is no submodule: it stays out of checkpoints, optimizers and gradient synchronisation.
 
     Args:
-        policy: The policy, not yet trained.
+        policy: The policy.
         kind: ``copy`` keeps a second model; ``adapter_off`` is the policy itself with its LoRA adapter switched off;
             ``auto`` takes the second where there is an adapter.
 
@@ -29,23 +29,27 @@ class Reference:
     def __init__(self, policy: VLM, kind: ReferenceKind = "auto") -> None:
         if kind == "adapter_off" and not policy.has_adapter:
             raise ValueError("Expected a policy with `lora` for `reference: adapter_off`. Use `reference: copy`.")
-        switch = policy.has_adapter if kind == "auto" else kind == "adapter_off"
-        self._copy = None if switch else copy.deepcopy(policy).requires_grad_(False)
-
-    @property
-    def holds_weights(self) -> bool:
+        self.policy = policy
+        self.holds_weights = not policy.has_adapter if kind == "auto" else kind == "copy"
         """Whether it is a second model, and no switch of the policy."""
-        return self._copy is not None
+        self._second: VLM | None = None
+
+    def load(self) -> None:
+        """Make the second model, if there is one, of the policy as it is: loaded, but not yet trained or sharded."""
+        if self.holds_weights and self._second is None:
+            self._second = copy.deepcopy(self.policy).requires_grad_(False)
 
     @contextmanager
-    def model(self, policy: VLM) -> Iterator[VLM]:
+    def model(self) -> Iterator[VLM]:
         """The reference, in eval mode and without gradients, where the policy is."""
-        if self._copy is None:
-            with policy.evaluating(), policy.adapter_disabled():
-                yield policy
-        else:
-            self._copy.to(policy.device)
-            for own, trained in zip(self._copy.parameters(), policy.parameters(), strict=True):
-                own.data = own.data.to(trained.dtype)  # precision plugins cast the policy, and the copy is no submodule
-            with self._copy.evaluating() as frozen:
-                yield frozen
+        if not self.holds_weights:
+            with self.policy.evaluating(), self.policy.adapter_disabled():
+                yield self.policy
+            return
+        self.load()
+        assert self._second is not None
+        self._second.to(self.policy.device)
+        for own, trained in zip(self._second.parameters(), self.policy.parameters(), strict=True):
+            own.data = own.data.to(trained.dtype)  # precision plugins cast the policy; this is no submodule of theirs
+        with self._second.evaluating() as frozen:
+            yield frozen

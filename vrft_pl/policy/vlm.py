@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
-from jinja2 import TemplateError
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -20,44 +19,21 @@ from transformers.utils import ModelOutput
 from vrft_pl.policy import checkpoint as folders
 from vrft_pl.policy.attention import SDPA_LAYOUT, install_layouts, own_attention
 from vrft_pl.policy.batching import append_tokens, collate, kept
+from vrft_pl.policy.codec import Codec
+from vrft_pl.policy.comparisons import prompt_by_prompt
 from vrft_pl.policy.coordinates import CoordinateSpace
-from vrft_pl.policy.encoding import encode_prompt, encode_targets
 from vrft_pl.policy.features import given_features, image_features, join_features
 from vrft_pl.policy.logprobs import TokenLogprobs, is_plain_head, logprobs_of_hidden, logprobs_of_logits
-from vrft_pl.policy.packed_rows import PackedRows, Packing, pack_batch
-from vrft_pl.policy.parts import (
-    LoRA,
-    Part,
-    add_lora,
-    enable_checkpointing,
-    freeze,
-    keep_frozen_still,
-    parameter_table,
-    vision_prefix,
-)
+from vrft_pl.policy.packed_rows import PackedRows, pack_batch
+from vrft_pl.policy.parts import LoRA, Part, keep_frozen_still, parameter_table, vision_prefix
 from vrft_pl.policy.shared_prefix import GroupRows
-from vrft_pl.policy.sharing import FeatureReuse, PrefixSharing, SharedPrefix
-from vrft_pl.policy.tokens import end_of_turn, media_token_ids
-from vrft_pl.policy.untouched import Batching, prompt_by_prompt
-from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
-
-
-@contextmanager
-def single_precision_default() -> Iterator[None]:
-    """Set the default dtype to float32, as in transformers' own use of a model.
-
-    Half-precision plugins of Lightning change it, and models would compute positions of patches in it.
-    """
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(default)
+from vrft_pl.policy.verdicts import SharedPrefix, Verdict, Verdicts, Way, check_mode
+from vrft_pl.policy.weights import Weights, single_precision_default
+from vrft_pl.types import Completions, Prompt, Prompts, Sample
 
 
 class VLM(nn.Module):
-    """A vision-language model with the processor that belongs to it.
+    """A vision-language model: a `Codec` and weights, which `load` makes.
 
     Args:
         checkpoint: Folder or hub id of an image-text-to-text model; ``tiny`` is the one embedded in the package.
@@ -74,9 +50,8 @@ class VLM(nn.Module):
             the plain forward at the first batch finds no difference, and warns where it can't.
 
     Raises:
-        InputError: If the checkpoint can't be loaded, has no chat template, or can't share prompts and
-            ``shared_prefix`` is ``True``.
-        ValueError: If something to freeze or adapt does not exist.
+        InputError: If processor or config can't be loaded, or there is no chat template.
+        ValueError: If ``shared_prefix`` is none of its values.
     """
 
     def __init__(
@@ -94,84 +69,84 @@ class VLM(nn.Module):
         shared_prefix: SharedPrefix = "auto",
     ) -> None:
         super().__init__()
-        self.checkpoint = checkpoint
-        self.processor = folders.load_processor(checkpoint, min_pixels, max_pixels)
-        self.coordinates: CoordinateSpace = coordinates or folders.read_coordinates(checkpoint)
-        model = folders.load_model(checkpoint, dtype, attention)
-        obstacle = install_layouts(model)
-        self.sharing = PrefixSharing(shared_prefix, type(model).__name__, obstacle)
-        self.batching = Batching(type(model).__name__)
-        self.packing = Packing(type(model).__name__, obstacle)
-        self.feature_reuse = FeatureReuse(type(model).__name__)
-        self._adapt(model, lora, freeze, freeze_pattern)
-        if gradient_checkpointing:
-            enable_checkpointing(self.hf_model)
-        self.train()  # `from_pretrained` leaves eval mode, and Lightning keeps the mode it finds
-        if self.processor.chat_template is None:
-            raise InputError(
-                f"Expected `{checkpoint}` to have a chat template, but it has none. Use a checkpoint that is tuned to "
-                "instructions, or write a `chat_template.jinja` into its folder."
-            )
-        self._end_of_turn = end_of_turn(self.processor, checkpoint)
-        banned = media_token_ids(self.hf_model.config, self.processor, self.end_token_ids)
+        check_mode(shared_prefix)
+        self.codec = Codec(checkpoint, coordinates, min_pixels, max_pixels)
+        self.weights = Weights(
+            checkpoint, dtype, attention, lora, tuple(freeze), freeze_pattern, gradient_checkpointing
+        )
+        self.shared_prefix = shared_prefix
+        self.model: nn.Module | None = None
+        self.verdicts: Verdicts | None = None
         self._head_is_last: bool | None = None
-        # where the prompt sees itself in both directions, type 0 is the prompt and type 1 what follows
-        self._token_type = int(bool(getattr(model.config.get_text_config(), "use_bidirectional_attention", False)))
         self._banned: Tensor
-        self.register_buffer("_banned", torch.tensor(banned, dtype=torch.long), persistent=False)
+        banned = torch.tensor(self.codec.banned_token_ids, dtype=torch.long)
+        self.register_buffer("_banned", banned, persistent=False)
 
-    def _adapt(
-        self, model: PreTrainedModel, lora: LoRA | None, parts: tuple[Part, ...], freeze_pattern: str | None
-    ) -> None:
-        self._vision_prefix = vision_prefix(model)
-        self.model: nn.Module = model if lora is None else add_lora(model, lora)
-        if parts or freeze_pattern is not None:
-            freeze(model, parts, freeze_pattern)
-        if not any(p.requires_grad for p in self.model.parameters()):
-            raise ValueError("Expected `freeze` to leave something to train, but every parameter is frozen.")
+    def load(self) -> Self:
+        """Make the weights, once; Lightning asks for them where the strategy can place them.
+
+        Raises:
+            InputError: If they can't be loaded, something to freeze or adapt does not exist, or prompts can't be shared
+                and ``shared_prefix`` is ``True``.
+        """
+        if self.model is None:
+            with single_precision_default():
+                self.model = self.weights.make()
+            architecture, obstacle = type(self.hf_model).__name__, install_layouts(self.hf_model)
+            self._vision_prefix = vision_prefix(self.hf_model)
+            self.verdicts = Verdicts(architecture, self.shared_prefix, obstacle)
+            self.train()  # `from_pretrained` leaves eval mode, and Lightning keeps the mode it finds
+        return self
 
     @property
     def hf_model(self) -> PreTrainedModel:
-        """The transformers model, adapters injected."""
-        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model  # type: ignore[return-value]
+        """The transformers model, adapters injected.
 
-    @property
-    def tokenizer(self) -> Any:
-        """The processor's tokenizer."""
-        return self.processor.tokenizer
+        Raises:
+            RuntimeError: If the weights are not loaded.
+        """
+        if self.model is None:
+            raise RuntimeError("Expected a policy with weights, but they are not loaded. Call `load` first.")
+        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model  # type: ignore[return-value]
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.model.parameters()).device
+        return next(self.hf_model.parameters()).device
 
     @property
     def has_adapter(self) -> bool:
         """Whether switching the adapter off gives the model it started from."""
-        return isinstance(self.model, PeftModel)
+        return self.weights.lora is not None
+
+    def may(self, way: Way) -> bool:
+        """Whether a faster way may be taken; see `Verdicts`. It is compared with the plain one when it is asked first.
+
+        Raises:
+            InputError: If the plain way is not the model's own.
+        """
+        assert self.verdicts is not None, "the weights are not loaded"
+        verdict: Verdict = getattr(self.verdicts, way)
+        return verdict.allowed(self)
 
     @property
     def end_token_ids(self) -> tuple[int, ...]:
-        """Every token that ends the policy's turn: the generation config's, the tokenizer's and the chat template's."""
-        configured = self.hf_model.generation_config.eos_token_id
-        ids = configured if isinstance(configured, list) else [configured]
-        ids = [*ids, self.tokenizer.eos_token_id, self._end_of_turn[-1]]
-        return tuple(dict.fromkeys(i for i in ids if i is not None))
+        """See `Codec`."""
+        return self.codec.end_token_ids
 
     @property
     def pad_token_id(self) -> int:
-        """The tokenizer's padding token, or an end token where it has none."""
-        pad = self.tokenizer.pad_token_id
-        return self.end_token_ids[0] if pad is None else pad
+        """See `Codec`."""
+        return self.codec.pad_token_id
 
     @property
     def banned_token_ids(self) -> tuple[int, ...]:
-        """Tokens that stand for media: a completion that holds one could not be read back by the model."""
-        return tuple(self._banned.tolist())
+        """See `Codec`."""
+        return self.codec.banned_token_ids
 
     def parameter_table(self) -> dict[str, tuple[int, int]]:
         """Trainable and all parameters by part."""
-        return parameter_table(self.model, self._vision_prefix)
+        return parameter_table(self.hf_model, self._vision_prefix)
 
     @contextmanager
     def adapter_disabled(self) -> Iterator[None]:
@@ -184,7 +159,7 @@ class VLM(nn.Module):
     def train(self, mode: bool = True) -> VLM:
         """Set the mode of everything that is trained; what is frozen stays in evaluation mode."""
         super().train(mode)
-        if mode:
+        if mode and self.model is not None:
             keep_frozen_still(self.model)
         return self
 
@@ -201,27 +176,16 @@ class VLM(nn.Module):
                 module.training = training
 
     def encode(self, samples: Sequence[Sample]) -> Prompts:
-        """Write, tokenise and picture-process each question, without padding.
-
-        Every tensor that the processor returns but ``labels`` is kept and handed to the model.
-
-        Raises:
-            InputError: If the processor or its chat template can't take a sample, such as one without a picture.
-        """
-        return Prompts(tuple(self._encode(sample).to(self.device) for sample in samples))
-
-    def _encode(self, sample: Sample) -> Prompt:
-        try:
-            return encode_prompt(self.processor, sample, self.coordinates)
-        except InputError:
-            raise
-        except (ValueError, TemplateError) as error:
-            name = type(self.processor).__name__
-            raise InputError(f"{sample.id}: expected a question that {name} encodes, but got {error!s:.200}") from error
+        """Encode samples where the weights are; see `Codec`."""
+        return self.codec.encode(samples).to(self.device)
 
     def encode_targets(self, samples: Sequence[Sample], prompts: Prompts) -> Completions:
-        """Tokenise the answers that supervised training imitates, each closed by the template's own end of turn."""
-        return encode_targets(self.processor, samples, prompts, self._end_of_turn, self.pad_token_id).to(self.device)
+        """Encode the answers that supervised training imitates; see `Codec`."""
+        return self.codec.encode_targets(samples, prompts).to(self.device)
+
+    def decode(self, ids: Tensor, mask: Tensor) -> tuple[str, ...]:
+        """Turn completion tokens into text; see `Codec`."""
+        return self.codec.decode(ids, mask)
 
     @property
     def sees_alike(self) -> bool:
@@ -231,7 +195,7 @@ class VLM(nn.Module):
 
     def look(self, prompts: Prompts) -> Prompts:
         """Compute what the vision tower sees, once for every later use; the same prompts where it is still trained."""
-        if not self.sees_alike or not self.feature_reuse.allowed(self, prompts):
+        if not self.sees_alike or not self.may("feature_reuse"):
             return prompts
         return self.with_features(prompts)
 
@@ -274,7 +238,7 @@ class VLM(nn.Module):
     def forward(self, image_features: ModelOutput | None = None, **inputs: Any) -> Any:
         """Call the transformers model, with features of its pictures if there are any."""
         with single_precision_default(), given_features(self.hf_model, image_features):
-            return self.model(**inputs)
+            return self.model(**inputs)  # type: ignore[misc]  # there, for `hf_model` is
 
     def scale(self, logits: Tensor, temperature: float) -> Tensor:
         """Logits of the distribution that is sampled from and trained: media tokens out, divided by the temperature."""
@@ -294,9 +258,9 @@ class VLM(nn.Module):
             completions: ``N = P * G`` completions, those of one prompt beside each other.
             temperature: Of the sampling distribution.
         """
-        if not self.batching.allowed(self) and len(prompts) > 1:
+        if not self.may("batching") and len(prompts) > 1:
             return prompt_by_prompt(partial(self.logprobs, temperature=temperature), prompts, completions)
-        if len(completions) > len(prompts) and self.sharing.allowed(self, prompts):
+        if len(completions) > len(prompts) and self.may("sharing"):
             return self.shared_logprobs(prompts, completions, temperature)
         return self.plain_logprobs(prompts, completions, temperature)
 
@@ -305,7 +269,7 @@ class VLM(nn.Module):
         inputs, positions = self.batch(prompts)
         rows = GroupRows.of(inputs["attention_mask"], completions.mask)
         ids = rows.pack(completions.ids, self.pad_token_id)
-        inputs = append_tokens(inputs, ids, None, rows.num_prompt_tokens, self._token_type)
+        inputs = append_tokens(inputs, ids, None, rows.num_prompt_tokens, self.codec.token_type)
         inputs |= {"attention_mask": self.group_mask(rows), "position_ids": rows.positions(positions)}
         return self._score(inputs, rows.num_columns + 1, *rows.predictors(completions.mask), completions, temperature)
 
@@ -315,7 +279,7 @@ class VLM(nn.Module):
         ids, mask = completions.ids, completions.mask
         steps = torch.arange(1, ids.shape[1] + 1, device=ids.device)
         positions = torch.cat([positions, positions[..., -1:] + steps], dim=-1)
-        inputs = append_tokens(inputs, ids, mask, inputs["input_ids"].shape[1], self._token_type)
+        inputs = append_tokens(inputs, ids, mask, inputs["input_ids"].shape[1], self.codec.token_type)
         inputs |= {"position_ids": positions}
         row, column = mask.nonzero(as_tuple=True)
         return self._score(inputs, ids.shape[1] + 1, row, column, completions, temperature)
@@ -326,7 +290,7 @@ class VLM(nn.Module):
         There is no padding and no cache; attention, positions and the choice of columns are the model's own.
         """
         (prompt,), ids = prompts, completions.ids[completions.mask][None]
-        inputs = append_tokens(dict(prompt.inputs), ids, torch.ones_like(ids), prompt.num_tokens, self._token_type)
+        inputs = append_tokens(dict(prompt.inputs), ids, torch.ones_like(ids), prompt.num_tokens, self.codec.token_type)
         with own_attention(self.hf_model):
             logits = self(**inputs, use_cache=False).logits[:, -ids.shape[1] - 1 : -1]
         return logprobs_of_logits(self.scale(logits, 1.0), ids)
@@ -335,7 +299,7 @@ class VLM(nn.Module):
         """The same as `logprobs` of one completion a prompt, in rows of several samples; see `PackedRows`."""
         rows = PackedRows.of(prompts, completions.mask, pack_tokens)
         batch = self.batch(prompts.select(rows.order))
-        inputs = pack_batch(rows, *batch, completions, self.pad_token_id, self._token_type)
+        inputs = pack_batch(rows, *batch, completions, self.pad_token_id, self.codec.token_type)
         row, column = rows.predictors(completions.mask)
         keep, column = column.unique(return_inverse=True)
         return self._score(inputs | {"attention_mask": self.group_mask(rows)}, keep, row, column, completions, 1.0)
@@ -403,15 +367,9 @@ class VLM(nn.Module):
                 self._head_is_last = torch.allclose(head(caught[0][:1, :1]).to(logits.dtype), logits)
         return caught[0] if self._head_is_last else None
 
-    def decode(self, ids: Tensor, mask: Tensor) -> tuple[str, ...]:
-        """Turn completion tokens into text without the end token; other special tokens stay visible."""
-        ends = set(self.end_token_ids)
-        rows = [[t for t in row[keep].tolist() if t not in ends] for row, keep in zip(ids, mask, strict=True)]
-        return tuple(self.tokenizer.batch_decode(rows, skip_special_tokens=False, clean_up_tokenization_spaces=False))
-
     def export(self, folder: Path) -> None:
         """Write an ordinary Hugging Face folder; adapters are merged into a copy of the weights."""
         model = self.hf_model
         if isinstance(self.model, PeftModel):
             model = copy.deepcopy(self.model).merge_and_unload()
-        folders.export(model, self.processor, self.coordinates, folder)
+        folders.export(model, self.codec.processor, self.codec.coordinates, folder)

@@ -70,7 +70,7 @@ class Collector:
                 with self._timed("reference", seconds):
                     freeze = partial(frozen_logprobs, prompts, completions, sizes, temperature)
                     old = freeze(policy.evaluating()) if reused else None
-                    reference = freeze(self.reference.model(policy)) if self.reference is not None else None
+                    reference = freeze(self.reference.model()) if self.reference is not None else None
                 scores = scoring.result()
         experience = Experience(
             samples=tuple(samples),

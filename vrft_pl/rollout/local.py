@@ -18,7 +18,7 @@ LOOK_EVERY = {"cpu": 1, "cuda": 8}
 
 
 class LocalSampler(Sampler):
-    """Decodes with the policy's own weights, on one cache a prompt where `VLM.sharing` allows it.
+    """Decodes with the policy's own weights, on one cache a prompt where prompts may be shared.
 
     Finished rows leave the batch.
 
@@ -40,7 +40,7 @@ class LocalSampler(Sampler):
     ) -> Completions:
         """Write ``group_size`` completions to each prompt; see `Sampler.generate`."""
         refuse_sharded(policy)
-        step = max(1, self.max_rows // group_size) if policy.batching.allowed(policy) else 1
+        step = max(1, self.max_rows // group_size) if policy.may("batching") else 1
         # prompts of about the same length together, so that there is little padding
         order = sorted(range(len(prompts)), key=lambda i: prompts.items[i].num_tokens)
         with policy.evaluating():
@@ -72,7 +72,7 @@ class LocalSampler(Sampler):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Returns tokens and their log-probs ``(N, T)``, lengths ``(N,)`` and whether an end token came ``(N,)``."""
         kind: type[RepeatedPrompt | SharedPrompt] = RepeatedPrompt
-        if policy.understands_layouts and policy.sharing.allowed(policy, prompts):
+        if policy.understands_layouts and policy.may("sharing"):
             kind = CapturedPrompt if self.capture and policy.device.type == "cuda" else SharedPrompt
         start = prefill(policy, prompts)
         decoder = kind(policy, start, group_size)

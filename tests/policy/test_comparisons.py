@@ -3,15 +3,14 @@ import warnings
 
 import pytest
 import torch
-from checkpoints import MIXED
+from checkpoints import MIXED, loaded
 from families import noise_rows, write
 
-from vrft_pl.policy import VLM
 from vrft_pl.policy.batching import collate, kept
 from vrft_pl.rollout import LocalSampler, SamplingParams
 from vrft_pl.types import InputError
 
-GROUPS = write(VLM("tiny"), noise_rows([1, 7, 4, 11, 3, 1, 8, 2]))
+GROUPS = write(loaded("tiny"), noise_rows([1, 7, 4, 11, 3, 1, 8, 2]))
 
 
 def count_forwards(policy):
@@ -30,7 +29,7 @@ def mixed(prompts, pad_token_id):
 
 
 def test_a_prompt_alone_in_a_batch_and_untouched_is_the_same(checkpoint):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     prompts, completions = policy.encode(MIXED), GROUPS.select([1, 3, 4, 6])
     with policy.evaluating():
         batch = policy.plain_logprobs(prompts, completions)
@@ -43,7 +42,7 @@ def test_a_prompt_alone_in_a_batch_and_untouched_is_the_same(checkpoint):
 
 @pytest.mark.parametrize("use", ["logprobs", "generate"])
 def test_a_plain_path_that_is_not_the_models_ends_with_one_line_before_it_is_used(checkpoint, use, monkeypatch):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     plain = policy.plain_logprobs
     monkeypatch.setattr(policy, "batch", lambda prompts, batch=policy.batch: shifted(*batch(prompts)))
     prompts, sampler = policy.encode(MIXED), LocalSampler()
@@ -67,14 +66,14 @@ def shifted(inputs, positions):
 
 
 def test_a_model_that_raises_ends_with_one_line(qwen3_vl, monkeypatch):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
     monkeypatch.setattr(policy, "batch", lambda prompts: {}["cross_attention_mask"])
     with pytest.raises(InputError, match="but it raises KeyError: 'cross_attention_mask'. Models of this architecture"):
         policy.logprobs(policy.encode(MIXED), GROUPS)
 
 
 def test_memory_that_runs_out_is_no_verdict(qwen3_vl, monkeypatch):
-    policy = VLM(qwen3_vl)
+    policy = loaded(qwen3_vl)
 
     def batch(prompts):
         raise torch.OutOfMemoryError("no room")
@@ -82,13 +81,13 @@ def test_memory_that_runs_out_is_no_verdict(qwen3_vl, monkeypatch):
     monkeypatch.setattr(policy, "batch", batch)
     with pytest.raises(torch.OutOfMemoryError, match="no room"):
         policy.logprobs(policy.encode(MIXED), GROUPS)
-    assert policy.batching.decided is None
+    assert policy.verdicts.batching.decided is None
 
 
 @pytest.mark.filterwarnings("ignore:.*can't pack several samples")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_prompts_that_would_be_mixed_are_computed_one_at_a_time_with_one_warning(checkpoint, dtype, monkeypatch):
-    policy = VLM(checkpoint, dtype=dtype)
+    policy = loaded(checkpoint, dtype=dtype)
     prompts, rows = policy.encode(MIXED), []
     for i in range(len(prompts)):
         rows.append(policy.plain_logprobs(prompts[i : i + 1], GROUPS.select([2 * i, 2 * i + 1])).logprobs)
@@ -98,7 +97,7 @@ def test_prompts_that_would_be_mixed_are_computed_one_at_a_time_with_one_warning
         warnings.simplefilter("always")
         got = policy.logprobs(prompts, GROUPS)
         assert got.logprobs.shape == got.entropy.shape == GROUPS.ids.shape
-        assert not policy.packing.allowed(policy)
+        assert not policy.may("packing")
         written = LocalSampler().generate(policy, prompts, 2, SamplingParams(8), torch.Generator().manual_seed(0))
         scored = policy.logprobs(prompts, written).logprobs
     said = [str(warning.message) for warning in record if "mixes the prompts of a batch: log" in str(warning.message)]
@@ -111,15 +110,15 @@ def test_prompts_that_would_be_mixed_are_computed_one_at_a_time_with_one_warning
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_the_comparison_runs_once_for_all_copies_without_a_word(checkpoint, dtype):
-    policy = VLM(checkpoint, dtype=dtype)
+    policy = loaded(checkpoint, dtype=dtype)
     calls, twin = count_forwards(policy), copy.deepcopy(policy)
     modes, state = [module.training for module in policy.modules()], torch.get_rng_state()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert policy.batching.allowed(policy)
+        assert policy.may("batching")
         assert len(calls) == 3
         for one in (policy, twin):
-            assert one.batching.allowed(one)
+            assert one.may("batching")
     assert len(calls) == 3
     assert [module.training for module in policy.modules()] == modes
     assert torch.equal(torch.get_rng_state(), state)
@@ -127,16 +126,16 @@ def test_the_comparison_runs_once_for_all_copies_without_a_word(checkpoint, dtyp
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_mixed_precision_is_no_difference(checkpoint, dtype):
-    policy = VLM(checkpoint)
+    policy = loaded(checkpoint)
     with torch.autocast("cpu", dtype=dtype), warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert policy.batching.allowed(policy)
+        assert policy.may("batching")
 
 
 def test_few_tokens_that_may_be_written_are_enough_to_compare(qwen3_vl):
-    policy = VLM(qwen3_vl)
-    policy.register_buffer("_banned", torch.arange(3, 265), persistent=False)
-    assert policy.batching.allowed(policy)
+    policy = loaded(qwen3_vl)
+    policy.codec.banned_token_ids = tuple(range(3, 265))
+    assert policy.may("batching")
 
 
 def test_the_last_columns_are_read_of_a_model_that_ignores_which_are_wanted():

@@ -1,0 +1,98 @@
+"""Everything about text, tokens, pictures and coordinates that needs no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import TemplateError
+from torch import Tensor
+
+from vrft_pl.policy import checkpoint as folders
+from vrft_pl.policy.coordinates import CoordinateSpace
+from vrft_pl.policy.encoding import encode_prompt, encode_targets
+from vrft_pl.policy.tokens import end_of_turn, media_token_ids
+from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
+
+
+class Codec:
+    """From samples to tokens and pictures, and from tokens to text, as a checkpoint's processor has it.
+
+    Args:
+        checkpoint: Folder or hub id of an image-text-to-text model; ``tiny`` is the one embedded in the package.
+        coordinates: How the policy writes coordinates. Defaults to what an exported folder says, else ``permille``.
+        min_pixels: Fewest pixels of a picture after the processor's resize. Defaults to the processor's own limit.
+        max_pixels: Most pixels of a picture after the processor's resize, likewise.
+
+    Raises:
+        InputError: If processor or config can't be loaded, or there is no chat template.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str,
+        coordinates: CoordinateSpace | None = None,
+        min_pixels: int | None = None,
+        max_pixels: int | None = None,
+    ) -> None:
+        self.processor: Any = folders.load_processor(checkpoint, min_pixels, max_pixels)
+        self.coordinates: CoordinateSpace = coordinates or folders.read_coordinates(checkpoint)
+        if self.processor.chat_template is None:
+            raise InputError(
+                f"Expected `{checkpoint}` to have a chat template, but it has none. Use a checkpoint that is tuned to "
+                "instructions, or write a `chat_template.jinja` into its folder."
+            )
+        self.config, generation = folders.load_configs(checkpoint)
+        self.end_of_turn = tuple(end_of_turn(self.processor, checkpoint))
+        configured = generation.eos_token_id
+        ends = [*(configured if isinstance(configured, list) else [configured]), self.tokenizer.eos_token_id]
+        self.end_token_ids: tuple[int, ...] = tuple(
+            dict.fromkeys(i for i in (*ends, self.end_of_turn[-1]) if i is not None)
+        )
+        """Every token that ends the policy's turn: the generation config's, the tokenizer's and the chat template's."""
+        pad = self.tokenizer.pad_token_id
+        self.pad_token_id: int = self.end_token_ids[0] if pad is None else pad
+        """The tokenizer's padding token, or an end token where it has none."""
+        self.banned_token_ids = tuple(media_token_ids(self.config, self.processor, self.end_token_ids))
+        """Tokens that stand for media: a completion that holds one could not be read back by the model."""
+        # where the prompt sees itself in both directions, type 0 is the prompt and type 1 what follows
+        self.token_type = int(bool(getattr(self.text_config, "use_bidirectional_attention", False)))
+
+    @property
+    def tokenizer(self) -> Any:
+        """The processor's tokenizer."""
+        return self.processor.tokenizer
+
+    @property
+    def text_config(self) -> Any:
+        """The config of the language model."""
+        return self.config.get_text_config()
+
+    def encode(self, samples: Sequence[Sample]) -> Prompts:
+        """Write, tokenise and picture-process each question, without padding.
+
+        Every tensor that the processor returns but ``labels`` is kept and handed to the model.
+
+        Raises:
+            InputError: If the processor or its chat template can't take a sample, such as one without a picture.
+        """
+        return Prompts(tuple(map(self._encode, samples)))
+
+    def _encode(self, sample: Sample) -> Prompt:
+        try:
+            return encode_prompt(self.processor, sample, self.coordinates)
+        except InputError:
+            raise
+        except (ValueError, TemplateError) as error:
+            name = type(self.processor).__name__
+            raise InputError(f"{sample.id}: expected a question that {name} encodes, but got {error!s:.200}") from error
+
+    def encode_targets(self, samples: Sequence[Sample], prompts: Prompts) -> Completions:
+        """Tokenise the answers that supervised training imitates, each closed by the template's own end of turn."""
+        return encode_targets(self.processor, samples, prompts, list(self.end_of_turn), self.pad_token_id)
+
+    def decode(self, ids: Tensor, mask: Tensor) -> tuple[str, ...]:
+        """Turn completion tokens into text without the end token; other special tokens stay visible."""
+        ends = set(self.end_token_ids)
+        rows = [[t for t in row[keep].tolist() if t not in ends] for row, keep in zip(ids, mask, strict=True)]
+        return tuple(self.tokenizer.batch_decode(rows, skip_special_tokens=False, clean_up_tokenization_spaces=False))

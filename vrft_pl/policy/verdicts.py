@@ -1,0 +1,98 @@
+"""Which faster ways a model may take: what is known of its architecture, and what a comparison shows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal, Self
+
+from vrft_pl.distributed import gather
+from vrft_pl.policy.comparisons import (
+    Comparable,
+    features_differ,
+    packed_differ,
+    prompts_are_mixed,
+    shared_differ,
+)
+from vrft_pl.types import InputError
+
+SharedPrefix = Literal["auto"] | bool
+"""``auto`` shares prompts where a comparison allows it; ``True`` insists, ``False`` never does."""
+
+Way = Literal["batching", "sharing", "packing", "feature_reuse"]
+"""Ways that `Verdicts` decides on."""
+
+
+class Verdict:
+    """Remembers for one architecture whether a way may be taken. Copies of a policy share what was found.
+
+    Args:
+        compare: Says what is against it, ``None`` if nothing is. It runs the model on pictures of its own and not on
+            the batch at hand, so that ranks of a distributed run, whose batches differ, compare the same.
+        warning: Said once where the way is not taken, with ``{reason}``.
+        decided: What is known beforehand.
+    """
+
+    def __init__(self, compare: Callable[[Any], str | None], warning: str, decided: bool | None = None) -> None:
+        self.compare, self.warning, self.decided = compare, warning, decided
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def allowed(self, policy: Comparable) -> bool:
+        """Whether the way is taken; every rank has to ask first at the same point, and all get one answer."""
+        if self.decided is None:
+            reasons = [reason for reason in gather(self.compare(policy)) if reason is not None]
+            self.decided = not reasons
+            if reasons:
+                warnings.warn(self.warning.format(reason=reasons[0]), stacklevel=3)
+        return self.decided
+
+
+class Verdicts:
+    """All ways of one architecture.
+
+    Args:
+        architecture: Name of the model's class, for messages.
+        shared_prefix: What the user asked for.
+        obstacle: Why prompts and samples can't share a row, as far as the config tells; ``None`` if nothing is against
+            it.
+
+    Raises:
+        InputError: If ``shared_prefix`` is ``True`` and there is an obstacle.
+    """
+
+    def __init__(self, architecture: str, shared_prefix: SharedPrefix, obstacle: str | None) -> None:
+        if obstacle is not None and shared_prefix is True:
+            raise InputError(f"Expected {architecture} to share prompts, but {obstacle}. Use `shared_prefix: auto`.")
+        self.batching = Verdict(
+            prompts_are_mixed,
+            f"{architecture} mixes the prompts of a batch: {{reason}}. Prompts are computed one at a time instead, "
+            "which takes more time.",
+        )
+        """Whether different prompts are computed together."""
+        self.sharing = Verdict(
+            lambda policy: obstacle or shared_differ(policy),
+            f"{architecture} can't share a prompt among its completions: {{reason}}. Prompts are computed once a "
+            "completion instead, which takes more time and memory. `shared_prefix: false` does so without warning.",
+            None if shared_prefix == "auto" else bool(shared_prefix),
+        )
+        """Whether a prompt is computed once for all of its completions."""
+        self.packing = Verdict(
+            lambda policy: obstacle or packed_differ(policy),
+            f"{architecture} can't pack several samples into a row: {{reason}}. Each sample gets a row of its own "
+            "instead, which takes more time and memory. Leaving out `pack_tokens` does so without warning.",
+        )
+        """Whether samples of supervised training stand side by side in a row."""
+        self.feature_reuse = Verdict(
+            features_differ,
+            f"{architecture} can't reuse the features of its frozen vision tower: {{reason}}. They are computed at "
+            "every pass instead.",
+        )
+        """Whether what a frozen vision tower sees is computed once."""
+
+
+def check_mode(shared_prefix: Any) -> None:
+    """Raise `ValueError` for a mode that there is not."""
+    if shared_prefix not in ("auto", True, False):
+        raise ValueError(f"Expected `shared_prefix` to be `auto`, `true` or `false`, but got {shared_prefix!r}.")
