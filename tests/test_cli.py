@@ -109,10 +109,9 @@ def test_unknown_command_is_refused(capsys):
         pytest.param([*QUICKSTART, "--model.init_args.group_size", "1"], "`group_size` is 1", id="group-of-one"),
         pytest.param([*QUICKSTART, "--data.init_args.batch_size", "0"], "`batch_size`", id="empty-batch"),
         pytest.param([*QUICKSTART, "--model.class_path", "vrft_pl.modules.GPRO"], "GPRO", id="unknown-class"),
-        pytest.param([*QUICKSTART, "--model.policy.codec.coordinates", "miles"], "coordinates", id="unknown-choice"),
+        pytest.param([*QUICKSTART, "--model.policy.coordinates", "miles"], "coordinates", id="unknown-choice"),
         pytest.param([*QUICKSTART, "--data.style", "foo"], "'answer', 'think', 'caption'", id="unknown-style"),
         pytest.param([*QUICKSTART, "--model.policy.checkpoint", "/no/such"], "/no/such", id="missing-checkpoint"),
-        pytest.param([*QUICKSTART, "--model.policy.freeze_pattern", "xyz"], "`freeze_pattern`", id="freezes-nothing"),
     ],
 )
 def test_mistake_in_the_arguments_is_one_line_that_names_the_key(args, named, capsys, no_argv, tmp_path):
@@ -127,6 +126,10 @@ def bad_checkpoint(tmp_path):
     (tmp_path / "weightless").mkdir()
     (tmp_path / "weightless/config.json").write_text("{}")
     return [*QUICKSTART, "--model.policy.checkpoint", str(tmp_path / "weightless")]
+
+
+def frozen_nothing(tmp_path):
+    return [*QUICKSTART, "--model.policy.freeze_pattern", "xyz"]
 
 
 def missing_image(tmp_path):
@@ -162,6 +165,7 @@ def nan_reward(tmp_path):
     ("build", "said"),
     [
         pytest.param(bad_checkpoint, "weightless", id="checkpoint-without-weights"),
+        pytest.param(frozen_nothing, "Expected `freeze_pattern` to match a parameter", id="freezes-nothing"),
         pytest.param(missing_image, "there is no such file", id="missing-image"),
         pytest.param(truncated_image, "is damaged", id="truncated-image"),
         pytest.param(empty_json, "it is empty", id="empty-json"),

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from checkpoints import MIXED, NoiseImage, sample
+from checkpoints import MIXED, NoiseImage, loaded, sample
 from precision import assert_apart_by_rounding, in_double
 from scipy.stats import chisquare
 from transformers import AutoModelForImageTextToText

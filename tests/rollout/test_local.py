@@ -103,7 +103,7 @@ def test_a_row_that_finishes_does_not_disturb_the_others(checkpoint, samples):
     policy = loaded(checkpoint)
     prompts = policy.encode([*samples, *samples[::-1]])
     plain = generate(policy, prompts[:4])
-    policy.hf_model.generation_config.eos_token_id = [plain.ids[1, 3].item(), plain.ids[2, 7].item()]
+    policy.codec.end_token_ids = (plain.ids[1, 3].item(), plain.ids[2, 7].item())
     got = generate(policy, prompts)
     lengths = got.mask.sum(1).tolist()
     assert len(set(lengths)) > 1

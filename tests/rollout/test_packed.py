@@ -1,6 +1,6 @@
 import pytest
 import torch
-from checkpoints import MIXED
+from checkpoints import MIXED, loaded
 from precision import assert_apart_by_rounding, in_double
 from torch import nn
 

@@ -71,6 +71,7 @@ def check_run(
         raise InputError("`vrft_pl check` needs a module that is a PolicyModule and data that are a SampleData.")
     start = time.perf_counter()
     findings: dict[str, list[Finding]] = {"trainer": trainer_findings(plan)}
+    module.configure_model()
     with preserved(module), quiet():
         trainer = make_trainer(plan, findings["trainer"])
         module.to(trainer.strategy.root_device)

@@ -87,12 +87,12 @@ class SFTModule(PolicyModule):
             InputError: If one can't, naming the first such row; whatever ``on_bad_row`` says, for a row that supervised
                 training alone left out would make it train on other data than reinforcement.
         """
-        super().on_fit_start()
         task = getattr(self.trainer, "datamodule", None)
         for part in task.datasets("train").values() if isinstance(task, SampleData) else ():
             if isinstance(part, Samples) and part.rows is not None:
                 for i in range(len(part)):
                     check_target(self.policy.codec.processor, part[i])
+        super().on_fit_start()
 
     @property
     def ways(self) -> tuple[Way, ...]:
