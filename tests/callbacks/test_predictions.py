@@ -270,7 +270,9 @@ class Subset(Source):
 
 
 def test_rows_drawn_from_a_coco_file_keep_its_ids(tmp_path):
-    source = COCODetection(str(coco_file(tmp_path, images=2)), str(tmp_path))
+    path = coco_file(tmp_path, images=2)
+    source = COCODetection(str(path), str(tmp_path))
+    path.unlink()  # a file of a gigabyte is not read twice
     assert [source[i].answer.image_id for i in range(len(source))] == [100, 100, 107, 107]
     assert category_ids(Subset(Subset(source))) == {"dog": 7, "cat": 3, "emu": 12}
     assert category_ids(Subset(scenes())) == category_ids(None) == {}

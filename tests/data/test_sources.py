@@ -186,6 +186,11 @@ def test_categories_that_occur_once_are_asked_for(tmp_path):
 def test_categories_and_question_can_be_chosen(tmp_path):
     source = coco(tmp_path, categories=["cat"], question="Where is the {category}?")
     assert [r.problem for r in source] == ["Where is the cat?"]
+    animals = {"categories": [{"id": 1, "name": "mouse"}, {"id": 2, "name": "dog"}]}
+    with pytest.raises(InputError, match=r"among \['dog', 'mouse'\], but got \['fork', 'hot dog'"):
+        coco(tmp_path, animals, categories="coco_novel")
+    with pytest.raises(ValueError, match="Expected `categories` to be a list of names or one of"):
+        coco(tmp_path, categories="coco_bass")
 
 
 def test_crowds_are_left_out_unless_asked_for(tmp_path):
