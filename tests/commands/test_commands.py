@@ -15,8 +15,22 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = ROOT / "vrft_pl/commands"
 QUICKSTART = ["--config", str(ROOT / "configs/quickstart.yaml"), "--run.wandb", "off"]
 SHORT = ["--trainer.max_steps", "1", "--trainer.limit_val_batches", "1", "--data.init_args.eval_batch_size", "4"]
-SHORT += ["--trainer.limit_test_batches", "1", "--trainer.limit_predict_batches", "1", "--check.skip", "[memory, speed]"]
-SHORT += ["--data.init_args.batch_size", "1", "--trainer.enable_progress_bar", "false", "--run.evaluate_before", "false"]
+SHORT += [
+    "--trainer.limit_test_batches",
+    "1",
+    "--trainer.limit_predict_batches",
+    "1",
+    "--check.skip",
+    "[memory, speed]",
+]
+SHORT += [
+    "--data.init_args.batch_size",
+    "1",
+    "--trainer.enable_progress_bar",
+    "false",
+    "--run.evaluate_before",
+    "false",
+]
 
 
 class Engine(LocalSampler):
