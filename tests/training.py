@@ -1,12 +1,16 @@
 """Short training runs on tiny random checkpoints."""
 
+from dataclasses import replace
+
 import torch
 from checkpoints import loaded
 from lightning import Trainer
 from torch.optim import SGD
 
+from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.data import Counting, CountingScenes
-from vrft_pl.modules import GRPOModule
+from vrft_pl.modules import GRPOModule, SFTModule
+from vrft_pl.policy import VLM
 from vrft_pl.rewards import Reward
 from vrft_pl.rollout import Sampler, SamplingParams
 from vrft_pl.types import Completions
@@ -53,6 +57,23 @@ def grpo(checkpoint, policy=None, rewards=None, **kwargs):
 
 def counting(size=4, batch_size=2, **kwargs):
     return Counting(CountingScenes(size=size, image_size=32), batch_size=batch_size, style="answer", **kwargs)
+
+
+class Half(Counting):
+    """Every second question is text alone."""
+
+    def sample(self, record, split):
+        sample = super().sample(record, split)
+        return sample if record.id.endswith("0") else replace(sample, images=())
+
+
+def half_blind(kind, checkpoint):
+    """A module that trains the vision tower too, for rows of which one of two ranks gets text alone."""
+    if kind == "grpo":
+        return grpo(checkpoint, sampler=FixedSampler(), loss=GRPOLoss("token"))
+    pack_tokens = 256 if kind == "packed" else None
+    policy = VLM(checkpoint, max_pixels=1024)  # whose weights are made where the strategy places them
+    return SFTModule(policy, pack_tokens=pack_tokens, optimizer=sgd)
 
 
 def fit(module, task=None, ckpt_path=None, **kwargs):

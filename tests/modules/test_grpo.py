@@ -9,7 +9,7 @@ from checkpoints import loaded
 from lightning import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.optim import Adam
-from training import FixedSampler, Share, counting, fit, grpo, weights
+from training import FixedSampler, Half, Share, counting, fit, grpo, half_blind, weights
 
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.callbacks import RolloutCallback
@@ -283,6 +283,36 @@ def test_two_processes_train_as_one_does(qwen3_vl, tmp_path, strategy):
     expected = {name: value - before[name] for name, value in weights(module).items()}
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert_step_close({name: value - before[name] for name, value in first.items()}, expected)
+
+
+@pytest.mark.parametrize("kind", ["grpo", "sft", "packed"])
+def test_a_process_with_text_alone_trains_the_tower_with_the_other(qwen3_vl, tmp_path, kind):
+    """Its gradients of the tower are those of nothing: two processes still train as one does."""
+    run_on_two_ranks(f"text-{kind}", qwen3_vl, tmp_path)
+    first, second = (torch.load(tmp_path / f"text-{kind}{rank}.pt") for rank in range(2))
+    module = half_blind(kind, qwen3_vl)
+    module.configure_model()
+    before = weights(module)
+    fit(module, half())
+    expected = {name: value - before[name] for name, value in weights(module).items()}
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert_step_close({name: value - before[name] for name, value in first.items()}, expected)
+
+
+def test_weights_that_are_sharded_are_trained_and_exported_whole(qwen3_vl, tmp_path):
+    """ZeRO-3 on two processes, one of which has text alone: as one process does, to the file."""
+    run_on_two_ranks("text-sft-zero3", qwen3_vl, tmp_path)
+    module = half_blind("sft", qwen3_vl)
+    module.configure_model()
+    before = weights(module)
+    fit(module, half())
+    expected = {name: value - before[name] for name, value in weights(module).items()}
+    exported = loaded(str(tmp_path / "run/0/export")).state_dict()
+    assert_step_close({name: exported[name] - before[name] for name in before}, expected)
+
+
+def half():
+    return Half(CountingScenes(size=2, image_size=32), batch_size=2, style="answer")
 
 
 def test_two_processes_resume_in_the_middle_of_a_window(qwen3_vl, tmp_path):

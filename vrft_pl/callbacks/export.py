@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.strategies import FSDPStrategy
+
+from vrft_pl.distributed import any_rank
+from vrft_pl.types import InputError
 
 if TYPE_CHECKING:
     from vrft_pl.modules import PolicyModule
@@ -25,13 +29,21 @@ class HFExport(Callback):
         self.enabled = enabled
         self._best: dict[str, float] = {}
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse a strategy whose weights can't be put together."""
+        if self.enabled and stage == "fit" and isinstance(trainer.strategy, FSDPStrategy):
+            raise InputError(
+                "Expected a strategy whose weights can be gathered for the export, but got FSDPStrategy. Use "
+                "`deepspeed_stage_3`, or `export.enabled: false`."
+            )
+
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Export when a checkpoint is being saved because it is the best one."""
         for callback in trainer.checkpoint_callbacks:
             if not isinstance(callback, ModelCheckpoint) or callback.best_model_score is None:
                 continue
             score = float(callback.best_model_score)
-            if callback.monitor is not None and self._best.get(callback.state_key) != score:
+            if any_rank(callback.monitor is not None and self._best.get(callback.state_key) != score):
                 self._best[callback.state_key] = score
                 self._export(trainer, pl_module, "export-best")
 
@@ -49,5 +61,5 @@ class HFExport(Callback):
 
     def _export(self, trainer: Trainer, module: PolicyModule | LightningModule, name: str) -> None:
         folder = trainer.log_dir  # on every rank: it is a broadcast
-        if self.enabled and trainer.is_global_zero and folder is not None:
-            module.export(Path(folder) / name)  # type: ignore[operator]  # a PolicyModule
+        if self.enabled and folder is not None:
+            module.export(Path(folder) / name)  # type: ignore[operator]  # a PolicyModule; gathers, the first rank writes

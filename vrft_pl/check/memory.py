@@ -49,7 +49,7 @@ def check_memory(subject: Subject) -> list[Finding]:
     total = sum(staying.values()) + max(passing.values()) + CUDA_CONTEXT * subject.plan.gpu
     plan = subject.plan
     terms = f"{shown(staying)}; in turns {shown(passing)}" + ("; CUDA 1.00" if plan.gpu else "")
-    where = f"{plan.devices} x {'GPU' if plan.gpu else 'CPU'}, {plan.strategy}, {plan.precision}"
+    where = f"{plan.devices} x {'GPU' if plan.gpu else 'CPU'}, {plan.strategy_name}, {plan.precision}"
     note = Finding("note", f"About {total / GIB:.2f} GiB a device ({where}), within a factor of 2: {terms}.")
     limit = device_bytes(subject)
     if limit is None:
@@ -178,14 +178,16 @@ def remedy(subject: Subject, staying: dict[str, int], passing: dict[str, int]) -
     terms = {**staying, max(passing, key=lambda name: passing[name]): max(passing.values())}
     largest = max(terms, key=lambda name: terms[name])
     policy = subject.policy
+    lora = [] if policy.has_adapter else ["`lora`"]
+    zero2, zero3 = (
+        [] if subject.refusal(name) else [f"`strategy: {name}` on more devices"]
+        for name in ("deepspeed_stage_2", "deepspeed_stage_3")
+    )
     advice = {
-        "weights": ["`dtype: bfloat16`", "`strategy: deepspeed_stage_3`", "a smaller model"],
-        "gradients": [*([] if policy.has_adapter else ["`lora`"]), "`strategy: deepspeed_stage_2`"],
-        "optimizer": [*([] if policy.has_adapter else ["`lora`"]), "`strategy: deepspeed_stage_2` on more devices"],
-        "optimizer step": [
-            *([] if policy.has_adapter else ["`lora`"]),
-            "`strategy: deepspeed_stage_2` on more devices",
-        ],
+        "weights": ["`dtype: bfloat16`", *zero3, "a smaller model"],
+        "gradients": [*lora, *(zero2 or ["a smaller model"])],
+        "optimizer": [*lora, *(zero2 or ["a smaller model"])],
+        "optimizer step": [*lora, *(zero2 or ["a smaller model"])],
         "reference": ["`lora`, whose reference is the policy itself", "`kl_coefficient: 0`"],
         "backward": [
             *([] if is_checkpointed(policy) else ["`gradient_checkpointing: true`"]),

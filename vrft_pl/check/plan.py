@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from lightning.pytorch.strategies import Strategy
 
 from vrft_pl.distributed import Shards, read_shards
 
@@ -20,8 +21,8 @@ class Plan:
     """Whether this machine has them."""
     devices: int
     """Devices of all nodes."""
-    strategy: str
-    """For people to read."""
+    strategy: Strategy | str
+    """By name or built."""
     shards: Shards
     precision: str
     accumulate: int
@@ -34,6 +35,13 @@ class Plan:
     """Micro-batches of an epoch that are used, or their share (``limit_train_batches``)."""
     clip: float | None
     """Largest norm of the gradients."""
+    validates: bool
+    """Whether held-out batches are used (``limit_val_batches``)."""
+
+    @property
+    def strategy_name(self) -> str:
+        """For people to read."""
+        return self.strategy if isinstance(self.strategy, str) else type(self.strategy).__name__
 
     @staticmethod
     def of(config: dict[str, Any]) -> Plan:
@@ -51,7 +59,7 @@ class Plan:
             gpu=gpu,
             available=not gpu or cuda >= own,
             devices=devices,
-            strategy=strategy if isinstance(strategy, str) else type(strategy).__name__,
+            strategy=strategy,
             shards=read_shards(strategy, devices, precision),
             precision=precision,
             accumulate=int(config.get("accumulate_grad_batches") or 1),
@@ -59,6 +67,7 @@ class Plan:
             max_epochs=(1000 if steps < 0 else -1) if max_epochs is None else int(max_epochs),
             train_batches=1.0 if limit is None else int(limit) if limit > 1 else limit,
             clip=config.get("gradient_clip_val"),
+            validates=config.get("limit_val_batches") != 0,
         )
 
     def alone(self, **options: Any) -> dict[str, Any]:

@@ -77,6 +77,8 @@ def check_run(
         module.to(trainer.strategy.root_device)
         trainer.precision_plugin.convert_module(module)
         subject = Subject(module, task, trainer, plan, options, folder, PromptMeter(module.policy))
+        if refusal := subject.refusal(plan.strategy):
+            findings["trainer"].append(Finding("error", refusal))
         for name, step in STEPS.items():
             if name not in options.skip or name == "data":
                 findings[name] = step(subject)

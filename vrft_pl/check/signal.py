@@ -16,11 +16,14 @@ from vrft_pl.check.subject import Sampled, Subject
 from vrft_pl.check.tokens import context
 from vrft_pl.modules import GRPOModule
 from vrft_pl.policy.batching import append_tokens
+from vrft_pl.rewards import Reward
 from vrft_pl.rollout.decoding import prefill
 from vrft_pl.types import InputError, Prompts, Sample
 
 _CERTAIN = 64
 """Completions from which groups without a difference are no accident."""
+_EQUAL = 1e-6
+"""Deviation within a group below which its rewards are equal."""
 _SELDOM = 0.01
 """Probability of the end of the turn after a right answer below which the policy never learned it."""
 
@@ -162,13 +165,46 @@ def verdict(subject: Subject, sampled: Sampled) -> list[Finding]:
     weighed = [(r.weight_at(0), sampled.scores[r.name]) for r in subject.module.rewards if r.name in sampled.scores]
     total = torch.stack([weight * score for weight, score in weighed]).sum(dim=0)
     per_group = groups(subject, total)
-    dead = float((per_group.std(dim=1, correction=0) < 1e-6).float().mean())
+    dead = float((per_group.std(dim=1, correction=0) < _EQUAL).float().mean())
     what = f"{dead:.0%} of {len(per_group)} groups have equal rewards and give no gradient"
+    varying = varying_rewards(subject, sampled)
+    where = ", ".join(f"{reward.name} ({share:.0%} of groups)" for reward, share in varying.items())
     if dead == 1:
         level: Level = "error" if len(total) >= _CERTAIN else "warning"
         return [
             Finding(level, f"{what}: GRPO has no signal. Train with SFT first, or use easier rows or graded rewards.")
         ]
     if dead > 0.8:
-        return [Finding("warning", f"{what}: GRPO has a weak signal.")]
-    return [Finding("note", f"{what}: GRPO has a signal.")]
+        findings = [Finding("warning", f"{what}: GRPO has a weak signal, in {where}.")]
+    else:
+        findings = [Finding("note", f"{what}: GRPO has a signal, in {where}.")]
+    if not any(heeds_truth(reward, subject, sampled) for reward in varying):
+        told = f"Only {where} differ within groups, and none of these looks at the ground truth"
+        advice = "Train with SFT first, or use easier rows or graded rewards."
+        findings.insert(0, Finding("warning", f"{told}: GRPO would teach form without right answers. {advice}"))
+    return findings
+
+
+def varying_rewards(subject: Subject, sampled: Sampled) -> dict[Reward, float]:
+    """Rewards with a weight that differ within groups, and the share of groups in which they do."""
+    trained = subject.module.rewards if isinstance(subject.module, GRPOModule) else ()
+    weighed = [reward for reward in trained if reward.name in sampled.scores and reward.weight_at(0)]
+    spreads = {r: groups(subject, sampled.scores[r.name]).std(dim=1, correction=0) for r in weighed}
+    shares = {reward: float((spread >= _EQUAL).float().mean()) for reward, spread in spreads.items()}
+    return {reward: share for reward, share in shares.items() if share}
+
+
+def heeds_truth(reward: Reward, subject: Subject, sampled: Sampled) -> bool:
+    """Whether the scores of the same completions change when they are held against the ground truth of other samples.
+
+    Where all samples have the same ground truth, a reward that reads answers is taken to compare them with it.
+    """
+    samples, scores = sampled.samples, sampled.scores[reward.name]
+    if all(sample.solution == samples[0].solution for sample in samples):
+        return reward.reads_answers
+    for shift in range(1, len(samples)):
+        others = [replace(s, solution=samples[i - shift].solution) for i, s in enumerate(samples)]
+        repeated = [sample for sample in others for _ in range(subject.group_size)]
+        if not torch.equal(reward.grade(sampled.completions, repeated).scores.cpu(), scores):
+            return True
+    return False

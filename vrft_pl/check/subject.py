@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import Strategy
 from torch import Tensor, nn
 
 from vrft_pl.callbacks.predictions import rewards_of
@@ -81,6 +82,10 @@ class Subject:
         trained: Sequence[Reward] = self.module.rewards if isinstance(self.module, GRPOModule) else ()
         judging = rewards_of(self.module.metrics).values()
         return list({reward.name: reward for reward in [*judging, *trained]}.values())
+
+    def refusal(self, strategy: Strategy | str) -> str | None:
+        """What `fit` would say of a strategy; ``None`` where it would run."""
+        return self.module.refusal(strategy, evaluates=self.task.validates and self.plan.validates)
 
     @contextmanager
     def precision(self) -> Iterator[None]:

@@ -62,6 +62,11 @@ class SampleData(LightningDataModule):
         """The parts behind the datasets of all splits; a test split that is the validation split again is left out."""
         return []
 
+    @property
+    def validates(self) -> bool:
+        """Whether there is a part to validate on."""
+        return any(part.split == "val" for part in self.every_part())
+
     def chosen(self) -> dict[str, list[str]]:
         """Ids of the rows of each part (``train/train``, ``val/<name>``) that was drawn from a larger source."""
         drawn = {part.key: part.source.chosen() for part in self.every_part()}

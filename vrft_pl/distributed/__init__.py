@@ -15,7 +15,15 @@ from vrft_pl.distributed.ranks import (
     rank,
     world_size,
 )
-from vrft_pl.distributed.weights import Shards, is_sharded, read_shards, whole_size, whole_weights
+from vrft_pl.distributed.weights import (
+    Shards,
+    is_sharded,
+    made_whole,
+    read_shards,
+    shards_weights,
+    whole_size,
+    whole_weights,
+)
 
 __all__ = [
     "DataShare",
@@ -26,10 +34,12 @@ __all__ = [
     "gather_states",
     "in_order",
     "is_sharded",
+    "made_whole",
     "mean_over_ranks",
     "own_state",
     "rank",
     "read_shards",
+    "shards_weights",
     "whole_size",
     "whole_weights",
     "world_size",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,6 +75,24 @@ def is_sharded(parameters: Iterable[Tensor]) -> bool:
     return any(isinstance(p, DTensor) or hasattr(p, "ds_tensor") for p in parameters)
 
 
+@contextmanager
+def made_whole() -> Iterator[None]:
+    """Let a strategy place weights only after they are read from their checkpoint.
+
+    Within Lightning's ``configure_model``, ZeRO-3 would take each layer apart before it is filled.
+    """
+    if "deepspeed" not in sys.modules:
+        yield
+        return
+    from deepspeed.runtime.zero.partition_parameters import restore_init_context, shutdown_init_context
+
+    shutdown_init_context()
+    try:
+        yield
+    finally:
+        restore_init_context()
+
+
 def whole_size(parameter: Tensor) -> int:
     """Number of elements, those on other ranks included."""
     return int(getattr(parameter, "ds_numel", parameter.numel()))
@@ -104,9 +123,9 @@ def _gathered(value: Tensor) -> Iterator[Tensor]:
         there: Any = value.to(value.device_mesh.device_type)  # gathered where its ranks talk, also if offloaded
         yield there.full_tensor()
     elif hasattr(value, "ds_tensor"):
-        from deepspeed.zero import GatheredParameters
+        import deepspeed
 
-        with GatheredParameters([value]):
+        with deepspeed.zero.GatheredParameters([value]):
             yield value.data
     else:
         yield value

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from lightning import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
@@ -19,14 +20,14 @@ from torch.optim import AdamW
 from vrft_pl.data import SampleData
 from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.data.samples import Split
-from vrft_pl.distributed import gather, mean_over_ranks
+from vrft_pl.distributed import gather, mean_over_ranks, shards_weights
 from vrft_pl.modules.schedule import WarmupDecay
 from vrft_pl.policy import VLM
 from vrft_pl.policy.verdicts import Way
 from vrft_pl.rewards import Judge
 from vrft_pl.rewards.base import check_names
 from vrft_pl.rollout import LocalSampler, Sampler, SamplingParams, Writer
-from vrft_pl.types import Completions, Sample
+from vrft_pl.types import Completions, InputError, Sample
 
 Loader = TypeVar("Loader", bound=ResumableLoader)
 Evaluated = dict[str, Completions]
@@ -52,6 +53,9 @@ class PolicyModule(LightningModule):
     Raises:
         ValueError: If two metrics share a name, or ``eval_samples`` is negative.
     """
+
+    trains_on_samples = False
+    """Whether it samples to train; every module samples to evaluate."""
 
     def __init__(
         self,
@@ -79,6 +83,33 @@ class PolicyModule(LightningModule):
         self._tagged: dict[str, set[str]] = {}
         self._announced = False
         self._loader_state: dict[str, Any] | None = None
+
+    def setup(self, stage: str) -> None:
+        """Refuse a strategy under which something of the run could not be sampled."""
+        data = getattr(self.trainer, "datamodule", None)
+        validates = isinstance(data, SampleData) and data.validates and bool(self.trainer.limit_val_batches)
+        evaluates = validates if stage in ("fit", "validate") else True
+        if refusal := self.refusal(self.trainer.strategy, evaluates, stage == "fit"):
+            raise InputError(refusal)
+
+    def refusal(self, strategy: Strategy | str, evaluates: bool, trains: bool = True) -> str | None:
+        """Why a run is not possible under a strategy of Lightning, by name or built; ``None`` where it is.
+
+        Args:
+            strategy: The strategy.
+            evaluates: Whether the run has held-out samples to complete.
+            trains: Whether the run trains.
+        """
+        if not (evaluates or (trains and self.trains_on_samples)) or self.sampler.supports(strategy):
+            return None
+        name = f"`{strategy}`" if isinstance(strategy, str) else type(strategy).__name__
+        sharded = ", which shards the weights" if shards_weights(strategy) else ""
+        apart = "" if self.trains_on_samples else ", or train without held-out samples (`trainer.limit_val_batches: 0`)"
+        sampler = type(self.sampler).__name__
+        return (
+            f"Expected a strategy that {sampler} supports, but got {name}{sharded}. Use `ddp` or `deepspeed_stage_2`"
+            f"{apart}."
+        )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the state of the training loader: Lightning drops that of a checkpoint at the end of an epoch."""
@@ -233,7 +264,7 @@ class PolicyModule(LightningModule):
         return mean_over_ranks(value.to(self.device))
 
     def export(self, folder: Path) -> None:
-        """Write the policy as an ordinary Hugging Face folder."""
+        """Write the policy as an ordinary Hugging Face folder. Every rank calls it, and the first writes."""
         self.policy.export(folder)
 
 

@@ -46,6 +46,8 @@ class GRPOModule(PolicyModule):
         ValueError: If arguments contradict each other or are out of their range.
     """
 
+    trains_on_samples = True
+
     def __init__(
         self,
         rewards: Sequence[Reward] | str,

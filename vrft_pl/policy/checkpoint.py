@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
@@ -148,16 +149,29 @@ def read_coordinates(checkpoint: str) -> CoordinateSpace:
     return cast(CoordinateSpace, space)
 
 
-def export(model: PreTrainedModel, processor: ProcessorMixin, coordinates: CoordinateSpace, folder: Path) -> None:
+def export(
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    coordinates: CoordinateSpace,
+    folder: Path,
+    weights: dict[str, Tensor] | None = None,
+) -> None:
     """Write weights, processor and generation config so that ``from_pretrained`` loads them.
 
     A note beside them says how the policy writes coordinates, for the next stage. The folder appears whole or not at
     all; an older one of that name is replaced.
+
+    Args:
+        model: The model.
+        processor: Its processor.
+        coordinates: How the policy writes coordinates.
+        folder: Where to write.
+        weights: Whole weights of a model whose own are sharded. Defaults to the model's.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         new = Path(scratch) / "new"
-        model.save_pretrained(new)
+        model.save_pretrained(new, state_dict=weights)
         processor.save_pretrained(new)
         (new / NOTE).write_text(json.dumps({"coordinates": coordinates}) + "\n", encoding="utf-8")
         new.chmod(0o755)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from vrft_pl.distributed import whole_size
 from vrft_pl.types import InputError
 
 Part = Literal["vision", "projector", "language"]
@@ -144,12 +147,35 @@ def add_lora(model: PreTrainedModel, lora: LoRA) -> PeftModel:
     )
 
 
+def rebuild(model: PeftModel, weights: dict[str, Tensor]) -> PeftModel:
+    """Make a model with adapters anew around whole weights, where its own are sharded.
+
+    Args:
+        model: The model.
+        weights: Its state.
+    """
+    base: Any = model.get_base_model()
+    with torch.device("meta"):
+        twin = get_peft_model(type(base)(copy.deepcopy(base.config)), copy.deepcopy(model.peft_config["default"]))
+    twin.load_state_dict(weights, assign=True)
+    whole: Any = twin.get_base_model()
+    whole.tie_weights()
+    whole.generation_config = base.generation_config
+    return twin
+
+
+def trained_parts(model: nn.Module, prefix: str) -> set[Part]:
+    """Parts of which something is trained."""
+    trained = (name for name, parameter in model.named_parameters() if parameter.requires_grad)
+    return {part_of(name, prefix) for name in trained}
+
+
 def parameter_table(model: nn.Module, prefix: str) -> dict[str, tuple[int, int]]:
     """Count trainable and all parameters by part, shared ones once."""
     table: dict[str, tuple[int, int]] = dict.fromkeys(get_args(Part), (0, 0))
     for name, parameter in model.named_parameters():
-        part = part_of(name.removeprefix("base_model.model."), prefix)
+        part = part_of(name, prefix)
         trainable, total = table[part]
-        size = parameter.numel()
+        size = whole_size(parameter)
         table[part] = (trainable + size * parameter.requires_grad, total + size)
     return table

@@ -16,16 +16,26 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
+from vrft_pl.distributed import is_sharded, made_whole, rank, whole_weights
 from vrft_pl.policy import checkpoint as folders
 from vrft_pl.policy.attention import SDPA_LAYOUT, install_layouts, own_attention
 from vrft_pl.policy.batching import append_tokens, collate, kept
 from vrft_pl.policy.codec import Codec
+from vrft_pl.policy.company import lacks_pictures, with_picture, without_picture
 from vrft_pl.policy.comparisons import prompt_by_prompt
 from vrft_pl.policy.coordinates import CoordinateSpace
 from vrft_pl.policy.features import given_features, image_features, join_features
 from vrft_pl.policy.logprobs import TokenLogprobs, is_plain_head, logprobs_of_hidden, logprobs_of_logits
 from vrft_pl.policy.packed_rows import PackedRows, pack_batch
-from vrft_pl.policy.parts import LoRA, Part, keep_frozen_still, parameter_table, vision_prefix
+from vrft_pl.policy.parts import (
+    LoRA,
+    Part,
+    keep_frozen_still,
+    parameter_table,
+    rebuild,
+    trained_parts,
+    vision_prefix,
+)
 from vrft_pl.policy.shared_prefix import GroupRows
 from vrft_pl.policy.verdicts import SharedPrefix, Verdict, Verdicts, Way, check_mode
 from vrft_pl.policy.weights import Weights, single_precision_default
@@ -90,7 +100,7 @@ class VLM(nn.Module):
                 and ``shared_prefix`` is ``True``.
         """
         if self.model is None:
-            with single_precision_default():
+            with single_precision_default(), made_whole():
                 self.model = self.weights.make()
             architecture, obstacle = type(self.hf_model).__name__, install_layouts(self.hf_model)
             self._vision_prefix = vision_prefix(self.hf_model)
@@ -190,12 +200,12 @@ class VLM(nn.Module):
     @property
     def sees_alike(self) -> bool:
         """Whether training leaves alone what is seen in a picture: vision tower and projector are frozen."""
-        table = self.parameter_table()
-        return not table["vision"][0] and not table["projector"][0]
+        return trained_parts(self.hf_model, self._vision_prefix) <= {"language"}
 
     def look(self, prompts: Prompts) -> Prompts:
         """Compute what the vision tower sees, once for every later use; the same prompts where it is still trained."""
-        if not self.sees_alike or not self.may("feature_reuse"):
+        # ranks with other prompts would not gather the tower's weights together
+        if not self.sees_alike or is_sharded(self.parameters()) or not self.may("feature_reuse"):
             return prompts
         return self.with_features(prompts)
 
@@ -258,8 +268,15 @@ class VLM(nn.Module):
             completions: ``N = P * G`` completions, those of one prompt beside each other.
             temperature: Of the sampling distribution.
         """
+        if not lacks_pictures(self, prompts):
+            return self._logprobs(prompts, completions, temperature)
+        seen = self._logprobs(*with_picture(self, prompts, completions), temperature)
+        return without_picture(seen, len(completions))
+
+    def _logprobs(self, prompts: Prompts, completions: Completions, temperature: float) -> TokenLogprobs:
+        """The same as `logprobs`, of these prompts and no other."""
         if not self.may("batching") and len(prompts) > 1:
-            return prompt_by_prompt(partial(self.logprobs, temperature=temperature), prompts, completions)
+            return prompt_by_prompt(partial(self._logprobs, temperature=temperature), prompts, completions)
         if len(completions) > len(prompts) and self.may("sharing"):
             return self.shared_logprobs(prompts, completions, temperature)
         return self.plain_logprobs(prompts, completions, temperature)
@@ -297,6 +314,10 @@ class VLM(nn.Module):
 
     def packed_logprobs(self, prompts: Prompts, completions: Completions, pack_tokens: int) -> TokenLogprobs:
         """The same as `logprobs` of one completion a prompt, in rows of several samples; see `PackedRows`."""
+        if lacks_pictures(self, prompts):
+            return without_picture(
+                self.packed_logprobs(*with_picture(self, prompts, completions), pack_tokens), len(completions)
+            )
         rows = PackedRows.of(prompts, completions.mask, pack_tokens)
         batch = self.batch(prompts.select(rows.order))
         inputs = pack_batch(rows, *batch, completions, self.pad_token_id, self.codec.token_type)
@@ -368,8 +389,15 @@ class VLM(nn.Module):
         return caught[0] if self._head_is_last else None
 
     def export(self, folder: Path) -> None:
-        """Write an ordinary Hugging Face folder; adapters are merged into a copy of the weights."""
+        """Write an ordinary Hugging Face folder; adapters are merged into a copy of the weights.
+
+        Every rank of a distributed run calls it, for weights that are sharded are gathered; the first writes.
+        """
         model = self.hf_model
+        weights = whole_weights(self.model or model) if is_sharded(self.parameters()) else None
+        if rank() != 0:
+            return
         if isinstance(self.model, PeftModel):
-            model = copy.deepcopy(self.model).merge_and_unload()
-        folders.export(model, self.codec.processor, self.codec.coordinates, folder)
+            merged = copy.deepcopy(self.model) if weights is None else rebuild(self.model, weights)
+            model, weights = merged.merge_and_unload(), None
+        folders.export(model, self.codec.processor, self.codec.coordinates, folder, weights)

@@ -6,7 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
+from lightning.pytorch.strategies import Strategy
 
+from vrft_pl.distributed import shards_weights
 from vrft_pl.policy import VLM
 from vrft_pl.types import Completions, Prompts
 
@@ -56,6 +58,13 @@ class Sampler(ABC):
 
     exact: bool = True
     """Whether log-probs are those of the policy that is trained, up to rounding."""
+
+    def supports(self, strategy: Strategy | str) -> bool:
+        """Whether it can sample from a policy that a strategy of Lightning, by name or built, trains.
+
+        Unless it says otherwise, each device has to have whole weights.
+        """
+        return not shards_weights(strategy)
 
     def update(self, policy: VLM, step: int) -> None:  # noqa: B027  # optional
         """Take the policy's weights of this optimizer step; nothing to do for an engine that decodes with them."""
