@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from checkpoints import loaded
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.strategies import FSDPStrategy
 from safetensors.torch import load_file
 from training import Share, counting, fit, sgd, weights
 
@@ -11,6 +14,7 @@ from vrft_pl.data import CountingScenes
 from vrft_pl.modules import SFTModule
 from vrft_pl.rewards import Reward
 from vrft_pl.rollout import SamplingParams
+from vrft_pl.types import InputError
 
 
 class Rehearsed(Reward):
@@ -66,3 +70,11 @@ def test_the_best_policy_is_exported_beside_the_last(qwen3_vl, tmp_path):
 def test_a_disabled_export_writes_nothing(qwen3_vl, tmp_path):
     _, folder = run(qwen3_vl, tmp_path, [HFExport(enabled=False)])
     assert not list(folder.glob("export*"))
+
+
+def test_a_strategy_whose_weights_are_not_gathered_is_refused_before_the_first_step():
+    trainer = SimpleNamespace(strategy=FSDPStrategy())
+    with pytest.raises(InputError, match="can be gathered for the export, but got FSDPStrategy. Use `deepspeed_stage"):
+        HFExport().setup(trainer, None, "fit")
+    HFExport(enabled=False).setup(trainer, None, "fit")
+    HFExport().setup(trainer, None, "validate")

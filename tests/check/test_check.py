@@ -3,12 +3,15 @@
 import json
 import random
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from check.faults import ConstantNumber, Illiterate
+from check.faults import Constant, ConstantNumber, Illiterate
 from checkpoints import loaded
+from lightning.pytorch.strategies import DeepSpeedStrategy
 from PIL import Image
 from training import counting, grpo, weights
 
@@ -18,8 +21,9 @@ from vrft_pl.data import COCODetection, Counting, CountingScenes, Detection, Rea
 from vrft_pl.metrics import Accuracy
 from vrft_pl.modules import SFTModule
 from vrft_pl.policy.checkpoint import TINY
-from vrft_pl.rewards import BoxIoU, ChoiceMatch, Format, NumberMatch
+from vrft_pl.rewards import BoxIoU, ChoiceMatch, Format, NumberMatch, Reward
 from vrft_pl.rollout import SamplingParams
+from vrft_pl.types import InputError
 
 ROOT = Path(__file__).parents[2]
 BOXES_ALONE = ["--check.skip", "[tokens, gold, signal, pictures, memory, speed]"]
@@ -264,6 +268,81 @@ def test_scores_of_samples_that_a_reward_does_not_judge_hide_no_constant(tmp_pat
     (finding,) = report.steps["gold"]
     assert finding.level == "error"
     assert "Reward `ConstantNumber` is 0.5 for all samples, right, wrong and empty" in finding.what
+
+
+class Length(Reward):
+    """Looks at no ground truth, though it could fail to read an answer."""
+
+    def grade_one(self, text, sample, frame):
+        return min(len(text), 100) / 100
+
+
+class Near(Reward):
+    """Compares with the ground truth, though it never fails to read."""
+
+    reads_answers = False
+
+    def grade_one(self, text, sample, frame):
+        return 1 / (1 + abs(len(text) - 10 * sample.solution.value))
+
+
+def signals(tmp_path, rewards, **options):
+    """Warnings and notes on the signal of rewards; completions of the embedded policy differ within groups."""
+    module = grpo(None, loaded("tiny"), rewards, params=SamplingParams(32), group_size=8)
+    report = direct(tmp_path, module, counting(8), skip=("gold", "pictures"), **options)
+    found = [(finding.level, finding.what) for finding in report.steps["signal"]]
+    return [what for level, what in found if level == "warning"], [what for level, what in found if level == "note"]
+
+
+def test_a_signal_in_rewards_that_look_at_no_truth_is_a_warning(tmp_path):
+    warnings, notes = signals(tmp_path, [Length(), Constant()], prompts=4)
+    assert "GRPO has a signal, in Length (100% of groups)." in notes[-1]
+    assert any("none of these looks at the ground truth" in warning for warning in warnings)
+
+
+def test_a_signal_in_a_reward_that_looks_at_the_truth_needs_no_warning(tmp_path):
+    warnings, notes = signals(tmp_path, [Near(), Length()], prompts=4)
+    assert "in Near (" in notes[-1]
+    assert "Length (100% of groups)" in notes[-1]
+    assert not any("none of these looks at the ground truth" in warning for warning in warnings)
+
+
+def test_of_one_sample_it_is_told_by_whether_a_reward_reads_answers(tmp_path):
+    warnings, _ = signals(tmp_path, [Near()], prompts=1)
+    assert any("none of these looks at the ground truth" in warning for warning in warnings)
+    warnings, _ = signals(tmp_path, [Length()], prompts=1)
+    assert not any("none of these looks at the ground truth" in warning for warning in warnings)
+
+
+def test_check_and_fit_refuse_the_same_strategies(check, no_argv, tmp_path, capsys):
+    strategy = ["--trainer.strategy", "fsdp", "--trainer.accelerator", "gpu", "--trainer.devices", "2"]
+    code, report, _ = check("configs/quickstart.yaml", *strategy)
+    assert code == 1
+    assert "a strategy that LocalSampler supports, but got `fsdp`, which shards the weights" in found(report, "trainer")
+
+
+@pytest.mark.parametrize(
+    ("module", "task", "options", "refused"),
+    [
+        ("grpo", counting(2), {}, True),
+        ("sft", counting(2), {}, False),
+        ("sft", counting(2, val={"id": CountingScenes(size=2)}), {}, True),
+        ("sft", counting(2, val={"id": CountingScenes(size=2)}), {"limit_val_batches": 0}, False),
+    ],
+)
+def test_weights_may_be_sharded_where_nothing_is_sampled(module, task, options, refused, tmp_path):
+    made = grpo(None, loaded("tiny")) if module == "grpo" else SFTModule(loaded("tiny"))
+    plan = Plan.of({"accelerator": "cpu", "devices": 2, "strategy": "deepspeed_stage_3", **options})
+    steps = ("tokens", "gold", "signal", "pictures", "parameters", "memory", "speed")
+    report = check_run(made, task, plan, CheckOptions(skip=steps), tmp_path)
+    errors = [finding.what for finding in report.steps.get("trainer", []) if finding.level == "error"]
+    assert bool(errors) == refused
+    trainer = SimpleNamespace(strategy=DeepSpeedStrategy(stage=3), datamodule=task, limit_val_batches=1.0)
+    vars(trainer).update(options)
+    made.trainer = trainer
+    told = "supports, but got DeepSpeedStrategy, which shards the weights. Use `ddp` or"
+    with pytest.raises(InputError, match=told) if refused else nullcontext():
+        made.setup("fit")
 
 
 @pytest.fixture

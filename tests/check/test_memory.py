@@ -11,7 +11,7 @@ from training import counting, grpo
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.check import CheckOptions
 from vrft_pl.check.activations import Footprint, is_checkpointed, measure_footprint
-from vrft_pl.check.memory import check_memory, optimizer_bytes, passing_bytes, staying_bytes
+from vrft_pl.check.memory import check_memory, optimizer_bytes, passing_bytes, remedy, staying_bytes
 from vrft_pl.check.signal import chosen_samples
 from vrft_pl.check.tokens import measure_rows
 from vrft_pl.data import Counting, CountingScenes
@@ -130,6 +130,14 @@ def test_estimate_of_the_backward_pass_is_within_a_factor_of_two(batch_size, max
     peak = peak_bytes(lambda: policy.logprobs(prompts, completions).logprobs.sum().backward())
     measured = peak - nbytes(p.grad for p in policy.parameters())
     assert measured / 2 < estimate < 2 * measured, (estimate / 2**20, measured / 2**20)
+
+
+def test_what_the_sampler_refuses_is_not_advised(qwen2_vl, tmp_path):
+    passing = {"backward": 1}
+    grpo_run, sft_run = grpo(qwen2_vl), SFTModule(loaded(qwen2_vl))
+    assert "deepspeed" not in remedy(subject(grpo_run, tmp_path), {"weights": 2}, passing)
+    assert "`strategy: deepspeed_stage_3`" in remedy(subject(sft_run, tmp_path), {"weights": 2}, passing)
+    assert "`strategy: deepspeed_stage_2`" in remedy(subject(grpo_run, tmp_path), {"gradients": 2}, passing)
 
 
 def verdicts(module, tmp_path, device_memory):

@@ -1,7 +1,15 @@
-import pytest
-from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, FSDPStrategy
+import subprocess
+import sys
+from pathlib import Path
 
-from vrft_pl.distributed import Shards, read_shards
+import pytest
+import torch
+from checkpoints import loaded
+from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
+from safetensors.torch import load_file
+
+from vrft_pl.distributed import Shards, is_sharded, read_shards, shards_weights, whole_size, whole_weights
+from vrft_pl.policy import LoRA
 
 
 @pytest.mark.parametrize(
@@ -26,3 +34,55 @@ def test_strategies_are_read_by_name_and_built(strategy, shards):
 def test_deepspeed_in_half_precision_has_master_weights():
     assert read_shards("deepspeed_stage_2", 4, "bf16-true").master
     assert not read_shards("ddp", 4, "bf16-mixed").master
+
+
+@pytest.mark.parametrize(
+    ("strategy", "sharded"),
+    [
+        ("auto", False),
+        ("ddp_find_unused_parameters_true", False),
+        ("deepspeed_stage_2_offload", False),
+        ("deepspeed_stage_3", True),
+        ("deepspeed_stage_3_offload_nvme", True),
+        (DeepSpeedStrategy(stage=3), True),
+        ("fsdp", True),
+        (ModelParallelStrategy(), True),
+        ("somebody_elses", False),
+    ],
+)
+def test_a_strategy_shards_weights_or_leaves_them_whole(strategy, sharded):
+    assert shards_weights(strategy) == sharded
+
+
+def test_a_whole_model_is_whole():
+    layer = torch.nn.Linear(2, 3)
+    assert not is_sharded(layer.parameters())
+    assert whole_size(layer.weight) == 6
+    assert all(torch.equal(value, layer.state_dict()[name]) for name, value in whole_weights(layer).items())
+
+
+def test_a_parameter_that_zero3_took_apart_has_the_size_of_the_whole():
+    parameter = torch.nn.Parameter(torch.empty(0))
+    parameter.ds_numel, parameter.ds_tensor = 6, torch.zeros(3)
+    assert is_sharded([parameter])
+    assert whole_size(parameter) == 6
+
+
+def test_a_policy_that_fsdp_shards_is_exported_whole(qwen3_vl, tmp_path):
+    """On two processes, with and without adapters: the same files as of a policy that is whole, to the bit."""
+    script = Path(__file__).with_name("sharded_export.py")
+    command = [sys.executable, str(script), str(qwen3_vl), str(tmp_path)]
+    ranks = [subprocess.Popen([*command, str(i)], stdout=subprocess.PIPE, text=True) for i in range(2)]
+    printed = [process.communicate(timeout=200)[0].splitlines()[-1:] for process in ranks]
+    assert printed == [["rank 0 is done"], ["rank 1 is done"]]
+    for name, lora in {"plain": None, "adapted": LoRA(rank=2, parts=("language", "vision"))}.items():
+        policy = loaded(qwen3_vl, lora=lora)
+        for parameter_name, parameter in policy.named_parameters():
+            if "lora_" in parameter_name:
+                parameter.data.copy_(torch.linspace(-0.1, 0.1, parameter.numel()).view_as(parameter))
+        policy.export(tmp_path / "expected" / name)
+        expected, got = (load_file(folder / name / "model.safetensors") for folder in (tmp_path / "expected", tmp_path))
+        assert expected.keys() == got.keys()
+        assert all(torch.equal(value, got[key]) for key, value in expected.items())
+        for path in (tmp_path / "expected" / name).glob("*.json"):
+            assert path.read_text() == (tmp_path / name / path.name).read_text(), path.name

@@ -15,7 +15,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
 from vrft_pl.callbacks.checkpoint import StepCheckpoint, between_optimizer_steps
-from vrft_pl.distributed import any_rank
+from vrft_pl.distributed import any_rank, world_size
 
 Handler = Callable[[int, FrameType | None], Any]
 REQUEUE = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
@@ -55,7 +55,7 @@ class StopOnSignal(Callback):
 
     def on_validation_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
         """Give up an evaluation before or after training, where no other rank waits for this one."""
-        if trainer.state.fn != TrainerFn.FITTING and trainer.world_size == 1:
+        if trainer.state.fn != TrainerFn.FITTING and world_size() == 1:
             self.stopping = self.signum is not None
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:

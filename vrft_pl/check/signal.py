@@ -168,7 +168,7 @@ def verdict(subject: Subject, sampled: Sampled) -> list[Finding]:
     dead = float((per_group.std(dim=1, correction=0) < _EQUAL).float().mean())
     what = f"{dead:.0%} of {len(per_group)} groups have equal rewards and give no gradient"
     varying = varying_rewards(subject, sampled)
-    where = ", ".join(f"{reward.name} ({share:.0%} of groups)" for reward, share in varying.items())
+    where = ", ".join(f"{reward.name} ({share:.0%} of groups)" for reward, share in varying)
     if dead == 1:
         level: Level = "error" if len(total) >= _CERTAIN else "warning"
         return [
@@ -178,20 +178,20 @@ def verdict(subject: Subject, sampled: Sampled) -> list[Finding]:
         findings = [Finding("warning", f"{what}: GRPO has a weak signal, in {where}.")]
     else:
         findings = [Finding("note", f"{what}: GRPO has a signal, in {where}.")]
-    if not any(heeds_truth(reward, subject, sampled) for reward in varying):
+    if not any(heeds_truth(reward, subject, sampled) for reward, _ in varying):
         told = f"Only {where} differ within groups, and none of these looks at the ground truth"
         advice = "Train with SFT first, or use easier rows or graded rewards."
         findings.insert(0, Finding("warning", f"{told}: GRPO would teach form without right answers. {advice}"))
     return findings
 
 
-def varying_rewards(subject: Subject, sampled: Sampled) -> dict[Reward, float]:
+def varying_rewards(subject: Subject, sampled: Sampled) -> list[tuple[Reward, float]]:
     """Rewards with a weight that differ within groups, and the share of groups in which they do."""
     trained = subject.module.rewards if isinstance(subject.module, GRPOModule) else ()
     weighed = [reward for reward in trained if reward.name in sampled.scores and reward.weight_at(0)]
-    spreads = {r: groups(subject, sampled.scores[r.name]).std(dim=1, correction=0) for r in weighed}
-    shares = {reward: float((spread >= _EQUAL).float().mean()) for reward, spread in spreads.items()}
-    return {reward: share for reward, share in shares.items() if share}
+    spreads = [groups(subject, sampled.scores[reward.name]).std(dim=1, correction=0) for reward in weighed]
+    shares = [float((spread >= _EQUAL).float().mean()) for spread in spreads]
+    return [(reward, share) for reward, share in zip(weighed, shares, strict=True) if share]
 
 
 def heeds_truth(reward: Reward, subject: Subject, sampled: Sampled) -> bool:
@@ -203,8 +203,14 @@ def heeds_truth(reward: Reward, subject: Subject, sampled: Sampled) -> bool:
     if all(sample.solution == samples[0].solution for sample in samples):
         return reward.reads_answers
     for shift in range(1, len(samples)):
-        others = [replace(s, solution=samples[i - shift].solution) for i, s in enumerate(samples)]
-        repeated = [sample for sample in others for _ in range(subject.group_size)]
+        exchanged = [with_truth_of(sample, samples[i - shift]) for i, sample in enumerate(samples)]
+        repeated = [sample for sample in exchanged for _ in range(subject.group_size)]
         if not torch.equal(reward.grade(sampled.completions, repeated).scores.cpu(), scores):
             return True
     return False
+
+
+def with_truth_of(sample: Sample, other: Sample) -> Sample:
+    """A sample with the ground truth of another one, where that is of the same kind."""
+    alike = type(sample.solution) is type(other.solution)
+    return replace(sample, solution=other.solution) if alike else sample
