@@ -29,6 +29,8 @@ MOST = 0.5
 class Comparable(Protocol):
     """What a comparison asks of a policy; see `VLM`."""
 
+    codec: Any
+
     @property
     def hf_model(self) -> PreTrainedModel: ...  # noqa: D102
     @property
@@ -183,7 +185,10 @@ def probe(policy: Comparable, prompts: Prompts) -> Completions:
     width = max(PROBE_TOKENS)
     vocabulary, banned = policy.hf_model.config.get_text_config().vocab_size, set(policy.banned_token_ids)
     allowed = [i for i in range(vocabulary) if i not in banned]
-    tokens = (allowed * 2 * width)[-2 * width :]  # again and again where few may be written
+    # a token that was added may stand for media, whatever the config calls it
+    added = set(policy.codec.tokenizer.get_added_vocab().values())
+    ordinary = [i for i in allowed if i not in added] or allowed
+    tokens = (ordinary * 2 * width)[-2 * width :]  # again and again where few may be written
     ids = torch.tensor(tokens, device=policy.device).view(2, width).repeat(len(prompts), 1)
     mask = torch.arange(width, device=policy.device) < lengths[:, None]
     ids, count = ids.masked_fill(~mask, policy.pad_token_id), len(lengths)

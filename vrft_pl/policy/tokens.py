@@ -11,7 +11,7 @@ from transformers import PreTrainedConfig, ProcessorMixin
 from vrft_pl.types import InputError
 
 MEDIA_TOKEN = re.compile(
-    r"(image|video|audio|vision|media|boi|eoi|img)\w*_token_(id|index)$|^(boi|eoi)_token_(id|index)$"
+    r"(image|video|audio|vision|media|boi|eoi|img)\w*_(token|patch|col|start|end)_(id|index)$|^(boi|eoi)_token_(id|index)$"
 )
 """Names under which configs and processors keep the tokens that stand for pictures, sound and film."""
 
