@@ -1,6 +1,7 @@
 """Who may import whom."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,21 @@ def test_a_stage_imports_nothing_to_its_right(stage):
     found = {(path.name, name) for path in files for name in imports(path) if name in right}
     assert found == set()
     assert any(True for path in files for _ in imports(path)) or stage in ("answers", "styles")
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    """A circle, also one that only type checkers see, marks a border in the wrong place."""
+    modules = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
+    graph = {name: {m for m in imported(path) if m in modules} - {name} for name, path in modules.items()}
+    assert sum(map(len, graph.values())) > 200
+    list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+
+
+def imported(path):
+    """Every module that a file takes a name from."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
 
 
 def test_only_a_kind_itself_asks_which_kind_it_is():

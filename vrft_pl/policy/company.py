@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from vrft_pl.answers import Number
 from vrft_pl.distributed import is_sharded, world_size
-from vrft_pl.policy.comparisons import Shade
+from vrft_pl.policy.comparisons import Comparable, Shade
 from vrft_pl.policy.logprobs import TokenLogprobs
 from vrft_pl.types import Completions, FinishReason, Prompts, Sample
-
-if TYPE_CHECKING:
-    from vrft_pl.policy.vlm import VLM
 
 GREY = Sample("grey", (Shade(64, 64),), "?", Number(0.0), "answer")
 """The question that goes along."""
 
 
-def lacks_pictures(policy: VLM, prompts: Prompts) -> bool:
+def lacks_pictures(policy: Comparable, prompts: Prompts) -> bool:
     """Whether other ranks may wait for this one in a vision tower that these prompts have no use for.
 
     They do where the tower is trained, whose gradients are averaged, and where weights are sharded, which are gathered
@@ -32,7 +27,7 @@ def lacks_pictures(policy: VLM, prompts: Prompts) -> bool:
     return (torch.is_grad_enabled() and not policy.sees_alike) or is_sharded(policy.parameters())
 
 
-def with_picture(policy: VLM, prompts: Prompts, completions: Completions) -> tuple[Prompts, Completions]:
+def with_picture(policy: Comparable, prompts: Prompts, completions: Completions) -> tuple[Prompts, Completions]:
     """Add a prompt with a grey picture and its group of completions, each of one token."""
     group_size = len(completions) // len(prompts)
     reasons: tuple[FinishReason, ...] = tuple("length" for _ in range(group_size))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +33,11 @@ class Comparable(Protocol):
 
     @property
     def hf_model(self) -> PreTrainedModel: ...  # noqa: D102
+    @property
+    def sees_alike(self) -> bool: ...  # noqa: D102
+    @property
+    def end_token_ids(self) -> tuple[int, ...]: ...  # noqa: D102
+    def parameters(self) -> Iterable[Tensor]: ...  # noqa: D102
     @property
     def device(self) -> torch.device: ...  # noqa: D102
     @property
