@@ -55,3 +55,27 @@ def test_only_a_kind_itself_asks_which_kind_it_is():
         if alias.name in kinds
     ]
     assert ladders == []
+
+
+NOT_OURS = {"_exit", "_attn_implementation", "_create_index", "_init_deepspeed_distributed"}
+"""Of other libraries, which have no public name for it."""
+
+
+def private_names(tree):
+    """Names with an underscore that a file takes from others, not from its own classes."""
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+        own = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+        if isinstance(node, ast.Attribute) and not own:
+            names.append(node.attr)
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "setattr":
+            names += [arg.value.rpartition(".")[2] for arg in node.args if isinstance(getattr(arg, "value", 0), str)]
+        yield from (name for name in names if name.startswith("_") and not name.endswith("__"))
+
+
+def test_no_test_reaches_into_a_private_name():
+    """It would hold the code in place, and not what the code does."""
+    files = sorted(Path(__file__).parent.rglob("*.py"))
+    found = {(path.name, name) for path in files for name in private_names(ast.parse(path.read_text(encoding="utf-8")))}
+    assert {(file, name) for file, name in found if name not in NOT_OURS} == set()
+    assert {name for _, name in found} == NOT_OURS

@@ -155,8 +155,10 @@ def _run(folder: Path, mutant: Mutant, tests: list[str]) -> None:
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 1), os.dup2(sink, 2)
     sys.path.insert(0, str(folder))
-    for name in [name for name in sys.modules if name.partition(".")[0] == "vrft_pl"]:
-        del sys.modules[name]  # where the caller is itself a test
+    for name, module in list(sys.modules.items()):
+        # where the caller is itself a test: those that are collected hold on to the package as it is
+        if Path(getattr(module, "__file__", None) or "/").is_relative_to(ROOT):
+            del sys.modules[name]
     os.environ["PYTHONPATH"] = str(folder)
     import pytest
 

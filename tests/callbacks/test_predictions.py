@@ -9,6 +9,7 @@ import pytest
 from builders import make_completions
 from checkpoints import loaded
 from evaluation import TARGET, Alternating, Looking, evaluate, evaluator, scenes
+from lightning.pytorch import Callback
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -117,12 +118,20 @@ def test_every_sample_has_one_row_in_the_order_of_the_data(qwen3_vl, tmp_path, s
     assert found[0]["bbox"][:2] == pytest.approx(TARGET[:2])
 
 
+class Interrupts(Callback):
+    """Breaks an evaluation off when some of it is kept."""
+
+    def on_validation_batch_end(self, *args):
+        raise RuntimeError("interrupted")
+
+
 def test_two_evaluations_by_one_writer_do_not_mix(qwen3_vl, tmp_path):
     module, task = alternating(qwen3_vl)
     writer, trainer = PredictionWriter(), {"default_root_dir": tmp_path}
     evaluate(module, task, callbacks=[writer], **trainer)
     first = (tmp_path / "predictions.jsonl").read_bytes()
-    writer._kept = {"few": [None]}  # of an evaluation that was interrupted
+    with pytest.raises(RuntimeError, match="interrupted"):
+        evaluate(module, task, callbacks=[writer, Interrupts()], **trainer)
     evaluate(module, task, callbacks=[writer], **trainer)
     assert (tmp_path / "predictions.jsonl").read_bytes() == first
 

@@ -35,14 +35,14 @@ def loss_and_gradients(module, batch):
 @pytest.fixture
 def calls(monkeypatch):
     """Which forward passes are made, and of how many rows; but for the comparison with the untouched model."""
-    made, score = [], VLM._score
+    made, forward = [], VLM.forward
 
-    def counted(self, inputs, *args):
+    def counted(self, *args, **inputs):
         if self.verdicts.batching.decided is not None:
             made.append(len(inputs["input_ids"]))
-        return score(self, inputs, *args)
+        return forward(self, *args, **inputs)
 
-    monkeypatch.setattr(VLM, "_score", counted)
+    monkeypatch.setattr(VLM, "forward", counted)
     return made
 
 

@@ -31,7 +31,7 @@ def write(folder, *changes):
 
 
 def train(policy, task, **kwargs):
-    fit(SFTModule(policy, optimizer=sgd), task, **kwargs)
+    return fit(SFTModule(policy, optimizer=sgd), task, **kwargs)
 
 
 MISSING = (Counting, {"cot": ""}, r"expected a chain of thought \(`cot`\) for the `think` style")
@@ -90,7 +90,7 @@ def test_boxes_are_written_without_decoding_a_picture(policy, tmp_path, monkeypa
     with monkeypatch.context() as patch:
         patch.delattr(EncodedImage, "open")
         train(policy, task, max_steps=0)
-    train(policy, task, max_steps=1)
+    assert train(policy, task, max_steps=1).global_step == 1
 
 
 def test_streams_are_not_read_beforehand(policy, tmp_path):
@@ -104,4 +104,5 @@ def test_streams_are_not_read_beforehand(policy, tmp_path):
 
 
 def test_the_bare_answer_needs_no_thoughts(policy, tmp_path):
-    train(policy, Counting(write(tmp_path, {"cot": None}), style="answer"), max_steps=1)
+    task = Counting(write(tmp_path, {"cot": None}), style="answer")
+    assert train(policy, task, max_steps=1).global_step == 1

@@ -3,7 +3,7 @@ import torch
 from checkpoints import loaded
 
 from vrft_pl.policy import LoRA
-from vrft_pl.policy.parts import part_of
+from vrft_pl.policy.parts import part_of, vision_prefix
 
 ALL = {"vision", "projector", "language"}
 
@@ -12,7 +12,7 @@ def trained_parts(policy, samples):
     """Parts with a gradient after a backward pass, through the policy's own log-probs."""
     prompts = policy.encode(samples)
     policy.logprobs(prompts, policy.encode_targets(samples, prompts)).logprobs.sum().backward()
-    prefix = policy._vision_prefix
+    prefix = vision_prefix(policy.hf_model)
     for name, parameter in policy.model.named_parameters():
         assert (parameter.grad is not None) == parameter.requires_grad, name
     names = [name for name, parameter in policy.model.named_parameters() if parameter.grad is not None]

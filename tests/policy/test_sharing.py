@@ -256,8 +256,11 @@ def test_a_prompt_that_sees_itself_in_both_directions_is_caught_by_the_compariso
 
 @NUMPY
 def test_labels_of_a_processor_are_not_handed_to_the_model(paligemma):
-    policy = loaded(paligemma, shared_prefix=False)
+    policy, given = loaded(paligemma, shared_prefix=False), []
+    policy.hf_model.register_forward_pre_hook(lambda _, args, inputs: given.append(set(inputs)), with_kwargs=True)
     policy.logprobs(*both(policy, PICTURES))
+    assert given
+    assert not any("labels" in inputs for inputs in given)
 
 
 @NUMPY

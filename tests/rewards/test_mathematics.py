@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 
@@ -168,11 +169,25 @@ def test_what_took_too_long_is_asked_again(monkeypatch):
     forget()
 
 
-def test_two_limits_share_one_process():
-    WORKER.ask("1+x", "x+1", 0.05)
-    process = WORKER._process
-    WORKER.ask("1+x", "x+1", 0.04)
-    assert WORKER._process is process
+@pytest.fixture
+def started(monkeypatch):
+    """The processes that are started."""
+    processes, start = [], subprocess.Popen
+
+    def noted(*args, **kwargs):
+        processes.append(start(*args, **kwargs))
+        return processes[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", noted)
+    return processes
+
+
+def test_two_limits_share_one_process(started):
+    worker = MathWorker()
+    for limit in (0.5, 0.4):
+        assert worker.ask("1+x", "x+1", limit) is True
+    assert len(started) == 1
+    worker.stop()
 
 
 def test_what_stands_outside_the_answer_never_counts():
@@ -243,12 +258,12 @@ def test_a_unit_is_taken_off_the_end(text, expected):
     assert split_unit(text) == expected
 
 
-def test_a_worker_that_dies_is_started_again():
+def test_a_worker_that_dies_is_started_again(started):
     worker = MathWorker()
     assert worker.ask("1+x", "x+1", 0.5) is True
-    assert worker._process is not None
-    os.kill(worker._process.pid, signal.SIGKILL)  # between two questions, nobody waiting
+    os.kill(started[0].pid, signal.SIGKILL)  # between two questions, nobody waiting
     assert worker.ask("1+x", "x+2", 0.5) is False
+    assert len(started) == 2
     worker.stop()
 
 

@@ -5,7 +5,7 @@ from builders import PIXELS, make_completions, make_sample
 
 from vrft_pl.answers import Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
 from vrft_pl.rewards.base import check_names
-from vrft_pl.rewards.paper import _REWARDS, paper_rewards
+from vrft_pl.rewards.paper import REWARDS, paper_rewards
 
 GOLD = {
     "visual_rft/detection": (
@@ -31,13 +31,13 @@ def scores(name, solution, text):
     return {reward.name: reward.score(completions, samples).item() for reward in paper_rewards(name)}
 
 
-@pytest.mark.parametrize("name", list(_REWARDS))
+@pytest.mark.parametrize("name", list(REWARDS))
 def test_the_right_answer_earns_every_reward_of_its_paper(name):
     solution, answer, expected = GOLD[name]
     assert scores(name, solution, f"<think>a</think>\n<answer>\n{answer}\n</answer>") == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", list(_REWARDS))
+@pytest.mark.parametrize("name", list(REWARDS))
 @pytest.mark.parametrize(
     "text",
     [
@@ -59,7 +59,7 @@ def test_either_kind_of_truth_is_judged_by_one_reward():
     assert scores("reason_rft/structure", Expression("12"), text) == {"ChoiceMatch": 0, "MathMatch": 1, "Format": 1}
 
 
-@pytest.mark.parametrize("name", list(_REWARDS))
+@pytest.mark.parametrize("name", list(REWARDS))
 def test_rewards_are_made_anew_with_weight_one(name):
     first, second = paper_rewards(name), paper_rewards(name)
     check_names(first)

@@ -129,8 +129,10 @@ def test_autocast_still_rounds():
 
 
 def test_a_model_without_linear_layers_is_left_alone():
-    with packed_linears(nn.Sequential(nn.ReLU()), 8):
-        pass
+    model, value = nn.Sequential(nn.ReLU()), torch.randn(8, 24)
+    with packed_linears(model, 8):
+        assert packed(model) == []
+        assert torch.equal(model(value), value.relu())
 
 
 @pytest.mark.parametrize("lora", [None, LoRA(rank=2, parts=("language", "vision", "projector"))], ids=["full", "lora"])

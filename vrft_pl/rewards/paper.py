@@ -12,7 +12,7 @@ from vrft_pl.rewards.format import Format
 from vrft_pl.rewards.mathematics import MathMatch
 from vrft_pl.rewards.transformation import TransformationMatch
 
-_REWARDS: dict[str, Sequence[Callable[[], Reward]]] = {
+REWARDS: dict[str, Sequence[Callable[[], Reward]]] = {
     "visual_rft/detection": (DetectionIoU, DetectionConfidence, Format),
     "visual_rft/classification": (LabelMatch, Format),
     "visual_rft/grounding": (BoxIoU, Format),
@@ -51,6 +51,6 @@ def paper_rewards(name: str) -> list[Reward]:
         >>> [reward.name for reward in paper_rewards("visual_rft/detection")]
         ['DetectionIoU', 'DetectionConfidence', 'Format']
     """
-    if name not in _REWARDS:
-        raise ValueError(f"Expected the name of a paper's rewards out of {', '.join(_REWARDS)}, but got {name!r}.")
-    return [reward() for reward in _REWARDS[name]]
+    if name not in REWARDS:
+        raise ValueError(f"Expected the name of a paper's rewards out of {', '.join(REWARDS)}, but got {name!r}.")
+    return [reward() for reward in REWARDS[name]]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vrft_pl.rewards.parsing import Unread, read_values
-from vrft_pl.rewards.parsing.notation import Values, Word, _read_json, _read_tokens
+from vrft_pl.rewards.parsing.notation import Values, Word, read_json, read_tokens
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
@@ -132,8 +132,8 @@ def test_the_fast_reader_and_the_tolerant_one_agree(value, changes, write):
     text = write([value])
     for position, piece in changes:
         text = text[:position] + piece + text[position:]
-    fast = _read_json(text)
-    assert fast is None or repr(_read_tokens(text)) == repr(Values([fast], True))
+    fast = read_json(text)
+    assert fast is None or repr(read_tokens(text)) == repr(Values([fast], True))
 
 
 @pytest.mark.parametrize(
@@ -146,4 +146,4 @@ def test_the_fast_reader_and_the_tolerant_one_agree(value, changes, write):
     ],
 )
 def test_what_is_asked_for_is_read_fast(text):
-    assert _read_json(text) is not None
+    assert read_json(text) is not None

@@ -120,11 +120,12 @@ def read_values(text: str) -> Values | Unread:
         >>> read_values("[{'Position': [1, 2, 3.5, 4], Label: red car,}, {'Position': [1")
         Values(items=[[{'Position': [1.0, 2.0, 3.5, 4.0], 'Label': 'red car'}]], complete=False)
     """
-    entries = _read_json(text)
-    return _read_tokens(text) if entries is None else Values([entries], complete=True)
+    entries = read_json(text)
+    return read_tokens(text) if entries is None else Values([entries], complete=True)
 
 
-def _read_tokens(text: str) -> Values | Unread:
+def read_tokens(text: str) -> Values | Unread:
+    """Read the values of a text mark by mark; see `read_values`."""
     top = root = _Open("")
     stack, complete, brackets = [root], True, 0
     for token in _TOKEN.finditer(text.rstrip()):  # blanks at the end would be scanned from each of them
@@ -177,7 +178,7 @@ def _read_tokens(text: str) -> Values | Unread:
     return Values(root.items, complete) if complete or root.items else Unread.TRUNCATED
 
 
-def _read_json(text: str) -> list[Any] | None:
+def read_json(text: str) -> list[Any] | None:
     """Read a list of shallow entries, in JSON or with Python's quotes, ten times faster; ``None`` for the rest."""
     text = text.strip()
     if "\\" in text or _SHALLOW.fullmatch(text) is None:
