@@ -157,7 +157,7 @@ def _run(folder: Path, mutant: Mutant, tests: list[str]) -> None:
     sys.path.insert(0, str(folder))
     for name, module in list(sys.modules.items()):
         # where the caller is itself a test: those that are collected hold on to the package as it is
-        if Path(getattr(module, "__file__", None) or "/").is_relative_to(ROOT):
+        if name != __name__ and Path(getattr(module, "__file__", None) or "/").is_relative_to(ROOT):
             del sys.modules[name]
     os.environ["PYTHONPATH"] = str(folder)
     import pytest
