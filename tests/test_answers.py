@@ -41,3 +41,9 @@ def test_a_box_without_a_picture_names_its_row():
 
 def test_a_box_that_would_vanish_is_widened():
     assert AnswerFrame(1000, 1000, 10.0, 10.0).text((12, 0, 13, 1000)) == "[1, 0, 2, 100]"
+
+
+def test_a_box_that_would_vanish_is_widened_by_one_step_of_fractions():
+    frame = answer_frame("unit", (10_000, 10_000), None)
+    assert frame.decimals == 3
+    assert frame.text((5001, 5001, 5002, 5002)) == "[0.500, 0.500, 0.501, 0.501]"

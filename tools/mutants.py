@@ -38,7 +38,14 @@ SWAPS: dict[type, type] = {
 }
 """Operators, and what takes their place."""
 NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "maximum", "maximum": "minimum"}
-BESIDE = {"cli": ["tests/test_cli.py"], "run": ["tests/test_run.py"], "commands": ["tests/test_cli.py"]}
+BESIDE = {
+    "answers": ["tests/test_prompts.py", "tests/policy/test_targets.py", "tests/callbacks/test_pictures.py"],
+    "axes": ["tests/test_types.py", "tests/rollout/test_loader.py"],
+    "commands": ["tests/test_cli.py"],
+    "names": ["tests/rewards/test_class_names.py", "tests/data/test_splits.py"],
+    "prompts": ["tests/policy/test_targets.py"],
+    "styles": ["tests/test_prompts.py", "tests/rewards/test_format.py", "tests/policy/test_targets.py"],
+}
 """Tests that guard an area beside its mirror."""
 CALM = ("-x", "-q", "-p", "no:cacheprovider", "--no-header", "-W", "ignore")
 
@@ -126,7 +133,7 @@ def tests_of(mutant: Mutant) -> list[list[str]]:
     near = ROOT / "tests" / inside.with_name(f"test_{inside.name}")
     area = inside.parts[0].removesuffix(".py")
     wide = [str(p) for p in (ROOT / "tests" / area, ROOT / "tests" / f"test_{area}.py") if p.exists()]
-    wide += [str(ROOT / test) for test in BESIDE.get(area, ())]
+    wide += [str(ROOT / test) for test in BESIDE.get(area, ()) if (ROOT / test).exists()]
     return [[str(near)]] * near.exists() + [wide or [str(ROOT / "tests")]]
 
 

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vrft_pl.algorithms import group_advantage
+from vrft_pl.algorithms import GroupAdvantage, group_advantage
+from vrft_pl.types import Scores
 
 GROUPS = st.integers(2, 6).flatmap(
     lambda size: st.tuples(
@@ -85,3 +86,17 @@ def test_groups_divide_the_rewards():
 def test_an_unknown_baseline_is_named():
     with pytest.raises(ValueError, match="Expected `baseline` to be one of .* but got 'rloo'"):
         group_advantage(torch.zeros(4), 2, baseline="rloo")
+
+
+def test_a_negative_epsilon_is_refused_and_none_is_not():
+    with pytest.raises(ValueError, match="Expected `eps` to be 0 or more, but got -0.1"):
+        GroupAdvantage(eps=-0.1)
+    assert GroupAdvantage(eps=0.0)(
+        Scores({"a": torch.tensor([1.0, 3.0])}, {}, {"a": 1.0}, 2)
+    ).tolist() == pytest.approx([-(0.5**0.5), 0.5**0.5])
+
+
+def test_the_advantage_of_a_group_weighs_the_rewards():
+    scores = Scores({"a": torch.tensor([1.0, 3.0]), "b": torch.tensor([4.0, 0.0])}, {}, {"a": 1.0, "b": 0.5}, 2)
+    expected = group_advantage(torch.tensor([3.0, 3.0]), 2)
+    assert torch.equal(GroupAdvantage()(scores), expected)
