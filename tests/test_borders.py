@@ -21,7 +21,7 @@ def imports(path):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_imports_nothing_to_its_right(stage):
     files = sorted((PACKAGE / stage).rglob("*.py")) or [PACKAGE / f"{stage}.py"]
-    right = {*STAGES[STAGES.index(stage) + 1 :], "algorithms", "modules", "callbacks", "check", "commands", "run"}
+    right = {*STAGES[STAGES.index(stage) + 1 :], "algorithms", "modules", "callbacks", "check", "commands", "runs"}
     found = {(path.name, name) for path in files for name in imports(path) if name in right}
     assert found == set()
     assert any(True for path in files for _ in imports(path)) or stage in ("answers", "styles")
@@ -40,6 +40,12 @@ def imported(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+@pytest.mark.parametrize("place", ["runs", "callbacks", "check", "modules"])
+def test_commands_see_everything_and_nothing_sees_them(place):
+    unseen = {"commands"} | ({"callbacks", "check", "modules"} if place == "runs" else set())
+    assert {name for path in (PACKAGE / place).rglob("*.py") for name in imports(path)} & unseen == set()
 
 
 def test_only_a_kind_itself_asks_which_kind_it_is():

@@ -52,7 +52,8 @@ def read(folder, name):
 def test_scores_and_predictions_are_written_into_the_folder_of_the_run(tmp_path, no_argv, capsys):
     folder = run("validate", tmp_path / "run", *scenes(snow=5, base=3))
     scores, rows = read(folder, "scores.json"), read(folder, "predictions.jsonl")
-    assert {path.name for path in folder.iterdir()} == {"config.yaml", "predictions.jsonl", "scores.json"}
+    written = {path.name for path in folder.iterdir()}
+    assert written == {"config.yaml", "manifest.json", "predictions.jsonl", "scores.json"}
     assert [row["split"] for row in rows] == ["snow"] * 5 + ["base"] * 3
     for part, count in (("snow", 5), ("base", 3)):
         right = [row["scores"]["NumberMatch"] for row in rows if row["split"] == part]
@@ -96,9 +97,9 @@ def bad_row(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Skipped 1 of 3 rows")
-def test_fit_writes_what_was_drawn_and_left_out_and_predictions_if_asked(tmp_path, no_argv):
+def test_fit_writes_what_was_drawn_and_left_out_and_predictions(tmp_path, no_argv):
     drawn = {"few": {"class_path": "test_evaluation.Drawn", "init_args": {"size": 2}}}
-    options = [*bad_row(tmp_path), "--data.init_args.val", json.dumps(drawn), "--predictions.in_fit", "true"]
+    options = [*bad_row(tmp_path), "--data.init_args.val", json.dumps(drawn)]
     main([*FIT, *options, "--run.evaluate_before", "false", "--run.folder", str(tmp_path / "run")])
     assert read(tmp_path / "run", "chosen.json") == {"val/few": ["row 0", "row 1"]}
     skipped = read(tmp_path / "run", "skipped.json")
@@ -121,8 +122,9 @@ def test_rows_of_a_stream_that_training_left_out_are_written_at_its_end(tmp_path
     assert "row 0: expected the answer to be a number" in reason
 
 
-def test_fit_writes_none_of_these_by_default(tmp_path, no_argv):
-    main([*FIT, *scenes(snow=2), "--run.evaluate_before", "false", "--run.folder", str(tmp_path / "run")])
+def test_fit_writes_none_of_these_where_there_is_nothing_to_say_or_it_is_not_asked_for(tmp_path, no_argv):
+    options = [*scenes(snow=2), "--run.evaluate_before", "false", "--predictions.in_fit", "false"]
+    main([*FIT, *options, "--run.folder", str(tmp_path / "run")])
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert "summary.json" in names
     assert not {"chosen.json", "skipped.json", "predictions.jsonl", "scores.json"} & names

@@ -96,7 +96,7 @@ def test_a_source_is_trained_and_judged_on(capsys):
     data = ["--data.init_args.train", json.dumps(rows), "--data.init_args.val", json.dumps({"id": rows})]
     after, _ = fit(*data)
     assert "val/id/NumberMatch" in after
-    assert json.loads(Path("run/completions.jsonl").read_text().splitlines()[0])["sample"].startswith("dots ")
+    assert json.loads(Path("run/completions.jsonl").read_text().splitlines()[0])["id"].startswith("dots ")
 
 
 def test_an_engine_writes_in_training_and_evaluation(capsys):

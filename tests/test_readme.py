@@ -62,7 +62,7 @@ def test_own_kind_of_answer_in_reinforcement(pairs, capsys):
     summary = fit(pairs, block("yaml", "brighter.PlaceMatch"))
     assert {"val/id/PlaceMatch", "val/id/Format"} < set(summary["after"])
     (record, *_) = map(json.loads, Path("run/completions.jsonl").read_text().splitlines())
-    assert record["solution"] in ("Place(name='first')", "Place(name='second')")
+    assert record["answer"] in ("first", "second")
     assert set(record["scores"]) == {"PlaceMatch", "Format"}
 
 

@@ -10,7 +10,7 @@ from vrft_pl.callbacks import StepCheckpoint
 from vrft_pl.data import CountingScenes
 from vrft_pl.modules import SFTModule
 from vrft_pl.rollout import SamplingParams
-from vrft_pl.runs import newest_checkpoint
+from vrft_pl.runs import RunFolder
 from vrft_pl.types import InputError
 
 
@@ -72,9 +72,9 @@ def test_a_run_killed_between_micro_batches_again_and_again_ends_with_the_same_w
     folder, names = tmp_path / "killed", set()
     for batches in kills:
         with pytest.raises(Killed):
-            train(build, qwen3_vl, folder, [Kill(batches)], ckpt_path=newest_checkpoint([folder]))
+            train(build, qwen3_vl, folder, [Kill(batches)], ckpt_path=RunFolder(folder).newest_checkpoint())
         names |= {path.name for path in folder.iterdir()}
-    got = train(build, qwen3_vl, folder, ckpt_path=newest_checkpoint([folder]))
+    got = train(build, qwen3_vl, folder, ckpt_path=RunFolder(folder).newest_checkpoint())
     assert all(torch.equal(got[name], expected[name]) for name in expected)
     assert not [name for name in names if "-v" in name]
 

@@ -29,12 +29,17 @@ def test_the_groups_of_the_first_prompts_are_written_as_they_are(qwen3_vl, tmp_p
     expected = [
         {
             "step": step,
-            "sample": window.samples[0].id,
+            "rank": 0,
+            "row": i,
+            "split": "train",
+            "id": window.samples[0].id,
             "problem": window.samples[0].problem,
-            "solution": str(window.samples[0].solution),
+            "answer": f"{window.samples[0].solution.value:g}",
             "completion": window.completions.texts[i],
             "finish_reason": window.completions.finish_reasons[i],
+            "tags": ["train", "id"],
             "scores": {"Share": round(window.scores["Share"][i].item(), 6)},
+            "parse_failures": {},
             "advantage": round(window.advantages[i].item(), 6),
         }
         for step, window in windows[::2]

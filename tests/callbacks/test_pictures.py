@@ -71,9 +71,11 @@ def test_a_kind_of_ones_own_says_what_is_drawn_and_kept_of_its_answers():
     assert image.getpixel((8, 10)) == image.getpixel((11, 10)) == LIME
     assert image.getpixel((48, 20)) == image.getpixel((51, 20)) == RED
     sample = Sample("p", (NoiseImage(100, 50),), "?", Point(10, 10), style="answer")
-    read, unread = predictions("id", [sample] * 2, make_completions(["50, 20", "there"], FRAME), [])
-    assert (read.row["answer"], read.row["boxes"]) == ("10, 10", [[48.0, 18.0, 52.0, 22.0]])
-    assert "boxes" not in unread.row
+    read, unread = (
+        told.record for told in predictions(0, "id", [sample] * 2, make_completions(["50, 20", "there"], FRAME), {})
+    )
+    assert (read.answer, read.boxes) == ("10, 10", [[48.0, 18.0, 52.0, 22.0]])
+    assert unread.boxes is None
 
 
 def drawn(solution, text, scale=1):

@@ -23,6 +23,7 @@ from vrft_pl.data import COCODetection, Detection, Source
 from vrft_pl.metrics import Accuracy, COCOAveragePrecision, GroundingIoU
 from vrft_pl.modules import PolicyModule
 from vrft_pl.rewards import BoxIoU, Format, NumberMatch
+from vrft_pl.rewards.base import grades_of
 from vrft_pl.rollout import SamplingParams
 from vrft_pl.types import Sample
 
@@ -33,13 +34,20 @@ DOG, CAT = Instance((10.0, 5.0, 20.0, 15.0), "dog"), Instance((50.0, 5.0, 70.0, 
 
 def described(solution, text, *metrics, frame=FRAME):
     sample = Sample("row 7", (), "Where?", solution, style="answer", tags=("id",))
-    (prediction,) = predictions("id", [sample], make_completions([text], frame), metrics)
-    return prediction.row
+    completions = make_completions([text], frame)
+    for metric in metrics:
+        if metric.judges(sample):
+            metric.update(completions, [sample])
+    (told,) = predictions(7, "id", [sample], completions, grades_of(metrics, [sample]))
+    return told.record.row_of_json()
 
 
 def test_a_row_holds_the_question_the_truth_and_what_became_of_the_answer():
     row = described(Number(3.0), "3", NumberMatch(), Accuracy(NumberMatch()), BoxIoU(), COCOAveragePrecision())
     assert row == {
+        "step": 7,
+        "rank": 0,
+        "row": 0,
         "split": "id",
         "id": "row 7",
         "tags": ["id"],

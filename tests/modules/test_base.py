@@ -201,14 +201,13 @@ def test_evaluation_changes_nothing_of_training(qwen3_vl):
     assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
 
 
-def test_predictions_name_their_samples(qwen3_vl):
+def test_callbacks_are_told_what_was_predicted(qwen3_vl):
     module = PolicyModule(loaded(qwen3_vl), eval_params=SHORT)
     task = counting(val={"id": scenes()})
-    (rows,) = evaluator().predict(module, datamodule=task)
+    (told,) = evaluator().predict(module, datamodule=task)
     samples = [task.datasets("test")["id"][i] for i in range(3)]
     texts = module.generate(samples, 1, SHORT, 0).texts
-    pairs = zip(samples, texts, strict=True)
-    assert rows == [{"split": "id", "id": s.id, "problem": s.problem, "completion": t} for s, t in pairs]
+    assert (told["completions"].texts, told["grades"]) == (texts, {})
 
 
 def test_the_optimizer_gets_trainable_parameters_only(qwen3_vl):

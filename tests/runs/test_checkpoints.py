@@ -8,9 +8,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
-from vrft_pl.runs import WholeCheckpointIO, install_checkpoint_io, last_checkpoint, newest_checkpoint
-from vrft_pl.runs.files import whole_file
-from vrft_pl.types import InputError
+from vrft_pl.runs import WholeCheckpointIO, install_checkpoint_io
 
 
 class Unpicklable:
@@ -20,13 +18,6 @@ class Unpicklable:
 
 class Own(TorchCheckpointIO):
     """A user's own way of writing."""
-
-
-def make(path, seconds):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    os.utime(path, (seconds, seconds))
-    return path
 
 
 def test_a_checkpoint_is_what_was_saved(tmp_path):
@@ -75,18 +66,3 @@ def test_every_trainer_writes_whole_files_unless_the_user_says_how(options, inne
         assert type(plugin) is AsyncCheckpointIO
         plugin = plugin.checkpoint_io
     assert type(plugin) is inner
-
-
-def test_the_newest_checkpoint_is_the_one_written_last(tmp_path):
-    make(tmp_path / "checkpoints/step=20.ckpt", 100)
-    newest = make(tmp_path / "checkpoints/step=10.ckpt", 200)
-    with pytest.raises(KeyboardInterrupt), whole_file(tmp_path / "checkpoints/step=30.ckpt"):  # noqa: PT012
-        assert newest_checkpoint([tmp_path / "checkpoints", tmp_path]) == newest
-        raise KeyboardInterrupt
-    requeued = make(tmp_path / "hpc_ckpt_1.ckpt", 300)
-    assert newest_checkpoint([tmp_path / "checkpoints", tmp_path]) == requeued
-
-
-def test_a_run_without_checkpoints_says_so(tmp_path):
-    with pytest.raises(InputError, match="Expected a checkpoint for `--ckpt_path last` in .*checkpoints, but there is"):
-        last_checkpoint([tmp_path / "checkpoints", tmp_path])

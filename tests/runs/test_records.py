@@ -1,32 +1,44 @@
-import json
+import pytest
+import torch
+from builders import make_completions
 
-from vrft_pl.runs import append_rows, cut_back
-
-
-def test_rows_are_appended_line_by_line(tmp_path):
-    path = tmp_path / "new/rows.jsonl"
-    append_rows(path, [{"step": 0, "text": "é\n"}])
-    append_rows(path, [{"step": 1, "text": "\ud83d"}])
-    first, second = path.read_text(encoding="utf-8").splitlines()
-    assert json.loads(first) == {"step": 0, "text": "é\n"}
-    assert json.loads(second) == {"step": 1, "text": "\ud83d"}
+from vrft_pl.answers import AnswerFrame, Box, Number
+from vrft_pl.runs import CompletionRecord, Key, describe
+from vrft_pl.types import Sample
 
 
-def test_rows_of_the_step_and_after_it_are_cut_off(tmp_path):
-    path = tmp_path / "rows.jsonl"
-    append_rows(path, [{"step": step} for step in (0, 1, 1, 2, 3)])
-    cut_back(path, 2)
-    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [0, 1, 1]
-    assert list(tmp_path.iterdir()) == [path]
+def told(solution, texts, scores, failures, frame=None):
+    sample = Sample("row 7", (), "How many?", solution, style="answer", split="id", tags=("dots",))
+    completions = make_completions(texts, frame)
+    grades = {"R": torch.tensor(scores)}, {"R": torch.tensor(failures)}
+    return [describe(Key(3, 1, i), "id", sample, completions, i, *grades).record for i in range(len(texts))]
 
 
-def test_lines_that_are_no_rows_are_dropped(tmp_path):
-    path = tmp_path / "rows.jsonl"
-    path.write_bytes(b'{"step": 0}\n\xff\n[3]\n{"other": 1}\n{"step": null}\n{"step": 1}\n{"step": 0}')
-    cut_back(path, 5)
-    assert path.read_bytes() == b'{"step": 0}\n{"step": 1}\n'
+def test_a_record_is_known_by_its_step_its_rank_and_its_row():
+    assert [tuple(r.key) for r in told(Number(3.0), ["3", "4"], [1.0, 0.0], [0, 0])] == [(3, 1, 0), (3, 1, 1)]
 
 
-def test_a_file_that_is_not_there_stays_so(tmp_path):
-    cut_back(tmp_path / "rows.jsonl", 0)
-    assert not list(tmp_path.iterdir())
+def test_a_record_holds_what_each_reward_said_of_the_completion():
+    read, unread, left_out = told(Number(3.0), ["3", "x", "y"], [1 / 3, 0.0, 0.0], [0, 1, -1])
+    assert (read.scores, read.parse_failures) == ({"R": 0.333333}, {})
+    assert unread.scores == {"R": 0.0}
+    assert list(unread.parse_failures) == ["R"]
+    assert (left_out.scores, left_out.parse_failures) == ({}, {})
+    assert (read.answer, read.tags) == ("3", ("id", "dots"))
+
+
+def test_a_record_is_what_it_was_when_it_is_read_again():
+    frame = AnswerFrame(100, 50, 0.1, 0.05)
+    (record,) = told(Box((10, 5, 20, 15)), ["[100, 100, 500, 900]"], [0.5], [0], frame)
+    assert record.boxes == [[10.0, 5.0, 50.0, 45.0]]
+    assert CompletionRecord.from_json(record.row_of_json()) == record
+
+
+def test_names_that_a_later_version_adds_are_no_obstacle():
+    (record,) = told(Number(3.0), ["3"], [1.0], [0])
+    assert CompletionRecord.from_json(record.row_of_json() | {"tokens": 9}) == record
+
+
+def test_a_record_without_a_text_is_none():
+    with pytest.raises(TypeError, match="completion"):
+        CompletionRecord.from_json({"step": 0})

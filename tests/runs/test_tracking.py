@@ -1,9 +1,12 @@
 import logging
+from pathlib import Path
 
 import pytest
 import wandb
+from lightning.pytorch.utilities import rank_zero_only
 
-from vrft_pl.runs import WandbOrOffline, tracking
+from vrft_pl.runs import MetricsLogger, WandbOrOffline, run_loggers, tracking
+from vrft_pl.runs.tracking import has_wandb_key
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +56,73 @@ def test_a_run_trains_without_files_of_wandb(tmp_path, monkeypatch, caplog):
         logger(tmp_path / "run", offline=True).log_metrics({"train/reward": 0.5}, 3)
     lines = [record.message for record in caplog.records if "W&B" in record.message]
     assert lines == ["W&B could not start offline, so the run leaves it out: read-only file system"]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.delenv("NETRC", raising=False)
+    monkeypatch.delenv("WANDB_BASE_URL", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def write_netrc(path, host):
+    path.write_text(f"machine {host}\n  login user\n  password none\n")
+    path.chmod(0o600)
+
+
+def test_a_key_is_found_in_the_environment(home, monkeypatch):
+    assert not has_wandb_key()
+    monkeypatch.setenv("WANDB_API_KEY", "none")
+    assert has_wandb_key()
+
+
+@pytest.mark.parametrize(("host", "expected"), [("api.wandb.ai", True), ("example.org", False)])
+def test_a_key_is_found_where_login_puts_it(home, host, expected):
+    write_netrc(home / ".netrc", host)
+    assert has_wandb_key() is expected
+
+
+def test_a_key_is_looked_for_under_the_servers_own_name(home, monkeypatch):
+    write_netrc(home / ".netrc", "wandb.example.org")
+    assert not has_wandb_key()
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org/")
+    assert has_wandb_key()
+
+
+@pytest.mark.parametrize("content", [b"machine", b"\xff\xfe\x00", b"nonsense here"], ids=str)
+def test_a_broken_netrc_holds_no_key(home, content):
+    (home / ".netrc").write_bytes(content)
+    assert not has_wandb_key()
+
+
+def test_metrics_go_to_a_csv_file_in_the_folder_of_the_run(tmp_path):
+    (logger,) = run_loggers(tmp_path / "run", "off", "mine")
+    assert isinstance(logger, MetricsLogger)
+    assert Path(logger.save_dir) == tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("mode", "key", "offline"),
+    [
+        pytest.param("auto", False, True, id="auto-without-key"),
+        pytest.param("auto", True, False, id="auto-with-key"),
+        pytest.param("offline", True, True, id="offline"),
+        pytest.param("online", True, False, id="online"),
+        pytest.param("online", False, True, id="online-without-key"),
+    ],
+)
+def test_runs_are_logged_online_where_there_is_a_key(tmp_path, monkeypatch, mode, key, offline):
+    made = []
+    monkeypatch.setattr("vrft_pl.runs.tracking.has_wandb_key", lambda: key)
+    monkeypatch.setattr("vrft_pl.runs.tracking.WandbOrOffline", lambda folder, **kwargs: made.append(kwargs))
+    run_loggers(tmp_path / "quickstart" / "now", mode, "mine")
+    assert [(m["offline"], m["project"], m["name"]) for m in made] == [(offline, "mine", "quickstart-now")]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_first_process_alone_makes_the_folder(tmp_path, monkeypatch, rank):
+    monkeypatch.setattr(rank_zero_only, "rank", rank)
+    run_loggers(tmp_path / "run", "offline", "mine")
+    assert (tmp_path / "run").exists() == (rank == 0)

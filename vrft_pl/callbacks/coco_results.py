@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from vrft_pl.data.sources import COCODetection, Source
 from vrft_pl.metrics.detection import Question, Scored
@@ -43,8 +42,8 @@ class COCOResults:
             if sample < kept.sample:
                 self.answers[question.image, asked.category] = answer
 
-    def write(self, path: Path, source: Source | None) -> None:
-        """Write ``[{image_id, category_id, bbox, score}, ...]``, whole or not at all.
+    def write(self, file: BinaryIO, source: Source | None) -> None:
+        """Write ``[{image_id, category_id, bbox, score}, ...]``.
 
         ``bbox`` is ``[x, y, width, height]`` in pixels of the original image. Pictures and categories go by their ids
         where the rows come from a COCO file, so that ``loadRes`` of pycocotools reads the results against it, and by
@@ -52,16 +51,14 @@ class COCOResults:
         """
         categories = category_ids(source)
         in_order = sorted(self.answers.items(), key=lambda item: (item[1].order, item[0][1]))
-        scratch = path.with_name(f".{path.name}")
-        with scratch.open("w", encoding="utf-8") as file:
-            separator = "["
-            for (_, category), answer in in_order:
-                ids = {"image_id": answer.image, "category_id": categories.get(category, category)}
-                for (x1, y1, x2, y2), score in answer.boxes:
-                    file.write(separator + json.dumps({**ids, "bbox": [x1, y1, x2 - x1, y2 - y1], "score": score}))
-                    separator = ",\n"
-            file.write("]\n" if separator != "[" else "[]\n")
-        scratch.replace(path)
+        separator = "["
+        for (_, category), answer in in_order:
+            ids = {"image_id": answer.image, "category_id": categories.get(category, category)}
+            for (x1, y1, x2, y2), score in answer.boxes:
+                row = json.dumps({**ids, "bbox": [x1, y1, x2 - x1, y2 - y1], "score": score})
+                file.write(f"{separator}{row}".encode())
+                separator = ",\n"
+        file.write(b"]\n" if separator != "[" else b"[]\n")
 
 
 def category_ids(source: Source | None) -> Mapping[str, int | str]:

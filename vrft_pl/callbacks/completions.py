@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import wandb
@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import WandbLogger
 
 from vrft_pl.callbacks.pictures import draw_answer
 from vrft_pl.rollout import RolloutCallback
-from vrft_pl.runs import append_rows, cut_back
+from vrft_pl.runs import CompletionRecord, Key, RunFolder, describe
 from vrft_pl.types import Experience
 
 
@@ -46,48 +46,39 @@ class CompletionRecorder(RolloutCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Drop what was recorded after the checkpoint; training will record it again."""
-        folder = trainer.log_dir  # on every rank: it is a broadcast
-        if trainer.is_global_zero and folder is not None:
-            cut_back(Path(folder) / "completions.jsonl", trainer.global_step)
+        folder = RunFolder.of(trainer)
+        if trainer.is_global_zero:
+            folder.cut_back(folder.COMPLETIONS, trainer.global_step)
 
     def on_rollout_end(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
         """Record the first groups of the window."""
         self._rollouts += 1
         due = self.every_n_rollouts and (self._rollouts - 1) % self.every_n_rollouts == 0
-        folder = trainer.log_dir  # on every rank: it is a broadcast
-        if not due or not trainer.is_global_zero or folder is None:
+        folder = RunFolder.of(trainer)
+        if not due or not trainer.is_global_zero:
             return
         records = self.records(trainer.global_step, experience)
-        append_rows(Path(folder) / "completions.jsonl", records)
+        folder.append(folder.COMPLETIONS, records)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 self._log_table(logger, records, experience)
 
-    def records(self, step: int, experience: Experience) -> list[dict[str, Any]]:
+    def records(self, step: int, experience: Experience) -> list[CompletionRecord]:
         """Describe the completions of the first prompts."""
-        size = experience.group_size
-        rows = range(min(self.num_prompts, len(experience)) * size)
-        return [
-            {
-                "step": step,
-                "sample": experience.samples[i // size].id,
-                "problem": experience.samples[i // size].problem,
-                "solution": str(experience.samples[i // size].solution),
-                "completion": experience.completions.texts[i],
-                "finish_reason": experience.completions.finish_reasons[i],
-                "scores": {name: round(score[i].item(), 6) for name, score in experience.scores.items()},
-                "advantage": round(experience.advantages[i].item(), 6),
-            }
-            for i in rows
-        ]
+        size, grades = experience.group_size, (experience.scores, experience.parse_failures)
+        records = []
+        for i in range(min(self.num_prompts, len(experience)) * size):
+            sample, advantage = experience.samples[i // size], round(experience.advantages[i].item(), 6)
+            told = describe(Key(step, 0, i), sample.split, sample, experience.completions, i, *grades)
+            records.append(replace(told.record, advantage=advantage))
+        return records
 
-    def _log_table(self, logger: WandbLogger, records: list[dict[str, Any]], experience: Experience) -> None:
-        columns = [*records[0], "picture"] if records else []
+    def _log_table(self, logger: WandbLogger, records: list[CompletionRecord], experience: Experience) -> None:
         data = []
         for i, record in enumerate(records):
             sample = experience.samples[i // experience.group_size]
-            image = draw_answer(sample, record["completion"], experience.completions.frames[i])
+            image = draw_answer(sample, record.completion, experience.completions.frames[i])
             picture = None if image is None else wandb.Image(image)
-            data.append([json.dumps(v) if isinstance(v, dict) else v for v in record.values()] + [picture])
+            data.append([json.dumps(v) if isinstance(v, dict | list) else v for v in vars(record).values()] + [picture])
         if data:
-            logger.log_table("completions", columns=columns, data=data)
+            logger.log_table("completions", columns=[*vars(records[0]), "picture"], data=data)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.strategies import FSDPStrategy
 
 from vrft_pl.distributed import any_rank
+from vrft_pl.runs import RunFolder
 from vrft_pl.types import InputError
-
-if TYPE_CHECKING:
-    from vrft_pl.modules import PolicyModule
 
 
 class HFExport(Callback):
@@ -59,7 +56,7 @@ class HFExport(Callback):
         """Export the policy as it is at the end."""
         self._export(trainer, pl_module, "export")
 
-    def _export(self, trainer: Trainer, module: PolicyModule | LightningModule, name: str) -> None:
-        folder = trainer.log_dir  # on every rank: it is a broadcast
-        if self.enabled and folder is not None:
-            module.export(Path(folder) / name)  # type: ignore[operator]  # a PolicyModule; gathers, the first rank writes
+    def _export(self, trainer: Trainer, module: LightningModule, name: str) -> None:
+        folder = RunFolder.of(trainer)
+        if self.enabled:
+            module.export(folder.path / name)  # type: ignore[operator]  # a PolicyModule; gathers, the first rank writes

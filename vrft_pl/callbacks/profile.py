@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch.profiler import ProfilerActivity, profile
 
 from vrft_pl.rollout import RolloutCallback
+from vrft_pl.runs import RunFolder
 from vrft_pl.types import Experience
 
 
@@ -81,11 +81,10 @@ class StepProfile(RolloutCallback):
         if self._profile is None or trainer.global_step == self._last_step:
             return
         self._profile.__exit__(None, None, None)
-        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        folder = RunFolder.of(trainer)
         if trainer.is_global_zero:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "profile.md").write_text(self.table())
-            self._profile.export_chrome_trace(str(folder / "trace.json"))
+            folder.write_text("profile.md", self.table())
+            self._profile.export_chrome_trace(str(folder.path / "trace.json"))
         rank_zero_info(f"Wrote profile.md and trace.json of step {self._last_step} to {folder}.")
         self._profile, self._done = None, True
 

@@ -12,7 +12,6 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import Strategy
 from torch import Tensor, nn
 
-from vrft_pl.callbacks.predictions import rewards_of
 from vrft_pl.check.meter import PromptMeter
 from vrft_pl.check.options import CheckOptions
 from vrft_pl.check.plan import Plan
@@ -22,6 +21,7 @@ from vrft_pl.modules import GRPOModule
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.policy import VLM
 from vrft_pl.rewards import Reward
+from vrft_pl.rewards.base import rewards_of
 from vrft_pl.rollout import SamplingParams
 from vrft_pl.types import Completions, Sample
 

@@ -11,16 +11,18 @@ from lightning.pytorch.cli import LightningArgumentParser
 from vrft_pl.check import CheckOptions, Plan, check_run
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.errors import fail
+from vrft_pl.runs import RunFolder
 
 
 def main(args: Sequence[str]) -> None:
     """Check a run; exit with 1 when something would break it."""
-    cli = CheckCLI("check", list(args))
+    cli = CheckCLI("check", args)
     with cli.running():
         options = CheckOptions(**cli.config.check.as_dict())
-        report = check_run(cli.model, cli.datamodule, cli.plan, options, cli.folder)
-        report.write(cli.folder / "check.json")
-        report.print(cli.folder / "check.json")
+        report = check_run(cli.model, cli.datamodule, cli.plan, options, cli.folder.path)
+        path = cli.folder.path / RunFolder.CHECK
+        report.write(path)
+        report.print(path)
     if report.count("error"):
         fail(report.verdict, 1)
 

@@ -6,17 +6,20 @@ import logging
 import shutil
 import signal
 import sys
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import transformers
 import wandb
+import yaml
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from vrft_pl.callbacks import (
@@ -29,8 +32,8 @@ from vrft_pl.callbacks import (
 )
 from vrft_pl.commands.errors import fail
 from vrft_pl.modules import PolicyModule
-from vrft_pl.run import RunOptions, run_folder
-from vrft_pl.runs import checkpoint_folders, install_checkpoint_io, last_checkpoint
+from vrft_pl.runs import RunFolder, WandbMode, install_checkpoint_io
+from vrft_pl.runs.manifest import write_manifest
 from vrft_pl.types import InputError
 
 SAVE_EVERY = 50
@@ -52,6 +55,27 @@ OF_EVERY_RUN = {
 
 BUILT_BY_US: set[str | int] = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"}
 """Arguments of the Trainer's methods that are no options."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where a run keeps its files and what it measures.
+
+    Args:
+        folder: Folder of the run. Defaults to that of the run whose checkpoint training goes on from, and else to a new
+            one below ``runs``, named after the config and the time.
+        wandb: ``auto`` and ``online`` log online, or offline where there is no API key or no answer, which ``online``
+            says; ``off`` leaves W&B out.
+        project: W&B project.
+        evaluate_before: Evaluate the policy before training.
+        evaluate_after: Evaluate the policy after training.
+    """
+
+    folder: str | None = None
+    wandb: WandbMode = "auto"
+    project: str = "vrft_pl"
+    evaluate_before: bool = True
+    evaluate_after: bool = True
 
 
 class OneLineParser(LightningArgumentParser):
@@ -95,6 +119,16 @@ class RunTrainer(Trainer):
             **kwargs,
         )
 
+    run_folder: RunFolder | None = None
+    """Where the run keeps its files, whichever loggers it has."""
+
+    @property
+    def log_dir(self) -> str | None:
+        """The run's folder, that of the first process."""
+        if self.run_folder is None:
+            return super().log_dir
+        return self.strategy.broadcast(str(self.run_folder))
+
     @property
     def received_sigterm(self) -> bool:
         """Whether to end after this batch."""
@@ -114,14 +148,13 @@ class RunCLI(LightningCLI):
     runs_trainer: ClassVar[bool] = True
     """Whether it is the Trainer's method of that name, whose arguments are options of the command then."""
 
-    def __init__(self, command: str, args: ArgsType) -> None:
+    def __init__(self, command: str, args: Sequence[str]) -> None:
         quieten()
-        self.command = command
+        self.command, self.args = command, args
         super().__init__(
             LightningModule,
             LightningDataModule,
-            save_config_callback=SaveConfigCallback if self.runs_trainer else None,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=None,
             trainer_class=RunTrainer,
             trainer_defaults=TRAINER_DEFAULTS,
             seed_everything_default=0,
@@ -131,7 +164,7 @@ class RunCLI(LightningCLI):
             subclass_mode_data=True,
             auto_configure_optimizers=False,
             run=False,
-            args=args,
+            args=list(args),
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -149,18 +182,31 @@ class RunCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Choose the folder of the run."""
-        config = self.config
-        names = [Path(str(path)).stem for path in config.get("config") or []]
+        config, checkpoint = self.config, self.config.checkpoint
         self.options = RunOptions(**config.run.as_dict())
-        self.folder = run_folder(self.options, names[0] if names else "run", config.seed_everything)
-        self.existed = self.folder.exists()
-        checkpoint = config.checkpoint
+        self.folder = RunFolder(self.choose_folder(), checkpoint.dirpath)
+        self.existed = self.folder.path.exists()
         triggers = ("monitor", "every_n_train_steps", "every_n_epochs", "train_time_interval")
         if all(checkpoint[key] is None for key in triggers):
             checkpoint.every_n_train_steps = SAVE_EVERY  # with a monitor it saves after each validation instead
-        self.checkpoint_folders = checkpoint_folders(self.folder, checkpoint.dirpath)
         if config.get("ckpt_path") == "last":
-            config.ckpt_path = str(last_checkpoint(self.checkpoint_folders))
+            config.ckpt_path = str(self.folder.last_checkpoint())
+
+    def choose_folder(self) -> Path:
+        """The folder that is named, or a new one; nothing is written yet.
+
+        Raises:
+            InputError: If it holds a finished run.
+        """
+        if self.options.folder is None:
+            names = [Path(str(path)).stem for path in self.config.get("config") or []]
+            time_and_seed = f"{time.strftime('%Y%m%d-%H%M%S')}-seed{self.config.seed_everything}"
+            return Path("runs") / (names[0] if names else "run") / time_and_seed
+        if RunFolder(self.options.folder).finished:
+            raise InputError(
+                f"Expected `run.folder` to be new, but {self.options.folder} holds a finished run. Name another one."
+            )
+        return Path(self.options.folder)
 
     def instantiate_classes(self) -> None:
         """Build everything; a value that a constructor refuses is a mistake in the arguments."""
@@ -172,9 +218,13 @@ class RunCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the trainer with the loggers and callbacks of the command, below those of the config."""
+        saver: StepCheckpoint = self.config_init.checkpoint
+        saver.dirpath = saver.dirpath or str(self.folder.checkpoints)  # not below a folder of some logger
         trainer = super().instantiate_trainer(
             default_root_dir=str(self.folder), logger=self.logger(), callbacks=self.callbacks(), **kwargs
         )
+        assert isinstance(trainer, RunTrainer)
+        trainer.run_folder = self.folder
         install_checkpoint_io(trainer)
         return trainer
 
@@ -209,10 +259,18 @@ class RunCLI(LightningCLI):
         """Arguments of the Trainer's method."""
         return {name: self.config_init[name] for name in self.method_arguments}
 
-    @property
-    def log_folder(self) -> Path:
-        """Where the files of this run are. Every rank asks: it is a broadcast."""
-        return Path(self.trainer.log_dir or self.folder)
+    def start(self) -> None:
+        """Write down what is run, and tell the loggers; the data are set up.
+
+        Nothing is written before, so that a wrong input leaves nothing behind.
+        """
+        config = self.parser.dump(self.config, skip_unset=False)
+        if self.trainer.is_global_zero:
+            resolved = yaml.safe_load(config)
+            self.folder.write_text(RunFolder.CONFIG, config)
+            write_manifest(self.folder, self.command, self.args, resolved, self.trainer, self.datamodule)
+            for logger in self.trainer.loggers:
+                logger.log_hyperparams(resolved)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -222,7 +280,7 @@ class RunCLI(LightningCLI):
         except InputError:
             wandb.finish()
             if not self.existed and self.trainer.global_step == 0 and self.trainer.is_global_zero:
-                shutil.rmtree(self.folder, ignore_errors=True)
+                shutil.rmtree(self.folder.path, ignore_errors=True)
             raise
         except SIGTERMException:
             self.say_where_it_stopped()

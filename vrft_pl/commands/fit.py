@@ -5,23 +5,25 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import wandb
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_info
 
 from vrft_pl.callbacks import PredictionWriter, StepCheckpoint, StopOnSignal
 from vrft_pl.commands.cli import RunCLI
+from vrft_pl.commands.tables import finite, print_summary
 from vrft_pl.data import SampleData
-from vrft_pl.run import print_summary, run_loggers, write_json, write_summary
-from vrft_pl.runs import CutBack, newest_checkpoint
+from vrft_pl.runs import CutBack, RunFolder, run_loggers
 from vrft_pl.types import InputError
 
 
 def main(args: Sequence[str]) -> None:
     """Train, and write ``summary.json`` with the scores before and after."""
-    cli = FitCLI("fit", list(args))
+    cli = FitCLI("fit", args)
     with cli.running():
         cli.fit()
 
@@ -29,10 +31,34 @@ def main(args: Sequence[str]) -> None:
 class FitCLI(RunCLI):
     """Adds what only training needs: loggers, stopping on a signal, cutting records back."""
 
+    def choose_folder(self) -> Path:
+        """Where the run is that wrote the checkpoint to go on from, unless another folder is named.
+
+        Raises:
+            InputError: If that run is finished.
+        """
+        checkpoint = self.config.get("ckpt_path")
+        if self.options.folder is None and checkpoint not in (None, "last"):
+            if (folder := RunFolder.holding(checkpoint)) is None:
+                rank_zero_info(f"{checkpoint} lies in the folder of no run: this one begins its records in a new one.")
+            elif folder.finished:
+                raise InputError(
+                    f"Expected `ckpt_path` to be of a run that is not finished, but {folder} holds a finished one. "
+                    "Name a new folder for what comes after it with `--run.folder`."
+                )
+            else:
+                return folder.path
+        folder = RunFolder(super().choose_folder())
+        if checkpoint is None and folder.started and folder.newest_checkpoint():
+            rank_zero_info(f"{folder} holds a run that is not finished; it starts anew. `--ckpt_path last` goes on.")
+        return folder.path
+
     def logger(self) -> Any:
         """A CSV file and W&B, unless the config has its own or wants none."""
         given = self.config_init.trainer.logger
-        return run_loggers(self.options, self.folder) if given in (None, True) else given
+        if given in (None, True):
+            return run_loggers(self.folder.path, self.options.wandb, self.options.project)
+        return given
 
     def callbacks(self) -> list[Callback]:
         """Without the writer of predictions, unless it is to write in a training run too."""
@@ -48,16 +74,18 @@ class FitCLI(RunCLI):
         """Check the data, evaluate the policy as it is, train it, evaluate it again and say what came of it."""
         start = time.perf_counter()
         self.datamodule.setup("fit")
+        self.start()
         self.describe_data()
         before = self.evaluate() if self.options.evaluate_before else {}
         self.trainer.fit(self.model, datamodule=self.datamodule, **self.method_kwargs)
         self.describe_data()  # rows of a stream are left out while they are read
         after = self.evaluate() if self.options.evaluate_after else {}
-        seconds, folder = time.perf_counter() - start, self.log_folder
+        seconds = time.perf_counter() - start
         if self.trainer.is_global_zero:
             wandb.finish()
-            write_summary(folder, before, after, seconds)
-            print_summary(folder, before, after, seconds)
+            summary = {"before": finite(before), "after": finite(after), "seconds": round(seconds, 1)}
+            self.folder.write(RunFolder.SUMMARY, summary)
+            print_summary(self.folder, before, after, seconds)
 
     def evaluate(self) -> dict[str, float]:
         """Scores on the validation splits."""
@@ -68,17 +96,17 @@ class FitCLI(RunCLI):
 
     def describe_data(self) -> None:
         """Write the ids of rows that were drawn from larger sources, and the rows that were left out."""
-        task, folder = self.datamodule, self.log_folder
+        task = self.datamodule
         if not isinstance(task, SampleData) or not self.trainer.is_global_zero:
             return
-        for name, rows in (("chosen", task.chosen()), ("skipped", task.skipped)):
+        for name, rows in ((RunFolder.CHOSEN, task.chosen()), (RunFolder.SKIPPED, task.skipped)):
             if rows:
-                write_json(folder / f"{name}.json", rows)
+                self.folder.write(name, rows)
 
     def stopped_by(self) -> tuple[signal.Signals, str]:
         """The signal that came, and the checkpoint that was saved."""
         advice = ""
-        if newest := newest_checkpoint(self.checkpoint_folders):
+        if newest := self.folder.newest_checkpoint():
             advice = f" Newest checkpoint: {newest}."
             advice += f" Go on with the same command and `--run.folder {self.folder} --ckpt_path last`."
         return signal.Signals(self.stop.signum or signal.SIGTERM), advice

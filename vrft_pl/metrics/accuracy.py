@@ -56,7 +56,7 @@ class Accuracy(Collected):
 
     def values_of(self, completions: Completions, samples: Sequence[Sample]) -> list[Verdict]:
         """Whether each answer is right."""
-        scores, failures = self.reward.grade(completions, samples)
+        scores, failures = self.graded = self.reward.grade(completions, samples)
         full = self.reward.bounds[1] - _ROUNDING
         return [
             Verdict(

@@ -47,6 +47,7 @@ class GroundingIoU(Collected):
         """IoU of each answer; ``None`` where none can be read."""
         triples = zip(completions.texts, samples, completions.frames, strict=True)
         verdicts = [self.reward.grade_one(text, sample, frame) for text, sample, frame in triples]
+        self.graded = self.reward.verdict(verdicts, completions, samples)
         return [None if isinstance(verdict, Unread) else verdict for verdict in verdicts]
 
     def summarize(self, rows: Sequence[Row]) -> dict[str, float]:

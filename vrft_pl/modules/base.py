@@ -25,13 +25,14 @@ from vrft_pl.modules.schedule import WarmupDecay
 from vrft_pl.policy import VLM
 from vrft_pl.policy.verdicts import Way
 from vrft_pl.rewards import Judge
-from vrft_pl.rewards.base import check_names
+from vrft_pl.rewards.base import check_names, grades_of
 from vrft_pl.rollout import LocalSampler, Sampler, SamplingParams, Writer
 from vrft_pl.types import Completions, InputError, Sample
 
 Loader = TypeVar("Loader", bound=ResumableLoader)
-Evaluated = dict[str, Completions]
-"""What callbacks are told of an evaluated batch: ``completions``, one a sample."""
+Evaluated = dict[str, Any]
+"""What callbacks are told of a batch: ``completions``, one a sample, and the ``grades`` of each metric that goes by a
+reward, by its name."""
 
 
 class PolicyModule(LightningModule):
@@ -177,10 +178,11 @@ class PolicyModule(LightningModule):
         step = 0 if self._trainer is None else self.trainer.global_step
         return self.writer.write(self.writer.encode(samples), group_size, params, generator, step)
 
-    def evaluate(self, stage: str, samples: list[Sample], batch_idx: int, part: str) -> Completions:
+    def evaluate(self, stage: str, samples: list[Sample], batch_idx: int, part: str) -> Evaluated:
         """Score what the policy writes on held-out samples, to be logged at the end of the split."""
         completions = self.generate(samples, 1, self.eval_params, zlib.crc32(f"{part}/{batch_idx}".encode()))
         self._update(stage, part, completions, samples)
+        grades = grades_of(self._judges(stage, part), samples)
         for tag, rows in rows_by_tag(samples).items():
             name = f"{part}/tag/{tag}"
             self._tagged.setdefault(stage, set()).add(name)
@@ -190,7 +192,7 @@ class PolicyModule(LightningModule):
             sampled = self.generate(samples, self.eval_samples, params, batch_idx)
             repeated = [sample for sample in samples for _ in range(self.eval_samples)]
             self._update(stage, f"{part}/sampled", sampled, repeated)
-        return completions
+        return {"completions": completions, "grades": grades}
 
     def _judges(self, stage: str, part: str) -> list[Judge]:
         """Copies of the metrics for one part of a split."""
@@ -228,31 +230,24 @@ class PolicyModule(LightningModule):
         return [str(i) for i in range(len(trainer.num_val_batches if split == "val" else tested))]
 
     def validation_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> Evaluated:
-        """Evaluate one batch of the validation split; callbacks are told the completions."""
-        part = self.parts("val")[dataloader_idx]
-        return {"completions": self.evaluate("val", samples, batch_idx, part)}
+        """Evaluate one batch of the validation split; callbacks are told of it."""
+        return self.evaluate("val", samples, batch_idx, self.parts("val")[dataloader_idx])
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the validation split."""
         self._report("val", self.parts("val"))
 
     def test_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> Evaluated:
-        """Evaluate one batch of the test split; callbacks are told the completions."""
-        part = self.parts("test")[dataloader_idx]
-        return {"completions": self.evaluate("test", samples, batch_idx, part)}
+        """Evaluate one batch of the test split; callbacks are told of it."""
+        return self.evaluate("test", samples, batch_idx, self.parts("test")[dataloader_idx])
 
     def on_test_epoch_end(self) -> None:
         """Log the metrics of the test split."""
         self._report("test", self.parts("test"))
 
-    def predict_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> list[dict[str, str]]:
-        """Write one greedy completion to each sample."""
-        completions = self.generate(samples, 1, self.eval_params, batch_idx)
-        part = self.parts("test")[dataloader_idx]
-        return [
-            {"split": part, "id": sample.id, "problem": sample.problem, "completion": text}
-            for sample, text in zip(samples, completions.texts, strict=True)
-        ]
+    def predict_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> Evaluated:
+        """Write one greedy completion to each sample; callbacks are told of it."""
+        return {"completions": self.generate(samples, 1, self.eval_params, batch_idx), "grades": {}}
 
     def undivided(self, loss: Tensor) -> Tensor:
         """Undo Lightning's division by ``accumulate_grad_batches`` where the strategy divides again (DeepSpeed)."""

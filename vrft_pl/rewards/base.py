@@ -26,6 +26,12 @@ class Grades(NamedTuple):
     """0 where an answer was read; where none was, the score is 0 and this the position of the reason in `Unread`,
     counted from 1; -1 where the ground truth is of a kind that the reward does not judge. Shape ``(N,)``, int8."""
 
+    def spread(self, judged: Sequence[bool]) -> Grades:
+        """Put grades of the samples that are judged alone where those are among all. Returns shape ``(N,)``."""
+        rows = torch.tensor(judged, device=self.scores.device)
+        scores = self.scores.new_zeros(len(judged)).masked_scatter(rows, self.scores)
+        return Grades(scores, torch.full_like(rows, -1, dtype=torch.int8).masked_scatter(rows, self.parse_failures))
+
 
 class Judge(Metric):
     """A metric over completions and their samples.
@@ -39,6 +45,8 @@ class Judge(Metric):
 
     solution_type: type | tuple[type, ...] = object
     """Kinds of ground truth this metric can judge; samples with another kind are left out."""
+    graded: Grades | None = None
+    """What it said of the completions of the last batch, of samples that it judges; ``None`` where it has no reward."""
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__()
@@ -169,11 +177,12 @@ class Reward(Judge):
         """Add a batch to the mean."""
         grades = self.grade(completions, samples)
         judged = torch.tensor([self.judges(sample) for sample in samples], device=self.device)
-        scores, codes = grades.scores.to(self.device)[judged], grades.parse_failures.to(self.device)[judged].long()
+        scores, codes = grades.scores.to(self.device)[judged], grades.parse_failures.to(self.device)[judged]
+        self.graded = Grades(scores, codes)
         # not in place: `trainer.validate` before `trainer.fit` leaves inference tensors here
         self.total = self.total + scores.double().sum()
         self.count = self.count + judged.sum()
-        self.failures = self.failures + torch.bincount(codes, minlength=len(REASONS) + 1)[1:]
+        self.failures = self.failures + torch.bincount(codes.long(), minlength=len(REASONS) + 1)[1:]
 
     def values(self) -> dict[str, Tensor]:
         """The mean score under the reward's name, and the share of completions in which no answer could be read."""
@@ -185,6 +194,20 @@ class Reward(Judge):
     def compute(self) -> Tensor:
         """Mean score of all completions judged so far; NaN when there was none."""
         return (self.total / self.count).float()
+
+
+def rewards_of(metrics: Sequence[Judge]) -> dict[str, Reward]:
+    """The rewards among metrics, and those that other metrics go by, by the name of the metric."""
+    named = {
+        metric.name: metric if isinstance(metric, Reward) else getattr(metric, "reward", None) for metric in metrics
+    }
+    return {name: reward for name, reward in named.items() if isinstance(reward, Reward)}
+
+
+def grades_of(metrics: Sequence[Judge], samples: Sequence[Sample]) -> dict[str, Grades]:
+    """What metrics said of the batch that they were just updated with, of those that go by a reward and judge any."""
+    judged = [(metric, [metric.judges(sample) for sample in samples]) for metric in metrics]
+    return {m.name: m.graded.spread(rows) for m, rows in judged if any(rows) and m.graded is not None}
 
 
 def check_names(metrics: Sequence[Judge]) -> None:

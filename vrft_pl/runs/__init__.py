@@ -1,25 +1,21 @@
-"""What a run writes and reads again: whole files, records that go on after a resume, checkpoints."""
+"""What a run writes and reads again, and the loggers that write for it."""
 
-from vrft_pl.runs.checkpoints import (
-    WholeCheckpointIO,
-    checkpoint_folders,
-    install_checkpoint_io,
-    last_checkpoint,
-    newest_checkpoint,
-)
+from vrft_pl.runs.checkpoints import WholeCheckpointIO, install_checkpoint_io
+from vrft_pl.runs.folder import RunFolder
 from vrft_pl.runs.metrics import CutBack, MetricsLogger
-from vrft_pl.runs.records import append_rows, cut_back
-from vrft_pl.runs.tracking import WandbOrOffline
+from vrft_pl.runs.records import CompletionRecord, Key, describe
+from vrft_pl.runs.tracking import WandbMode, WandbOrOffline, run_loggers
 
 __all__ = [
+    "CompletionRecord",
     "CutBack",
+    "Key",
     "MetricsLogger",
+    "RunFolder",
+    "WandbMode",
     "WandbOrOffline",
     "WholeCheckpointIO",
-    "append_rows",
-    "checkpoint_folders",
-    "cut_back",
+    "describe",
     "install_checkpoint_io",
-    "last_checkpoint",
-    "newest_checkpoint",
+    "run_loggers",
 ]

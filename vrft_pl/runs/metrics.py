@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,7 +14,8 @@ from lightning.pytorch.core.module import LightningModule
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from vrft_pl.runs.files import whole_file
+from vrft_pl.runs.files import read_table, write_table
+from vrft_pl.runs.folder import RunFolder
 
 Row = dict[str, str]
 
@@ -32,7 +32,7 @@ class MetricsLogger(Logger):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.folder = folder
-        self.path = folder / "metrics.csv"
+        self.path = folder / RunFolder.METRICS
         self._columns: list[str] | None = None
         self._earlier: list[Row] = []
 
@@ -71,7 +71,7 @@ class MetricsLogger(Logger):
             with self.path.open("a", encoding="utf-8", newline="") as file:
                 csv.DictWriter(file, self._columns, lineterminator="\n").writerow(row)
         else:
-            self._write([*read_rows(self.path), row])
+            self._write([*read_table(self.path), row])
 
     @rank_zero_only
     def cut_back(self, step: int) -> None:
@@ -83,7 +83,7 @@ class MetricsLogger(Logger):
         if not self._earlier:
             return
         kept = [row for row in self._earlier if row["step"].isdecimal() and int(row["step"]) < step]
-        own = read_rows(self.path)[len(self._earlier) :]
+        own = read_table(self.path)[len(self._earlier) :]
         self._earlier = []
         self._write({measured(row): row for row in [*kept, *own]}.values())
 
@@ -91,7 +91,7 @@ class MetricsLogger(Logger):
         """Read what is there before the first row is written."""
         if self._columns is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._earlier = read_rows(self.path)
+            self._earlier = read_table(self.path)
             self._columns = []
             if self.path.exists():
                 self._write(self._earlier)  # without a line that a kill has cut in two
@@ -99,21 +99,7 @@ class MetricsLogger(Logger):
     def _write(self, rows: Iterable[Row]) -> None:
         rows = list(rows)
         self._columns = sorted({name for row in rows for name in row})
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, self._columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        with whole_file(self.path) as file:
-            file.write(text.getvalue().encode())
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Read the whole lines of a CSV file, each without its empty cells."""
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8", errors="replace")
-    lines = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-    return [{name: value for name, value in row.items() if name and value} for row in lines if row.get("step")]
+        write_table(self.path, self._columns, rows)
 
 
 def measured(row: Row) -> tuple[str, frozenset[str]]:

@@ -1,41 +1,147 @@
-"""Records of a run as JSON lines, each with the optimizer step it belongs to."""
+"""One completion as it is kept: of training, of an evaluation, in a table of W&B."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, NamedTuple
 
-from vrft_pl.runs.files import whole_file
+from torch import Tensor
+
+from vrft_pl.answers import AnswerFrame
+from vrft_pl.metrics.detection import Question, asked_question
+from vrft_pl.prompts import answer_text
+from vrft_pl.rewards import answered_marks
+from vrft_pl.rewards.base import REASONS
+from vrft_pl.types import Completions, Sample
+
+PIXELS = AnswerFrame(0, 0, 1.0, 1.0)
+"""Writes coordinates as pixels of the original image."""
 
 
-def append_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """Append rows, each on a line of its own."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+class Key(NamedTuple):
+    """What tells a record from every other of its file."""
+
+    step: int
+    """Optimizer steps done when it was written."""
+    rank: int
+    """The process that kept it."""
+    row: int
+    """Its place among the records of that step and process, from 0."""
 
 
-def cut_back(path: Path, step: int) -> None:
-    """Keep the rows of the steps before ``step``, which a run that goes on there will not write again.
+@dataclass(frozen=True)
+class CompletionRecord:
+    """What is kept of one completion. In JSON, what is ``None`` is left out."""
 
-    A line that a kill has cut in two is dropped.
+    step: int
+    """Optimizer steps done when it was written."""
+    rank: int
+    """The process that kept it; the first keeps evaluations for all."""
+    row: int
+    """Its place among the records of that step and process, from 0."""
+    split: str | None
+    """``train``, or the name of the held-out part."""
+    id: str
+    """Of the sample."""
+    problem: str
+    """The question."""
+    answer: str
+    """The ground truth as the policy should write it, in pixels of the original image."""
+    completion: str
+    """What the policy wrote."""
+    finish_reason: str
+    """``stop`` or ``length``."""
+    tags: tuple[str, ...] = ()
+    """All names that the sample is counted under."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """Of each reward, and of each metric that goes by one, that judges the sample."""
+    parse_failures: dict[str, str] = field(default_factory=dict)
+    """Why no answer could be read, by the reward that could not."""
+    advantage: float | None = None
+    """While training."""
+    boxes: list[Any] | None = None
+    """Of an answer that can be drawn, in pixels of the original image and cut at its edges."""
+
+    @property
+    def key(self) -> Key:
+        """What tells it from every other record of its file."""
+        return Key(self.step, self.rank, self.row)
+
+    def row_of_json(self) -> dict[str, Any]:
+        """The record as JSON holds it."""
+        row = asdict(self) | {"tags": list(self.tags)}
+        return {name: value for name, value in row.items() if value is not None or name == "split"}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> CompletionRecord:
+        """Read what `row_of_json` made."""
+        names = {part.name for part in fields(cls)}
+        return cls(**{**{name: row[name] for name in row if name in names}, "tags": tuple(row.get("tags", ()))})
+
+
+class Told(NamedTuple):
+    """What there is to say of one completion."""
+
+    record: CompletionRecord
+    """What is kept of it."""
+    question: Question | None
+    """Its boxes, where objects were asked for."""
+
+
+def describe(
+    key: Key,
+    split: str | None,
+    sample: Sample,
+    completions: Completions,
+    i: int,
+    scores: Mapping[str, Tensor],
+    parse_failures: Mapping[str, Tensor],
+) -> Told:
+    """Make the record of completion ``i``.
 
     Args:
-        path: JSON lines, each an object with a ``step``; there may be no such file.
-        step: Optimizer steps done.
+        key: Where it stands.
+        split: Name of the part that the sample is of.
+        sample: Its question and ground truth.
+        completions: It and others.
+        i: Its position among them.
+        scores: Of each reward, for all completions.
+        parse_failures: By the name of each reward, for all completions; as in `Experience`.
     """
-    if not path.exists():
-        return
-    lines = path.read_bytes().splitlines(keepends=True)
-    kept = [line for line in lines if _before(line, step)]
-    if kept != lines:
-        with whole_file(path) as file:
-            file.writelines(kept)
+    codes = {name: int(code[i]) for name, code in parse_failures.items()}
+    text = completions.texts[i]
+    question, boxes = answered_boxes(text, sample, completions.frames[i])
+    record = CompletionRecord(
+        *key,
+        split,
+        sample.id,
+        sample.problem,
+        answer_text(sample, PIXELS),
+        text,
+        completions.finish_reasons[i],
+        sample.groups,
+        {name: round(score[i].item(), 6) for name, score in scores.items() if codes[name] >= 0},
+        {name: REASONS[code - 1].value for name, code in codes.items() if code > 0},
+        boxes=boxes,
+    )
+    return Told(record, question)
 
 
-def _before(line: bytes, step: int) -> bool:
-    try:
-        return line.endswith(b"\n") and json.loads(line)["step"] < step
-    except (ValueError, KeyError, TypeError):
-        return False
+def answered_boxes(text: str, sample: Sample, frame: AnswerFrame | None) -> tuple[Question | None, list[Any] | None]:
+    """Read the boxes of an answer: for COCO's results, and for people; ``None`` where there are none to read."""
+    question = asked_question(text, sample, frame)
+    if question is None:
+        marks = answered_marks(sample.solution, text, sample, frame)
+        return None, None if marks is None else [pixels(mark.shape) for mark in marks]
+    named = [
+        {"box": pixels(box), "confidence": round(score, 6), "category": asked.category}
+        for asked in question.asked
+        for box, score in asked.answers
+    ]
+    return question, named if question.read else None
+
+
+def pixels(box: Any) -> list[float]:
+    """Round coordinates to thousandths of a pixel."""
+    return [round(value, 3) for value in box]

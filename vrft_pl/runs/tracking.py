@@ -1,14 +1,21 @@
-"""W&B, which never decides whether a run trains."""
+"""The loggers of a run: a CSV file, and W&B, which never decides whether a run trains."""
 
 from __future__ import annotations
 
+import netrc
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import wandb
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+
+from vrft_pl.runs.metrics import MetricsLogger
+
+WandbMode = Literal["auto", "online", "offline", "off"]
 
 SECONDS = 20
 """How long to wait for the server."""
@@ -54,3 +61,34 @@ class WandbOrOffline(WandbLogger):
         run.define_metric("trainer/global_step")
         run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
         return run
+
+
+def run_loggers(folder: Path, mode: WandbMode, project: str) -> list[Logger]:
+    """A CSV file in the run's folder, and W&B unless it is switched off.
+
+    Args:
+        folder: Folder of the run.
+        mode: ``auto`` and ``online`` log online, or offline where there is no API key or no answer, which ``online``
+            says; ``off`` leaves W&B out.
+        project: W&B project.
+    """
+    loggers: list[Logger] = [MetricsLogger(folder)]
+    if mode != "off":
+        offline = mode == "offline" or not has_wandb_key()
+        if offline and mode == "online":
+            rank_zero_info("W&B has no API key here, so the run goes on offline. `wandb login` stores one.")
+        # W&B writes elsewhere when there is no such folder; the processes beside the first may name it otherwise
+        rank_zero_only(folder.mkdir)(parents=True, exist_ok=True)
+        loggers.append(WandbOrOffline(folder, name="-".join(folder.parts[-2:]), project=project, offline=offline))
+    return loggers
+
+
+def has_wandb_key() -> bool:
+    """Whether W&B would find an API key, in its environment variable or where ``wandb login`` puts it."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "")).hostname or "api.wandb.ai"
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, UnicodeDecodeError, netrc.NetrcParseError):
+        return False

@@ -1,0 +1,126 @@
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import yaml
+from lightning.pytorch.loggers import Logger
+
+from vrft_pl.__main__ import main
+from vrft_pl.runs import RunFolder
+
+ROOT = Path(__file__).parents[2]
+FIT = ["fit", "--config", str(ROOT / "configs/quickstart.yaml"), "--run.wandb", "off"]
+FIT += ["--trainer.limit_val_batches", "1", "--data.init_args.eval_batch_size", "4", "--data.init_args.batch_size", "1"]
+FIT += ["--trainer.enable_progress_bar", "false", "--export.enabled", "false", "--completions.every_n_rollouts", "1"]
+SHORT = [*FIT, "--trainer.max_steps", "3", "--checkpoint.every_n_train_steps", "2"]
+
+
+class Kept(Logger):
+    """Somebody's own logger, which writes nowhere."""
+
+    told = None
+    name = version = "kept"
+
+    def __init__(self, save_dir="elsewhere"):
+        super().__init__()
+        self.folder = save_dir
+
+    @property
+    def save_dir(self):
+        return self.folder
+
+    def log_hyperparams(self, params, *args, **kwargs):
+        Kept.told = params
+
+    def log_metrics(self, metrics, step=None):
+        pass
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, no_argv):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def unfinished(folder):
+    """Undo the end of a run: it was ended after its last checkpoint."""
+    (Path(folder) / "summary.json").unlink()
+    return next(Path(folder).glob("checkpoints/*.ckpt"))
+
+
+def records(folder):
+    rows = [{k: v for k, v in row.items() if not k.startswith("time/")} for row in folder.metrics()]
+    return rows, list(folder.completions()), list(folder.predictions())
+
+
+def test_a_run_that_is_given_a_checkpoint_goes_on_in_the_folder_it_lies_in(place, capsys):
+    main([*SHORT, "--run.folder", "run"])
+    folder, whole = RunFolder("run"), records(RunFolder("run"))
+    checkpoint = unfinished("run")
+    main([*SHORT, "--ckpt_path", str(checkpoint)])
+    assert [path.name for path in place.iterdir()] == ["run"]
+    assert records(folder) == whole
+    assert [start["checkpoint"] for start in folder.starts()] == [None, str(checkpoint)]
+
+
+def test_a_finished_run_is_not_gone_on_with_over_its_records(place, capsys):
+    main([*SHORT, "--run.folder", "run"])
+    checkpoint = next(Path("run/checkpoints").glob("*.ckpt"))
+    before = (Path("run/completions.jsonl").read_bytes(), Path("run/summary.json").read_bytes())
+    with pytest.raises(SystemExit) as stop:
+        main([*SHORT, "--ckpt_path", str(checkpoint)])
+    assert stop.value.code == 1
+    assert "run holds a finished one. Name a new folder" in capsys.readouterr().err
+    assert (Path("run/completions.jsonl").read_bytes(), Path("run/summary.json").read_bytes()) == before
+
+
+def test_a_checkpoint_from_elsewhere_says_that_records_begin_here(place, caplog):
+    main([*SHORT, "--run.folder", "run"])
+    lone = next(Path("run/checkpoints").glob("*.ckpt")).rename("lone.ckpt")
+    with caplog.at_level(logging.INFO):
+        main([*SHORT, "--ckpt_path", str(lone)])
+    assert any("lone.ckpt lies in the folder of no run" in record.message for record in caplog.records)
+    assert len(list(Path("runs/quickstart").iterdir())) == 1
+
+
+def test_a_run_that_starts_anew_over_an_unfinished_one_says_so(place, caplog):
+    main([*SHORT, "--run.folder", "run"])
+    unfinished("run")
+    with caplog.at_level(logging.INFO):
+        main([*SHORT, "--run.folder", "run"])
+    assert any("`--ckpt_path last` goes on." in record.message for record in caplog.records)
+
+
+def test_every_evaluation_of_a_run_is_kept_by_its_step(place):
+    main([*FIT, "--trainer.max_steps", "3", "--trainer.val_check_interval", "1", "--run.folder", "run"])
+    predictions = list(RunFolder("run").predictions())
+    assert [(p.step, p.row) for p in predictions] == [(step, row) for step in range(4) for row in range(12)]
+    assert len({p.key for p in predictions}) == 48
+    asked = [(p.split, p.id, p.problem) for p in predictions]
+    assert asked[:12] == asked[12:24] == asked[36:]
+    right = [p.scores["NumberMatch"] for p in predictions[36:] if p.split == "id"]
+    assert sum(right) / 4 == RunFolder("run").summary()["after"]["val/id/NumberMatch"]
+
+
+def test_loggers_are_told_the_resolved_config(place):
+    main([*SHORT, "--trainer.logger", f"{__name__}.Kept", "--run.folder", "run"])
+    assert Kept.told["model"]["init_args"]["group_size"] == 8
+    assert Kept.told == yaml.safe_load(Path("run/config.yaml").read_text()) == RunFolder("run").starts()[0]["config"]
+
+
+def test_wandb_is_told_the_resolved_config(place, monkeypatch):
+    told = []
+    monkeypatch.setattr("vrft_pl.runs.WandbOrOffline.log_hyperparams", lambda self, params: told.append(params))
+    args = [word if word != "off" else "offline" for word in SHORT]
+    main([*args, "--run.evaluate_before", "false", "--run.evaluate_after", "false", "--run.folder", "run"])
+    assert [params["trainer"]["max_steps"] for params in told] == [3]
+
+
+def test_a_logger_of_ones_own_moves_no_file_of_the_run(place):
+    logger = json.dumps({"class_path": f"{__name__}.Kept", "init_args": {"save_dir": str(place / "elsewhere")}})
+    main([*SHORT, "--trainer.logger", logger, "--run.folder", "run"])
+    names = {"config.yaml", "manifest.json", "completions.jsonl", "predictions.jsonl", "summary.json", "checkpoints"}
+    assert {path.name for path in Path("run").iterdir()} == names
+    assert not Path("elsewhere").exists()
+    assert RunFolder("run").newest_checkpoint() is not None

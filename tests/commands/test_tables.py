@@ -1,0 +1,22 @@
+import re
+
+from vrft_pl.commands.tables import finite, print_summary
+from vrft_pl.runs import RunFolder
+
+
+def test_the_table_shows_what_changed(tmp_path, capsys):
+    print_summary(RunFolder(tmp_path), {"val/id": 0.25, "val/old": 1.0}, {"val/id": 0.5, "val/new": 0.1}, 61.7)
+    lines = capsys.readouterr().out.splitlines()
+    cells = {line.split()[1]: re.findall(r"[+-]?\d\.\d+", line) for line in lines if "val/" in line}
+    assert cells == {"val/id": ["0.250", "0.500", "+0.250"], "val/old": ["1.000"], "val/new": ["0.100"]}
+    assert "62 s" in lines[0]
+    assert lines[-1] == f"Files of this run: {tmp_path}"
+
+
+def test_a_run_without_scores_prints_no_table(tmp_path, capsys):
+    print_summary(RunFolder(tmp_path), {}, {}, 1.0)
+    assert capsys.readouterr().out == f"Files of this run: {tmp_path}\n"
+
+
+def test_a_score_that_is_no_number_becomes_null():
+    assert finite({"a": float("nan"), "b": float("inf"), "c": 0.5}) == {"a": None, "b": None, "c": 0.5}

@@ -1,0 +1,139 @@
+import json
+import os
+
+import pytest
+from lightning import Trainer
+from lightning.pytorch.loggers import CSVLogger
+
+from vrft_pl.runs import CompletionRecord, MetricsLogger, RunFolder
+from vrft_pl.runs.files import whole_file
+from vrft_pl.types import InputError
+
+
+def record(step, row=0, text="3", **more):
+    return CompletionRecord(step, 0, row, "id", f"row {row}", "How many?", "3", text, "stop", **more)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder(tmp_path / "run")
+
+
+def keys(folder):
+    return [tuple(record.key) for record in folder.predictions()]
+
+
+def lines(folder, name):
+    return (folder.path / name).read_bytes().splitlines(keepends=True)
+
+
+def make(path, seconds):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    os.utime(path, (seconds, seconds))
+    return path
+
+
+def test_a_folder_is_not_made_before_something_is_kept(folder):
+    assert [*folder.completions(), *folder.metrics(), *folder.starts()] == []
+    assert folder.newest_checkpoint() is None
+    folder.cut_back(folder.COMPLETIONS, 0)
+    assert not folder.path.exists()
+
+
+def test_what_is_appended_is_read_again(folder):
+    first, second = record(0, 0, "é\n", tags=("a",), scores={"R": 0.5}), record(0, 1, "\ud83d", boxes=[[1.0]])
+    folder.append(folder.COMPLETIONS, [first])
+    folder.append(folder.COMPLETIONS, [second])
+    assert list(folder.completions()) == [first, second]
+    assert "boxes" not in json.loads(lines(folder, "completions.jsonl")[0])
+
+
+def test_records_of_the_step_and_after_it_are_cut_off(folder):
+    folder.append(folder.COMPLETIONS, map(record, (0, 1, 1, 2, 3)))
+    kept = lines(folder, "completions.jsonl")[:3]
+    folder.cut_back(folder.COMPLETIONS, 2)
+    assert lines(folder, "completions.jsonl") == kept
+    assert [path.name for path in folder.path.iterdir()] == ["completions.jsonl"]
+
+
+def test_lines_that_are_no_records_are_left_out(folder):
+    folder.append(folder.COMPLETIONS, [record(0)])
+    with (folder.path / "completions.jsonl").open("ab") as file:
+        file.write(b'\xff\n[3]\n{"other": 1}\n{"step": null}\n{"step": 0, "id": "cut in tw')
+    assert list(folder.completions()) == [record(0)]
+    folder.cut_back(folder.COMPLETIONS, 5)
+    assert len(lines(folder, "completions.jsonl")) == 1
+
+
+def test_an_evaluation_takes_the_place_of_the_one_at_its_step(folder):
+    for step, rows in ((0, 2), (20, 1), (10, 2), (0, 1)):
+        folder.replace(folder.PREDICTIONS, step, [record(step, row) for row in range(rows)])
+    assert keys(folder) == [(0, 0, 0), (10, 0, 0), (10, 0, 1), (20, 0, 0)]
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(folder):
+    folder.write(folder.SUMMARY, {"after": {"val/id": 0.5}})
+    with pytest.raises(TypeError):
+        folder.write(folder.SUMMARY, {"after": object()})
+    assert folder.summary() == {"after": {"val/id": 0.5}}
+    assert [path.name for path in folder.path.iterdir()] == ["summary.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff"], ids=str)
+def test_a_file_that_is_no_json_is_named(folder, content):
+    folder.path.mkdir()
+    (folder.path / "summary.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"Expected JSON in .*summary\.json, but it can't be read"):
+        folder.summary()
+
+
+def test_the_config_and_what_was_logged_are_read_again(folder):
+    folder.write_text(folder.CONFIG, "trainer: {max_steps: 3}\n")
+    MetricsLogger(folder.path).log_metrics({"loss": 0.5}, 2)
+    assert folder.config() == {"trainer": {"max_steps": 3}}
+    assert folder.metrics() == [{"loss": "0.5", "step": "2"}]
+
+
+@pytest.mark.parametrize(("name", "finished"), [("summary.json", True), ("scores.json", True), ("metrics.csv", False)])
+def test_scores_tell_that_a_run_is_finished(folder, name, finished):
+    make(folder.path / name, 0)
+    assert folder.finished is finished
+
+
+@pytest.mark.parametrize("where", ["checkpoints/step=1.ckpt", "hpc_ckpt_1.ckpt"])
+def test_the_run_that_wrote_a_checkpoint_is_found(folder, where):
+    checkpoint = make(folder.path / where, 0)
+    assert RunFolder.holding(checkpoint) is None
+    folder.write(folder.MANIFEST, {"starts": []})
+    found = RunFolder.holding(str(checkpoint))
+    assert found is not None
+    assert found.path == folder.path
+    assert RunFolder.holding(folder.path / "a/b/step=1.ckpt") is None
+
+
+def test_the_newest_checkpoint_is_the_one_written_last(folder):
+    make(folder.checkpoints / "step=20.ckpt", 100)
+    newest = make(folder.checkpoints / "step=10.ckpt", 200)
+    with pytest.raises(KeyboardInterrupt), whole_file(folder.checkpoints / "step=30.ckpt"):  # noqa: PT012
+        assert folder.newest_checkpoint() == newest
+        raise KeyboardInterrupt
+    requeued = make(folder.path / "hpc_ckpt_1.ckpt", 300)
+    assert folder.last_checkpoint() == requeued
+
+
+def test_checkpoints_that_are_kept_elsewhere_are_found_there(folder, tmp_path):
+    elsewhere = make(tmp_path / "kept/step=1.ckpt", 0)
+    assert RunFolder(folder.path, str(tmp_path / "kept")).newest_checkpoint() == elsewhere
+
+
+def test_a_run_without_checkpoints_says_so(folder):
+    with pytest.raises(InputError, match="Expected a checkpoint for `--ckpt_path last` in .*checkpoints, but there is"):
+        folder.last_checkpoint()
+
+
+def test_the_folder_of_a_trainer_is_where_its_first_logger_writes(tmp_path):
+    quiet = {"accelerator": "cpu", "enable_checkpointing": False}
+    assert RunFolder.of(Trainer(logger=False, default_root_dir=tmp_path, **quiet)).path == tmp_path
+    logger = CSVLogger(tmp_path, "run", "0")
+    assert RunFolder.of(Trainer(logger=logger, **quiet)).path == tmp_path / "run/0"

@@ -1,0 +1,159 @@
+"""The one owner of what a run leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+from lightning.pytorch import Trainer
+
+from vrft_pl.runs.files import (
+    PARTIAL,
+    append_rows,
+    read_json,
+    read_rows,
+    read_table,
+    whole_file,
+    write_json,
+    write_rows,
+)
+from vrft_pl.runs.records import CompletionRecord
+from vrft_pl.types import InputError
+
+
+class RunFolder:
+    """Where a run keeps what it leaves: names, writers and readers. Nothing is written until something is kept.
+
+    Every file is whole or not there. Records are JSON lines, append-only, each known by its step, its rank and its row.
+
+    Args:
+        path: The folder.
+        checkpoints: Where checkpoints are written, if it is elsewhere.
+    """
+
+    CONFIG: ClassVar = "config.yaml"
+    MANIFEST: ClassVar = "manifest.json"
+    METRICS: ClassVar = "metrics.csv"
+    COMPLETIONS: ClassVar = "completions.jsonl"
+    PREDICTIONS: ClassVar = "predictions.jsonl"
+    SUMMARY: ClassVar = "summary.json"
+    SCORES: ClassVar = "scores.json"
+    CHOSEN: ClassVar = "chosen.json"
+    SKIPPED: ClassVar = "skipped.json"
+    CHECK: ClassVar = "check.json"
+    CHECKPOINTS: ClassVar = "checkpoints"
+
+    def __init__(self, path: str | Path, checkpoints: str | Path | None = None) -> None:
+        self.path = Path(path)
+        self.checkpoints = Path(checkpoints) if checkpoints else self.path / self.CHECKPOINTS
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @classmethod
+    def of(cls, trainer: Trainer) -> RunFolder:
+        """The folder of the run that a trainer carries out. Every rank calls it: it is a broadcast."""
+        return cls(trainer.log_dir or trainer.default_root_dir)
+
+    @classmethod
+    def holding(cls, checkpoint: str | Path) -> RunFolder | None:
+        """The folder of the run that wrote a checkpoint; ``None`` where it lies in none."""
+        parents = Path(checkpoint).parents
+        return next((cls(folder) for folder in parents[:2] if (folder / cls.MANIFEST).exists()), None)
+
+    @property
+    def finished(self) -> bool:
+        """Whether a run came to its end here."""
+        return any((self.path / name).exists() for name in (self.SUMMARY, self.SCORES))
+
+    @property
+    def started(self) -> bool:
+        """Whether a run has left records here."""
+        return any((self.path / name).exists() for name in (self.METRICS, self.COMPLETIONS, self.PREDICTIONS))
+
+    # written
+
+    def write(self, name: str, value: object) -> None:
+        """Write JSON for people to read."""
+        write_json(self.path / name, value)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text."""
+        with whole_file(self.path / name) as file:
+            file.write(text.encode())
+
+    def file(self, name: str) -> Any:
+        """A file to write into within a ``with`` statement."""
+        return whole_file(self.path / name)
+
+    def append(self, name: str, records: Iterable[CompletionRecord]) -> None:
+        """Append records."""
+        append_rows(self.path / name, (record.row_of_json() for record in records))
+
+    def replace(self, name: str, step: int, records: Iterable[CompletionRecord]) -> None:
+        """Write the records of a step in place of those that are there, and keep those of other steps."""
+        path = self.path / name
+        earlier = (row for row in read_rows(path) if row["step"] < step)
+        later = (row for row in read_rows(path) if row["step"] > step)
+        parts: tuple[Iterable[Mapping[str, object]], ...] = earlier, (r.row_of_json() for r in records), later
+        write_rows(path, (row for part in parts for row in part))
+
+    def cut_back(self, name: str, step: int) -> None:
+        """Keep the records of the steps before ``step``, which a run that goes on there will not write again."""
+        if (self.path / name).exists():
+            write_rows(self.path / name, (row for row in read_rows(self.path / name) if row["step"] < step))
+
+    # read
+
+    def config(self) -> dict[str, Any]:
+        """The resolved config of the last start."""
+        config: dict[str, Any] = yaml.safe_load((self.path / self.CONFIG).read_text(encoding="utf-8"))
+        return config
+
+    def starts(self) -> list[dict[str, Any]]:
+        """The manifest: what was run, on what and with what, at each start of the run; see `vrft_pl.runs.manifest`."""
+        path = self.path / self.MANIFEST
+        return list(read_json(path)["starts"]) if path.exists() else []
+
+    def summary(self) -> dict[str, Any]:
+        """Scores before and after training, and the seconds."""
+        return dict(read_json(self.path / self.SUMMARY))
+
+    def scores(self) -> dict[str, float | None]:
+        """Scores of an evaluation."""
+        return dict(read_json(self.path / self.SCORES))
+
+    def metrics(self) -> list[dict[str, str]]:
+        """Rows of what was logged, by the name of each number; a row has a ``step``."""
+        return read_table(self.path / self.METRICS)
+
+    def completions(self) -> Iterator[CompletionRecord]:
+        """What the policy wrote while it was trained."""
+        return map(CompletionRecord.from_json, read_rows(self.path / self.COMPLETIONS))
+
+    def predictions(self) -> Iterator[CompletionRecord]:
+        """What the policy wrote on held-out samples, at each step at which it was evaluated."""
+        return map(CompletionRecord.from_json, read_rows(self.path / self.PREDICTIONS))
+
+    def newest_checkpoint(self) -> Path | None:
+        """The checkpoint that was written last, a file or the folder of a sharded strategy.
+
+        Those that Lightning writes when SLURM requeues a job lie in the run's folder itself.
+        """
+        found = [p for f in (self.checkpoints, self.path) for p in f.glob("*.ckpt") if not p.name.endswith(PARTIAL)]
+        return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
+
+    def last_checkpoint(self) -> Path:
+        """The checkpoint that ``--ckpt_path last`` means: the newest of the run.
+
+        Raises:
+            InputError: If the run has none.
+        """
+        if (newest := self.newest_checkpoint()) is None:
+            raise InputError(
+                f"Expected a checkpoint for `--ckpt_path last` in {self.checkpoints}, but there is none. "
+                "Name the folder of the run with `--run.folder`, or leave `--ckpt_path` out to start anew."
+            )
+        return newest
