@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, DistributedSampler
 
+from vrft_pl.data.randomness import random_state, set_random_state
 from vrft_pl.distributed import gather_states, own_state
 
 SEED_STEP = 100_003
@@ -68,13 +69,13 @@ class ResumableLoader:
         self._loaded = own_state(state)
 
     def _state(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "position": self.position, "global_generator": torch.get_rng_state()}
+        return {"epoch": self.epoch, "position": self.position, "random": random_state()}
 
     def _start(self) -> None:
         """Set epoch and position, and the order of samples."""
         if self._loaded is not None:
             self.epoch, self.position = self._loaded["epoch"], self._loaded["position"]
-            torch.set_rng_state(self._loaded["global_generator"].cpu())
+            set_random_state(self._loaded["random"])
         if self._loaded is None or self.epoch < 0 or self.position >= self.end:
             self._loaded, self.position, self.epoch = None, 0, self.epoch + 1
         if self._generator is not None:

@@ -6,7 +6,7 @@ import copy
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from lightning import LightningModule
@@ -14,13 +14,13 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW
 
 from vrft_pl.data import SampleData
 from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.data.samples import Split
-from vrft_pl.distributed import gather, mean_over_ranks, shards_weights
+from vrft_pl.distributed import gather, gather_states, mean_over_ranks, own_state, shards_weights
 from vrft_pl.modules.schedule import WarmupDecay
 from vrft_pl.policy import VLM
 from vrft_pl.policy.verdicts import Way
@@ -30,9 +30,22 @@ from vrft_pl.rollout import LocalSampler, Sampler, SamplingParams, Writer
 from vrft_pl.types import Completions, InputError, Sample
 
 Loader = TypeVar("Loader", bound=ResumableLoader)
+STATE = "vrft_pl"
+"""Key of a checkpoint under which the state of all deciders is."""
 Evaluated = dict[str, Any]
 """What callbacks are told of a batch: ``completions``, one a sample, and the ``grades`` of each metric that goes by a
 reward, by its name."""
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """Something that remembers what a resumed run needs."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it remembers; tensors and plain values only."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
+        """Remember it."""
 
 
 class PolicyModule(LightningModule):
@@ -112,11 +125,31 @@ class PolicyModule(LightningModule):
             f"{apart}."
         )
 
+    @property
+    def deciders(self) -> dict[str, Any]:
+        """What else than weights, optimizer and loader the next step depends on; what has a state is in checkpoints."""
+        return {"sampler": self.sampler, "verdicts": self.policy.verdicts}
+
+    def stateful_deciders(self) -> dict[str, Stateful]:
+        """Those that remember something, and are not saved with the weights of the module."""
+        return {k: v for k, v in self.deciders.items() if isinstance(v, Stateful) and not isinstance(v, nn.Module)}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the state of all deciders under one key. Lightning would drop that of a loader whose epoch has ended."""
+        loop = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
+        loaders = loop.pop("combined_loader", [])
+        states = {name: part.state_dict() for name, part in self.stateful_deciders().items()}
+        checkpoint[STATE] = {"loader": loaders[0] if loaders else None, "deciders": gather_states(states)}
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the state of the training loader: Lightning drops that of a checkpoint at the end of an epoch."""
-        if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
-            loop = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
-            self._loader_state = next(iter(loop.get("combined_loader") or []), None)
+        """Go on from the state of all deciders, where training goes on."""
+        if self._trainer is None or self.trainer.state.fn != TrainerFn.FITTING or STATE not in checkpoint:
+            return
+        self._loader_state = checkpoint[STATE]["loader"]
+        states = own_state(checkpoint[STATE]["deciders"])
+        for name, part in self.stateful_deciders().items():
+            if name in states:
+                part.load_state_dict(states[name])
 
     def resumed(self, loader: Loader) -> Loader:
         """Let a training loader go on where the checkpoint stopped that is resumed, and end where the Trainer does."""

@@ -129,6 +129,11 @@ class GRPOModule(PolicyModule):
         return self.resumed(rollouts)
 
     @property
+    def deciders(self) -> dict[str, Any]:
+        """The loss and the advantage too; a reward says the same of the same completion at any time."""
+        return {**super().deciders, "loss": self.loss, "advantage": self.advantage}
+
+    @property
     def hooks(self) -> Hooks:
         """What a rollout asks of the Trainer, and whom it tells."""
         return Hooks(

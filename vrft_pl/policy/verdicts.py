@@ -91,6 +91,16 @@ class Verdicts:
         )
         """Whether what a frozen vision tower sees is computed once."""
 
+    def state_dict(self) -> dict[str, bool | None]:
+        """What is decided: weights that have been trained since might be compared otherwise."""
+        return {way: verdict.decided for way, verdict in vars(self).items()}
+
+    def load_state_dict(self, state_dict: dict[str, bool | None]) -> None:
+        """Decide as the run did that is resumed."""
+        for way, decided in state_dict.items():
+            if decided is not None:
+                getattr(self, way).decided = decided
+
 
 def check_mode(shared_prefix: Any) -> None:
     """Raise `ValueError` for a mode that there is not."""

@@ -1,0 +1,84 @@
+"""What a checkpoint holds of those who decide the next step."""
+
+import random
+
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from training import counting, fit, grpo, loaded, weights
+
+from vrft_pl.algorithms import GroupAdvantage
+from vrft_pl.rollout import RolloutCallback
+
+
+class Tired(GroupAdvantage):
+    """Believes each window less than the one before."""
+
+    def __init__(self):
+        super().__init__()
+        self.windows = 0
+
+    def __call__(self, *args, **kwargs):
+        self.windows += 1
+        return super().__call__(*args, **kwargs) / self.windows
+
+    def state_dict(self):
+        return {"windows": self.windows}
+
+    def load_state_dict(self, state):
+        self.windows = state["windows"]
+
+
+class Chance(RolloutCallback):
+    """Keeps what the global generators of Python and numpy say at each window."""
+
+    def __init__(self):
+        self.drawn = []
+
+    def on_rollout_end(self, trainer, module, experience):
+        self.drawn.append((random.random(), np.random.rand(), torch.rand(()).item()))
+
+
+def run(checkpoint, ckpt_path=None, callbacks=(), **kwargs):
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    module, chance = grpo(checkpoint, advantage=Tired()), Chance()
+    fit(module, counting(size=8), ckpt_path, callbacks=[chance, *callbacks], **kwargs)
+    return module, chance.drawn
+
+
+def kept(checkpoint, folder):
+    keep = ModelCheckpoint(folder, "{step}", save_top_k=-1, every_n_train_steps=1)
+    module, drawn = run(checkpoint, callbacks=[keep], enable_checkpointing=True)
+    return module, drawn, folder / "step=2.ckpt"
+
+
+def test_an_advantage_that_remembers_and_global_numbers_go_on_as_they_were(qwen3_vl, tmp_path):
+    whole, drawn, checkpoint = kept(qwen3_vl, tmp_path)
+    resumed, rest = run(qwen3_vl, str(checkpoint))
+    assert len(set(drawn)) == len(drawn)
+    assert rest == drawn[-len(rest) :]
+    assert resumed.advantage.windows == whole.advantage.windows
+    assert all(torch.equal(value, weights(resumed)[name]) for name, value in weights(whole).items())
+
+
+def test_the_state_of_all_deciders_is_under_one_key(qwen3_vl, tmp_path):
+    _, _, path = kept(qwen3_vl, tmp_path)
+    checkpoint = torch.load(path, weights_only=True)
+    (rank,) = checkpoint["vrft_pl"]["deciders"]["ranks"]
+    assert rank["advantage"] == {"windows": 2}
+    (loader,) = checkpoint["vrft_pl"]["loader"]["ranks"]
+    assert {"epoch", "position", "random", "generator", "experience"} <= set(loader)
+    assert "combined_loader" not in checkpoint["loops"]["fit_loop"]["state_dict"]
+
+
+def test_a_resumed_run_takes_the_ways_that_were_decided_on(qwen3_vl, tmp_path):
+    _, _, path = kept(qwen3_vl, tmp_path)
+    module, policy = grpo(qwen3_vl), loaded(qwen3_vl)
+    checkpoint = torch.load(path, weights_only=True)
+    (rank,) = checkpoint["vrft_pl"]["deciders"]["ranks"]
+    assert rank["verdicts"]["sharing"] is True
+    policy.verdicts.load_state_dict({**rank["verdicts"], "sharing": False})
+    assert not policy.may("sharing")
+    assert "verdicts" in module.deciders
