@@ -180,6 +180,20 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(build, said, tmp_path, 
     assert not folder.exists()
 
 
+def test_an_input_error_leaves_a_folder_that_was_there_as_it_was(tmp_path, capsys, no_argv):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/notes.txt").write_text("mine")
+    refused([*missing_image(tmp_path), *SHORT, "--run.folder", str(tmp_path / "run")], capsys)
+    assert (tmp_path / "run/notes.txt").read_text() == "mine"
+
+
+def test_a_folder_that_is_not_named_is_named_by_config_and_seed(tmp_path, capsys, no_argv, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main(["validate", *QUICKSTART[1:], *SHORT[2:6], "--seed_everything", "17"])
+    (folder,) = (tmp_path / "runs/quickstart").iterdir()
+    assert folder.name.endswith("-seed17")
+
+
 def test_fit_writes_summary_export_metrics_and_completions(tmp_path, capsys, no_argv):
     folder = tmp_path / "run"
     main([*QUICKSTART, *SHORT, "--run.folder", str(folder)])

@@ -22,7 +22,7 @@ from vrft_pl.callbacks.predictions import predictions
 from vrft_pl.data import COCODetection, Detection, Source
 from vrft_pl.metrics import Accuracy, COCOAveragePrecision, GroundingIoU
 from vrft_pl.modules import PolicyModule
-from vrft_pl.rewards import BoxIoU, Format, NumberMatch
+from vrft_pl.rewards import BoxIoU, Format, NumberMatch, Reward, Unread
 from vrft_pl.rewards.base import grades_of
 from vrft_pl.rollout import SamplingParams
 from vrft_pl.types import Sample
@@ -64,6 +64,18 @@ def test_a_row_says_why_no_answer_could_be_read():
     row = described(Number(3.0), "three or four", NumberMatch(), Format())
     assert row["scores"] == {"NumberMatch": 0.0, "Format": 1.0}
     assert row["parse_failures"] == {"NumberMatch": "malformed"}
+
+
+class Refuses(Reward):
+    """Reads no answer, for the reason that the answer names."""
+
+    def grade_one(self, text, sample, frame):
+        return Unread(text)
+
+
+@pytest.mark.parametrize("reason", Unread)
+def test_every_reason_is_written(reason):
+    assert described(Number(3.0), reason.value, Refuses())["parse_failures"] == {"Refuses": reason.value}
 
 
 def test_a_box_is_written_in_pixels_of_the_original_image():

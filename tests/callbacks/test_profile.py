@@ -17,6 +17,10 @@ def test_one_step_is_profiled_into_a_table_and_a_trace(qwen3_vl, tmp_path):
     assert all(seconds > 0 for seconds in profile.seconds.values())
     table = (tmp_path / "profile.md").read_text()
     assert all(f"| {phase} |" in table for phase in phases)
+    rows = [[cell.strip(" %") for cell in line.split("|")] for line in table.splitlines()]
+    shares = {row[1]: int(row[3]) for row in rows if len(row) > 3 and row[1] in phases}
+    # rewards are graded beside the reference
+    assert sum(share for phase, share in shares.items() if phase != "reward") == pytest.approx(100, abs=3)
     assert "aten::" in table
     names = {event["name"] for event in json.loads((tmp_path / "trace.json").read_text())["traceEvents"]}
     assert "aten::linear" in names

@@ -139,6 +139,25 @@ def order(seed):
     return [[int(s.id.split()[-1]) for s in batch] for batch in loader]
 
 
+def order_of_two_ranks(seed):
+    task, read = Counting(train=CountingScenes(size=16), seed=seed, batch_size=8), []
+    for rank in range(2):
+        share = {"num_replicas": 2, "rank": rank}
+        task.trainer = SimpleNamespace(
+            strategy=SimpleNamespace(distributed_sampler_kwargs=share), lightning_module=None
+        )
+        (batch,) = task.train_dataloader()
+        read.append([int(sample.id.split()[-1]) for sample in batch])
+    return read
+
+
+def test_ranks_share_the_rows_in_an_order_that_follows_the_seed():
+    first = order_of_two_ranks(3)
+    assert sorted(sum(first, [])) == list(range(16))
+    assert order_of_two_ranks(3) == first
+    assert order_of_two_ranks(4) != first
+
+
 def test_training_rows_are_shuffled_by_the_seed_in_batches_of_samples():
     first = order(3)
     assert [len(batch) for batch in first] == [5, 5, 5, 1]

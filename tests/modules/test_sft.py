@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from checkpoints import MIXED, loaded, sample
@@ -134,3 +136,14 @@ def test_metrics_are_evaluated_while_training(qwen3_vl):
     module = SFTModule(loaded(qwen3_vl, max_pixels=1024), metrics=[Share()], eval_params=params, optimizer=sgd)
     trainer = fit(module, counting(val={"id": CountingScenes(size=2, image_size=32)}))
     assert "val/id/Share" in trainer.callback_metrics
+
+
+def test_a_strategy_that_divides_again_is_given_the_loss_undivided(qwen3_vl):
+    module, losses = SFTModule(loaded(qwen3_vl)), []
+    module.log = lambda *args, **kwargs: None
+    batch = next(iter(DemonstrationLoader(DataLoader(MIXED, 4, collate_fn=list), module.demonstrate))).value
+    for divides in (False, True):
+        strategy = SimpleNamespace(handles_gradient_accumulation=divides)
+        module.trainer = SimpleNamespace(strategy=strategy, accumulate_grad_batches=3)
+        losses.append(module.training_step(batch, 0))
+    torch.testing.assert_close(losses[1], 3 * losses[0])

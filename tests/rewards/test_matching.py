@@ -44,3 +44,17 @@ def test_thousands_of_boxes_are_paired_within_some_milliseconds():
     boxes = np.concatenate([corners, corners + generator.uniform(5, 100, (5100, 2))], axis=1)
     assert seconds(lambda: matched_ious(iou_matrix(boxes[:5000], boxes[5000:])), enough=0.05) < 0.05
     assert (matched_ious(iou_matrix(boxes[:5000], boxes[5000:])) > 0).sum() == 100
+
+
+@pytest.mark.parametrize(
+    ("preference", "expected"),
+    [
+        pytest.param([0.2, 0.1], [0.5, 0.0], id="the-surer"),
+        pytest.param([0.1, 0.2], [0.0, 0.5], id="the-surer-comes-later"),
+        pytest.param([np.nan, 0.0], [0.0, 0.5], id="without-confidence-is-less-than-none-at-all"),
+        pytest.param([0.0, np.nan], [0.5, 0.0], id="likewise-where-it-comes-later"),
+    ],
+)
+def test_of_equal_boxes_the_surer_one_is_paired(preference, expected):
+    ious = np.array([[0.5], [0.5]])
+    np.testing.assert_allclose(matched_ious(ious, np.array(preference)), expected)

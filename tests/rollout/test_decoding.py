@@ -164,6 +164,16 @@ def test_sampled_logprobs_are_the_policys_to_rounding(family, share, temperature
     assert_apart_by_rounding(got.logprobs, expected, exact)
 
 
+@pytest.mark.parametrize("scale", [0.05, 1.0])
+def test_attention_is_scaled_as_the_model_says(checkpoint, scale):
+    policy, plain = loaded(checkpoint), loaded(checkpoint)
+    for layer in policy.hf_model.get_decoder().layers:
+        layer.self_attn.scaling = scale
+    logits = assert_same_logits(policy, MIXED, 2)
+    other = decode(plain, MIXED, 2, SharedPrompt, 5)
+    assert all((a - b).abs().max() > 1e-3 for a, b in zip(logits, other, strict=True))
+
+
 FEW = range(30, 34)
 """Tokens that can be drawn, beside the end token, where all others are banned."""
 

@@ -29,11 +29,12 @@ class Collector:
         ids = torch.randint(0, 100, (num_rows, 5), generator=self.generator)
         mask = torch.arange(5) < lengths[:, None]
         texts = tuple(f"{sample.id}-{i}" for sample in samples for i in range(G))
+        reasons = tuple("length" if length == 4 else "stop" for length in lengths.tolist())
         alive = torch.tensor([int(s.id) not in self.dead for s in samples]).repeat_interleave(G)
         return Experience(
             samples=tuple(samples),
             prompts=encode(samples),
-            completions=Completions(ids, mask, ids / 100, texts, ("stop",) * num_rows, (None,) * num_rows),
+            completions=Completions(ids, mask, ids / 100, texts, reasons, (None,) * num_rows),
             scores={"R": ids[:, 0].float()},
             parse_failures={"R": ids[:, 0] > 50},
             rewards=ids[:, 0].float(),

@@ -7,6 +7,7 @@ from vrft_pl.policy import LoRA
 from vrft_pl.policy.batching import collate
 from vrft_pl.rollout import LocalSampler, SamplingParams
 from vrft_pl.rollout.local import draw, truncate
+from vrft_pl.types import InputError
 
 GREEDY = SamplingParams(max_tokens=24, temperature=0.0)
 
@@ -136,6 +137,32 @@ def test_max_rows_bounds_the_completions_decoded_at_once(qwen3_vl, samples):
     policy.hf_model.register_forward_pre_hook(lambda _, args, kw: rows.append(len(kw["input_ids"])), with_kwargs=True)
     generate(policy, policy.encode(samples), 2, max_rows=4)
     assert max(rows) == 4
+
+
+@pytest.mark.parametrize("share", [True, False], ids=["shared", "repeated"])
+def test_finished_rows_leave_when_they_are_more_than_an_eighth(qwen3_vl, samples, share):
+    policy, fed = loaded(qwen3_vl, shared_prefix=share), []
+    make_ends_likelier(policy, 2.0)
+    prompts = policy.encode(samples)
+    assert policy.may("batching")
+    assert policy.may("sharing") == share
+    policy.hf_model.register_forward_pre_hook(lambda _, args, kw: fed.append(len(kw["input_ids"])), with_kwargs=True)
+    lengths = generate(policy, prompts, 6, SamplingParams(16)).mask.sum(dim=1)
+    expected, present = [len(prompts)], lengths  # the prompts themselves, once
+    for written in range(1, int(lengths.max())):
+        if (present <= written).sum() > len(present) / 8:
+            present = present[present > written]
+        expected.append(len(present))
+    assert fed == expected
+    assert len(set(fed[1:])) > 4
+
+
+def test_weights_that_are_spread_over_ranks_are_refused(qwen3_vl, samples):
+    policy = loaded(qwen3_vl)
+    prompts = policy.encode(samples)
+    next(policy.parameters()).ds_tensor = torch.zeros(1)  # as ZeRO-3 marks one
+    with pytest.raises(InputError, match="LocalSampler needs whole weights on each device, but the strategy shards"):
+        generate(policy, prompts)
 
 
 def test_max_rows_must_be_positive():

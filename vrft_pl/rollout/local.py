@@ -48,9 +48,10 @@ class LocalSampler(Sampler):
                 self._decode(policy, prompts.select(order[i : i + step]), group_size, params, generator)
                 for i in range(0, len(prompts), step)
             ]
+        width = max(ids.shape[1] for ids, *_ in parts)
         back = torch.tensor(order, device=parts[0][0].device).argsort()
         ids, logprobs, lengths, stopped = (
-            torch.cat([pad(part[i], policy.pad_token_id, parts) for part in parts])
+            torch.cat([pad(part[i], policy.pad_token_id, width) for part in parts])
             .unflatten(0, (len(prompts), group_size))[back]
             .flatten(0, 1)
             for i in range(4)
@@ -162,10 +163,6 @@ def truncate(logits: Tensor, top_k: int, top_p: float) -> Tensor:
     return logits
 
 
-def pad(value: Tensor, pad_token_id: int, parts: list[tuple[Tensor, Tensor, Tensor, Tensor]]) -> Tensor:
+def pad(value: Tensor, pad_token_id: int, width: int) -> Tensor:
     """Pad a part's ``(N, T)`` tensor on the right to the longest part; leave a ``(N,)`` tensor as it is."""
-    if value.ndim == 1:
-        return value
-    width = max(part[0].shape[1] for part in parts)
-    fill = 0 if value.is_floating_point() else pad_token_id
-    return torch.nn.functional.pad(value, (0, width - value.shape[1]), value=fill)
+    return value if value.ndim == 1 else torch.nn.functional.pad(value, (0, width - value.shape[1]), value=pad_token_id)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from vrft_pl.data import Counting, First, ParquetRows
+from vrft_pl.data import Counting, First, Mixture, ParquetRows
 from vrft_pl.data.order import MIXED_BLOCKS
 from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.data.sources import parquet
@@ -180,6 +180,16 @@ def test_an_epoch_reads_every_row_group_once(tmp_path, monkeypatch):
     read = [int(sample.solution.value) for batch in task.train_dataloader() for sample in batch]
     assert sorted(read) == list(range(60)) != read
     assert sorted(index for index, _ in reads) == list(range(20))
+
+
+def test_an_epoch_of_a_mixture_reads_every_row_of_every_file(tmp_path):
+    files = [written(tmp_path / f"{name}.parquet", rows(count=count), row_group_size=3) for name, count in SIZES]
+    tasks = {name: Counting(ParquetRows(path), style="answer") for (name, _), path in zip(SIZES, files, strict=True)}
+    read = numbers(Mixture(tasks, batch_size=4).train_dataloader())
+    assert sorted(read) == sorted([*range(10), *range(17), *range(5)])
+
+
+SIZES = (("a", 10), ("b", 17), ("c", 5))
 
 
 def loader(path, num_workers=2, **kwargs):
