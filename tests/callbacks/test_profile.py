@@ -1,15 +1,22 @@
 import json
+import time
 
 import pytest
-from training import counting, fit, grpo
+from training import Share, counting, fit, grpo
 
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.callbacks import StepProfile
 
 
+class Slow(Share):
+    def grade_one(self, text, sample, frame):
+        time.sleep(0.05)
+        return super().grade_one(text, sample, frame)
+
+
 def test_one_step_is_profiled_into_a_table_and_a_trace(qwen3_vl, tmp_path):
     profile = StepProfile(step=1)
-    module = grpo(qwen3_vl, loss=GRPOLoss(kl_coefficient=0.1))
+    module = grpo(qwen3_vl, rewards=[Slow()], loss=GRPOLoss(kl_coefficient=0.1))
     options = {"accumulate_grad_batches": 2, "callbacks": [profile], "default_root_dir": tmp_path}
     fit(module, counting(size=12), **options)
     phases = {"rollout", "reward", "reference", "loading", "forward", "backward", "optimizer"}
