@@ -2,7 +2,7 @@
 
 from training import counting
 
-from vrft_pl.check import CheckOptions, Plan
+from vrft_pl.check import CheckOptions, TrainerSection
 from vrft_pl.check.data import check_data
 from vrft_pl.check.meter import PromptMeter
 from vrft_pl.check.run import make_trainer
@@ -10,9 +10,9 @@ from vrft_pl.check.subject import Subject
 
 
 def subject(module, tmp_path, task=None, **config):
-    plan = Plan.of({"accelerator": "cpu", **config})
+    section = TrainerSection.of({"accelerator": "cpu", **config})
     options = CheckOptions(prompts=2)
-    trainer = make_trainer(plan, [])
-    made = Subject(module, task or counting(4), trainer, plan, options, tmp_path, PromptMeter(module.policy))
+    trainer = make_trainer(section, [])
+    made = Subject(module, task or counting(4), trainer, section, options, tmp_path, PromptMeter(module.policy))
     check_data(made)
     return made

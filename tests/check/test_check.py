@@ -16,7 +16,7 @@ from PIL import Image
 from training import counting, grpo, weights
 
 from vrft_pl.__main__ import main
-from vrft_pl.check import CheckOptions, Plan, check_run
+from vrft_pl.check import CheckOptions, TrainerSection, check_run
 from vrft_pl.data import COCODetection, Counting, CountingScenes, Detection, ReasonJSON, Structure
 from vrft_pl.metrics import Accuracy
 from vrft_pl.modules import SFTModule
@@ -50,8 +50,8 @@ def direct(tmp_path, module=None, task=None, skip=(), fast=True, **options):
     skip = (*skip, *(("memory", "speed") if fast else ()))
     long = SamplingParams(32)
     module = module or grpo(None, loaded("tiny"), [NumberMatch()], params=long, eval_params=long)
-    plan, options = Plan.of({"accelerator": "cpu", "max_steps": 3}), {"prompts": 2, **options}
-    return check_run(module, task, plan, CheckOptions(skip=skip, **options), tmp_path)
+    section, options = TrainerSection.of({"accelerator": "cpu", "max_steps": 3}), {"prompts": 2, **options}
+    return check_run(module, task, section, CheckOptions(skip=skip, **options), tmp_path)
 
 
 def folder(tmp_path):
@@ -192,7 +192,6 @@ def test_missing_thoughts_are_an_error_for_sft_alone(kind, errors, tmp_path):
     module = SFTModule(loaded("tiny"), metrics=[NumberMatch()]) if kind == "sft" else None
     report = direct(tmp_path, module, Counting(ReasonJSON(str(tmp_path / "rows.json"))), skip=("signal",), fast=False)
     assert [step for step, found in report.steps.items() for f in found if f.level == "error"] == errors
-    assert report.steps["memory"][0].what.startswith("Without activations" if errors else "About")
     if errors:
         assert "expected a chain of thought" in report.steps["tokens"][0].rows[0]
 
@@ -314,11 +313,20 @@ def test_of_one_sample_it_is_told_by_whether_a_reward_reads_answers(tmp_path):
     assert not any("none of these looks at the ground truth" in warning for warning in warnings)
 
 
-def test_check_and_fit_refuse_the_same_strategies(check, no_argv, tmp_path, capsys):
+def test_strategy_that_the_sampler_refuses_is_an_error(check):
     strategy = ["--trainer.strategy", "fsdp", "--trainer.accelerator", "gpu", "--trainer.devices", "2"]
     code, report, _ = check("configs/quickstart.yaml", *strategy)
     assert code == 1
     assert "a strategy that LocalSampler supports, but got `fsdp`, which shards the weights" in found(report, "trainer")
+
+
+@pytest.mark.parametrize("command", ["check", "fit"])
+def test_trainer_that_lightning_refuses_ends_check_as_it_ends_fit(command, tmp_path, capsys, no_argv):
+    config = ["--config", str(ROOT / "configs/quickstart.yaml"), "--trainer.accelerator", "cpu", *folder(tmp_path)]
+    with pytest.raises(SystemExit) as stop:
+        main([command, *config, "--run.wandb", "off", "--trainer.strategy", "fsdp"])
+    assert stop.value.code == 2
+    assert "`fsdp` requires a GPU accelerator" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -332,9 +340,9 @@ def test_check_and_fit_refuse_the_same_strategies(check, no_argv, tmp_path, caps
 )
 def test_weights_may_be_sharded_where_nothing_is_sampled(module, task, options, refused, tmp_path):
     made = grpo(None, loaded("tiny")) if module == "grpo" else SFTModule(loaded("tiny"))
-    plan = Plan.of({"accelerator": "cpu", "devices": 2, "strategy": "deepspeed_stage_3", **options})
+    section = TrainerSection.of({"accelerator": "cpu", "devices": 2, "strategy": "deepspeed_stage_3", **options})
     steps = ("tokens", "gold", "signal", "pictures", "parameters", "memory", "speed")
-    report = check_run(made, task, plan, CheckOptions(skip=steps), tmp_path)
+    report = check_run(made, task, section, CheckOptions(skip=steps), tmp_path)
     errors = [finding.what for finding in report.steps.get("trainer", []) if finding.level == "error"]
     assert bool(errors) == refused
     trainer = SimpleNamespace(strategy=DeepSpeedStrategy(stage=3), datamodule=task, limit_val_batches=1.0)
@@ -386,8 +394,8 @@ def test_policy_is_bit_for_bit_what_it_was(kind, precision, tmp_path):
     module = grpo(None, policy, judges) if kind == "grpo" else SFTModule(policy, metrics=judges)
     before, buffers = weights(module), {name: b.clone() for name, b in policy.named_buffers()}
     state, modes = torch.get_rng_state(), {name: m.training for name, m in module.named_modules()}
-    plan = Plan.of({"accelerator": "cpu", "precision": precision, "max_steps": 3})
-    report = check_run(module, counting(8), plan, CheckOptions(prompts=2), tmp_path)
+    section = TrainerSection.of({"accelerator": "cpu", "precision": precision, "max_steps": 3})
+    report = check_run(module, counting(8), section, CheckOptions(prompts=2), tmp_path)
     assert "One optimizer step takes" in report.steps["speed"][0].what
     after = weights(module)
     assert {name: value.dtype for name, value in after.items()} == {name: value.dtype for name, value in before.items()}

@@ -2,7 +2,7 @@
 
 from vrft_pl.check.findings import Finding, Level, Report
 from vrft_pl.check.options import CheckOptions
-from vrft_pl.check.plan import Plan
-from vrft_pl.check.run import CheckTrainer, check_run
+from vrft_pl.check.run import check_run
+from vrft_pl.check.section import TrainerSection
 
-__all__ = ["CheckOptions", "CheckTrainer", "Finding", "Level", "Plan", "Report", "check_run"]
+__all__ = ["CheckOptions", "Finding", "Level", "Report", "TrainerSection", "check_run"]

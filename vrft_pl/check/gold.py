@@ -12,7 +12,6 @@ from torch import Tensor
 from vrft_pl.answers import AnswerFrame
 from vrft_pl.check.findings import Finding, Level
 from vrft_pl.check.subject import Subject
-from vrft_pl.modules import GRPOModule
 from vrft_pl.prompts import target_text
 from vrft_pl.rewards import Format, Grades, Reward
 from vrft_pl.rewards.base import REASONS
@@ -47,7 +46,7 @@ def check_gold(subject: Subject) -> list[Finding]:
 
 def unjudged(subject: Subject, samples: Sequence[Sample]) -> list[Finding]:
     """Rows for whose truth no reward is there that trains."""
-    if not isinstance(subject.module, GRPOModule):
+    if not subject.module.trains_on_samples:
         return []
     judges = [reward for reward in subject.module.rewards if reward.reads_answers and reward.weight]
     rows = tuple(sample.id for sample in samples if not any(reward.judges(sample) for reward in judges))
@@ -135,7 +134,9 @@ def sameness(
     for wrong in (others, [""] * len(few)):
         probes.append(reward.score(as_completions(wrong, [frames[i] for i in few]), [samples[i] for i in few]))
     if subject.sampled is not None and reward.name in subject.sampled.scores:
-        answered = [reward.judges(sample) for sample in subject.sampled.samples for _ in range(subject.group_size)]
+        answered = [
+            reward.judges(sample) for sample in subject.sampled.samples for _ in range(subject.module.group_size)
+        ]
         probes.append(subject.sampled.scores[reward.name].cpu()[answered])
     scores = torch.cat(probes)
     if float(scores.max() - scores.min()) > _FULL:

@@ -17,7 +17,7 @@ class CheckOptions:
         prompts: Prompts of the training rows for which the policy samples a group of completions.
         pictures: Samples drawn with the true and the answered boxes.
         skip: Steps to leave out.
-        device_memory: GiB of the device to compare the estimate of memory with. Defaults to that of this machine.
+        device_memory: GiB of a device to compare what stays with. Defaults to that of this machine's.
 
     Raises:
         ValueError: If an argument is out of its range.

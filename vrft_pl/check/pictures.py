@@ -14,7 +14,7 @@ _SIDE = 512
 def check_pictures(subject: Subject) -> list[Finding]:
     """Draw the true boxes in green and the answered ones in red, the policy's answers where it was sampled."""
     if subject.sampled is not None:
-        step = subject.group_size
+        step = subject.module.group_size
         completions = subject.sampled.completions
         answers = list(zip(subject.sampled.samples, completions.texts[::step], completions.frames[::step], strict=True))
     else:

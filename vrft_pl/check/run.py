@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
@@ -21,7 +20,7 @@ from vrft_pl.check.meter import PromptMeter
 from vrft_pl.check.options import CheckOptions, Step
 from vrft_pl.check.parameters import check_parameters
 from vrft_pl.check.pictures import check_pictures
-from vrft_pl.check.plan import Plan
+from vrft_pl.check.section import TrainerSection
 from vrft_pl.check.signal import check_signal
 from vrft_pl.check.speed import check_speed
 from vrft_pl.check.subject import Subject, preserved
@@ -45,22 +44,19 @@ STEPS: dict[Step, Callable[[Subject], list[Finding]]] = {
 """``data`` reads the rows that every other step uses, and so is never left out."""
 
 
-class CheckTrainer(Trainer):
-    """Lightning's trainer; its ``check`` is what LightningCLI makes a command of."""
-
-    def check(self, model: LightningModule, datamodule: LightningDataModule | None = None) -> None:
-        """Find mistakes in data, policy and config before training; nothing is trained."""
-
-
 def check_run(
-    module: LightningModule, task: LightningDataModule | None, plan: Plan, options: CheckOptions, folder: Path
+    module: LightningModule,
+    task: LightningDataModule | None,
+    section: TrainerSection,
+    options: CheckOptions,
+    folder: Path,
 ) -> Report:
     """Check a run. The module is bit for bit what it was when this returns.
 
     Args:
         module: The run's module.
         task: The run's data, not set up.
-        plan: The run's trainer.
+        section: What is asked of the run's trainer.
         options: What to look at.
         folder: Folder of the run; pictures are written there.
 
@@ -70,14 +66,14 @@ def check_run(
     if not isinstance(module, PolicyModule) or not isinstance(task, SampleData):
         raise InputError("`vrft_pl check` needs a module that is a PolicyModule and data that are a SampleData.")
     start = time.perf_counter()
-    findings: dict[str, list[Finding]] = {"trainer": trainer_findings(plan)}
+    findings: dict[str, list[Finding]] = {"trainer": trainer_findings(section)}
     module.configure_model()
     with preserved(module), quiet():
-        trainer = make_trainer(plan, findings["trainer"])
+        trainer = make_trainer(section, findings["trainer"])
         module.to(trainer.strategy.root_device)
         trainer.precision_plugin.convert_module(module)
-        subject = Subject(module, task, trainer, plan, options, folder, PromptMeter(module.policy))
-        if refusal := subject.refusal(plan.strategy):
+        subject = Subject(module, task, trainer, section, options, folder, PromptMeter(module.policy))
+        if refusal := subject.refusal(section.strategy):
             findings["trainer"].append(Finding("error", refusal))
         for name, step in STEPS.items():
             if name not in options.skip or name == "data":
@@ -100,20 +96,21 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def trainer_findings(plan: Plan) -> list[Finding]:
+def trainer_findings(section: TrainerSection) -> list[Finding]:
     """What this machine lacks."""
-    if plan.available:
+    if section.available:
         return []
-    return [Finding("warning", f"The run is for {plan.devices} GPUs that this machine lacks: measured without them.")]
+    return [
+        Finding("warning", f"The run is for {section.devices} GPUs that this machine lacks: measured without them.")
+    ]
 
 
-def make_trainer(plan: Plan, findings: list[Finding]) -> Trainer:
+def make_trainer(section: TrainerSection, findings: list[Finding]) -> Trainer:
     """A trainer on one device; in float32 where the run's precision needs a device that is missing."""
-    options: dict[str, Any] = plan.alone()
     try:
-        return Trainer(**options)
+        return section.stand_in()
     except (ValueError, RuntimeError) as error:
-        if plan.available:
+        if section.available:
             raise
         findings.append(Finding("note", f"Measured in float32: {error}"))
-        return Trainer(**{**options, "precision": "32-true"})
+        return section.stand_in(precision="32-true")

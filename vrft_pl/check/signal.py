@@ -14,7 +14,6 @@ from vrft_pl.check.gold import gold_sample
 from vrft_pl.check.rows import Row
 from vrft_pl.check.subject import Sampled, Subject
 from vrft_pl.check.tokens import context
-from vrft_pl.modules import GRPOModule
 from vrft_pl.policy.batching import append_tokens
 from vrft_pl.rewards import Reward
 from vrft_pl.rollout.decoding import prefill
@@ -37,9 +36,8 @@ def check_signal(subject: Subject) -> list[Finding]:
         subject.sampled = sample_answers(subject, samples)
         ends = endings(subject, subject.sampled)
     except torch.OutOfMemoryError as error:
-        return [
-            Finding("error", f"Sampling ran out of memory: {str(error).splitlines()[0]} See the estimate of memory.")
-        ]
+        advice = "Try fewer `max_rows` of the sampler, `max_tokens` or `max_pixels`."
+        return [Finding("error", f"Sampling runs out of memory: {str(error).splitlines()[0]} {advice}")]
     except InputError as error:
         return [Finding("error", str(error))]
     return [*ends, *scores(subject, subject.sampled), *verdict(subject, subject.sampled)]
@@ -51,7 +49,7 @@ def chosen_samples(subject: Subject) -> list[Sample]:
 
     def fit(row: Row) -> bool:
         try:
-            return limit is None or subject.meter.measure(row).num_tokens + subject.params.max_tokens <= limit
+            return limit is None or subject.meter.measure(row).num_tokens + subject.module.params.max_tokens <= limit
         except InputError:
             return False
 
@@ -70,8 +68,10 @@ def chosen_samples(subject: Subject) -> list[Sample]:
 def sample_answers(subject: Subject, samples: list[Sample]) -> Sampled:
     """Let the policy write a group to each sample, and grade it."""
     with subject.precision():
-        completions = subject.module.generate(samples, subject.group_size, subject.params, subject.module.seed)
-    repeated = [sample for sample in samples for _ in range(subject.group_size)]
+        completions = subject.module.generate(
+            samples, subject.module.group_size, subject.module.params, subject.module.seed
+        )
+    repeated = [sample for sample in samples for _ in range(subject.module.group_size)]
     return Sampled(
         tuple(samples), completions, {r.name: r.grade(completions, repeated).scores.cpu() for r in subject.rewards}
     )
@@ -93,7 +93,7 @@ def endings(subject: Subject, sampled: Sampled) -> list[Finding]:
     )
     if cut <= count / 2:
         return [note]
-    what = f"{cut} of {count} completions were cut at `max_tokens` {subject.params.max_tokens}"
+    what = f"{cut} of {count} completions were cut at `max_tokens` {subject.module.params.max_tokens}"
     try:
         known, likeliest = after_right_answers(subject, sampled.samples[:4])
     except InputError as error:  # of the right answer, which sampling does not need
@@ -101,7 +101,7 @@ def endings(subject: Subject, sampled: Sampled) -> list[Finding]:
     if known >= _SELDOM:
         told = f"though after a right answer the policy ends its turn ({known:.0%})"
         return [Finding("warning", f"{what}, {told}. Raise `max_tokens`."), note]
-    level: Level = "error" if isinstance(subject.module, GRPOModule) else "warning"
+    level: Level = "error" if subject.module.trains_on_samples else "warning"
     ends = ", ".join(names.values())
     told = f"{what}, and after a right answer none of the end tokens ({ends}) has a probability above {known:.1g}"
     instead = f"{likeliest} {policy.codec.tokenizer.convert_ids_to_tokens(likeliest)!r} is the likeliest there"
@@ -132,7 +132,7 @@ def after_right_answers(subject: Subject, samples: tuple[Sample, ...]) -> tuple[
 def scores(subject: Subject, sampled: Sampled) -> list[Finding]:
     """What each reward says of the completions."""
     findings = []
-    repeated = [sample for sample in sampled.samples for _ in range(subject.group_size)]
+    repeated = [sample for sample in sampled.samples for _ in range(subject.module.group_size)]
     for reward in subject.rewards:
         grades = reward.grade(sampled.completions, repeated)
         judged = (grades.parse_failures >= 0).cpu()
@@ -141,11 +141,11 @@ def scores(subject: Subject, sampled: Sampled) -> list[Finding]:
         score, read = grades.scores.cpu()[judged], (grades.parse_failures.cpu()[judged] == 0).float().mean()
         answers = f", {read:.0%} of answers read" if reward.reads_answers else ""
         deviation = groups(subject, grades.scores.cpu()).std(dim=1, correction=0).mean()
-        within = f", deviation within groups {deviation:.3f}" if subject.group_size > 1 else ""
+        within = f", deviation within groups {deviation:.3f}" if subject.module.group_size > 1 else ""
         findings.append(Finding("note", f"{reward.name}: mean {score.mean():.3f}{within}{answers}."))
         if reward.reads_answers and read == 0:
             what = f"`{reward.name}` can read none of the {len(score)} sampled answers."
-            if isinstance(subject.module, GRPOModule):
+            if subject.module.trains_on_samples:
                 advice = "Train with SFT first, or ask for the form in a `template`."
                 findings.append(Finding("warning", f"{what} {advice}"))
             else:
@@ -155,12 +155,12 @@ def scores(subject: Subject, sampled: Sampled) -> list[Finding]:
 
 def groups(subject: Subject, values: Tensor) -> Tensor:
     """Shape ``(N,)`` to ``(P, G)``."""
-    return values.view(-1, subject.group_size)
+    return values.view(-1, subject.module.group_size)
 
 
 def verdict(subject: Subject, sampled: Sampled) -> list[Finding]:
     """Share of groups without a difference, which give no gradient."""
-    if not isinstance(subject.module, GRPOModule):
+    if not subject.module.trains_on_samples:
         return []
     weighed = [(r.weight_at(0), sampled.scores[r.name]) for r in subject.module.rewards if r.name in sampled.scores]
     total = torch.stack([weight * score for weight, score in weighed]).sum(dim=0)
@@ -187,8 +187,7 @@ def verdict(subject: Subject, sampled: Sampled) -> list[Finding]:
 
 def varying_rewards(subject: Subject, sampled: Sampled) -> list[tuple[Reward, float]]:
     """Rewards with a weight that differ within groups, and the share of groups in which they do."""
-    trained = subject.module.rewards if isinstance(subject.module, GRPOModule) else ()
-    weighed = [reward for reward in trained if reward.name in sampled.scores and reward.weight_at(0)]
+    weighed = [reward for reward in subject.module.rewards if reward.name in sampled.scores and reward.weight_at(0)]
     spreads = [groups(subject, sampled.scores[reward.name]).std(dim=1, correction=0) for reward in weighed]
     shares = [float((spread >= _EQUAL).float().mean()) for spread in spreads]
     return [(reward, share) for reward, share in zip(weighed, shares, strict=True) if share]
@@ -204,7 +203,7 @@ def heeds_truth(reward: Reward, subject: Subject, sampled: Sampled) -> bool:
         return reward.reads_answers
     for shift in range(1, len(samples)):
         exchanged = [with_truth_of(sample, samples[i - shift]) for i, sample in enumerate(samples)]
-        repeated = [sample for sample in exchanged for _ in range(subject.group_size)]
+        repeated = [sample for sample in exchanged for _ in range(subject.module.group_size)]
         if not torch.equal(reward.grade(sampled.completions, repeated).scores.cpu(), scores):
             return True
     return False

@@ -18,7 +18,6 @@ from vrft_pl.check.subject import Subject
 from vrft_pl.data import SampleData
 from vrft_pl.data.resumable import used_batches
 from vrft_pl.data.samples import Split
-from vrft_pl.modules import GRPOModule
 from vrft_pl.types import InputError, Sample
 
 
@@ -59,57 +58,61 @@ def check_speed(subject: Subject) -> list[Finding]:
     samples = chosen_samples(subject)
     if not samples:
         return [Finding("note", "No row fits into the context: no step was measured.")]
-    if torch.cuda.is_available():
+    on_gpu = subject.trainer.strategy.root_device.type == "cuda"
+    if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     try:
         seconds = seconds_a_step(subject, samples)
     except torch.OutOfMemoryError as error:
-        return [
-            Finding("error", f"A step runs out of memory: {str(error).splitlines()[0]} See the estimate of memory.")
-        ]
+        advice = (
+            "Try `gradient_checkpointing: true`, a smaller `batch_size` with more `accumulate_grad_batches`, or fewer "
+            "`max_tokens` or `max_pixels`."
+        )
+        return [Finding("error", f"A step runs out of memory: {str(error).splitlines()[0]} {advice}")]
     except InputError as error:
         return [Finding("error", str(error))]
     steps = num_steps(subject)
-    here = subject.trainer.strategy.root_device.type
-    what = f"One optimizer step takes {seconds:.2f} seconds on one {here.upper() if here == 'cpu' else 'GPU'}"
-    if torch.cuda.is_available():
-        what += f" and at most {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB"
+    what = f"One optimizer step takes {seconds:.2f} seconds on one {'GPU' if on_gpu else 'CPU'}"
+    if on_gpu:
+        what += f" and {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB at its peak"
     if steps is None:
         return [Finding("note", f"{what}; the run has no end that is known.")]
-    hurdles = "" if subject.plan.available else ", which is not what the run is for"
-    others = ", communication between devices left out" if subject.plan.devices > 1 else ""
+    hurdles = "" if subject.section.available else ", which is not what the run is for"
+    others = ", communication between devices left out" if subject.section.devices > 1 else ""
     total = f"{steps} steps take {duration(seconds * steps)}, evaluation left out{others}"
     return [Finding("note", f"{what}{hurdles}; {total}.")]
 
 
 def seconds_a_step(subject: Subject, samples: Sequence[Sample]) -> float:
     """Mean seconds of an optimizer step with its share of a rollout, after one window to warm up."""
-    module, accumulate = subject.module, subject.plan.accumulate
-    window, repeats = accumulate, 1
-    if isinstance(module, GRPOModule):
-        window, repeats = module.window or accumulate, module.num_iterations
-    steps = max(1, window // accumulate) * repeats
+    module, accumulate = subject.module, subject.trainer.accumulate_grad_batches
+    window = module.window or accumulate
+    steps = max(1, window // accumulate) * module.num_iterations
     needed = 2 * window * subject.task.batch_size
     given = [replace(samples[i % len(samples)]) for i in range(needed)]
     times = StepTimes()
-    length = {"max_steps": 2 * steps, "max_epochs": -1, "limit_val_batches": 0, "num_sanity_val_steps": 0}
+    length = {"max_steps": 2 * steps, "max_epochs": -1, "max_time": None, "limit_train_batches": None}
     # the precision of this machine's trainer: that of the run may need a device that is missing
-    trainer = Trainer(**subject.plan.alone(**length, callbacks=[times], precision=subject.trainer.precision))
+    trainer = subject.section.stand_in(
+        **length, limit_val_batches=0, callbacks=[times], precision=subject.trainer.precision
+    )
     trainer.fit(module, datamodule=GivenSamples(given, subject.task.batch_size, subject.task.num_workers))
     return (times.ends[2 * steps - 1] - times.ends[steps - 1]) / steps
 
 
 def num_steps(subject: Subject) -> int | None:
     """Optimizer steps of the run; ``None`` where nothing ends it."""
-    plan, module = subject.plan, subject.module
-    limits = [plan.max_steps] if plan.max_steps >= 0 else []
+    trainer, epochs = subject.trainer, subject.trainer.max_epochs
+    if epochs is None and trainer.max_steps < 0 and "max_time" not in subject.section.options:
+        epochs = 1000  # Lightning's own default, which it sets as late as in `fit`
+    limits = [trainer.max_steps] if trainer.max_steps >= 0 else []
     parts = {row.part for row in subject.rows if row.part.split == "train"}
     rows = sum(len(part.source) for part in parts)
-    if plan.max_epochs >= 0 and rows:
-        repeats = module.num_iterations if isinstance(module, GRPOModule) else 1
-        full = math.ceil(math.ceil(rows / plan.devices) / subject.task.batch_size) * repeats
-        batches = used_batches(full, plan.train_batches)
-        limits.append(plan.max_epochs * math.ceil(batches / plan.accumulate))
+    if epochs is not None and epochs >= 0 and rows:
+        share = math.ceil(rows / subject.section.devices)
+        full = math.ceil(share / subject.task.batch_size) * subject.module.num_iterations
+        batches = used_batches(full, trainer.limit_train_batches)
+        limits.append(epochs * math.ceil(batches / trainer.accumulate_grad_batches))
     return min(limits, default=None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +14,13 @@ from torch import Tensor, nn
 
 from vrft_pl.check.meter import PromptMeter
 from vrft_pl.check.options import CheckOptions
-from vrft_pl.check.plan import Plan
 from vrft_pl.check.rows import Row
+from vrft_pl.check.section import TrainerSection
 from vrft_pl.data import SampleData
-from vrft_pl.modules import GRPOModule
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.policy import VLM
 from vrft_pl.rewards import Reward
 from vrft_pl.rewards.base import rewards_of
-from vrft_pl.rollout import SamplingParams
 from vrft_pl.types import Completions, Sample
 
 
@@ -45,8 +43,8 @@ class Subject:
     module: PolicyModule
     task: SampleData
     trainer: Trainer
-    """Knows the device and the precision; trains nothing."""
-    plan: Plan
+    """Stands in for that of the run: knows device, precision and length; trains nothing."""
+    section: TrainerSection
     options: CheckOptions
     folder: Path
     """Of the run."""
@@ -67,25 +65,14 @@ class Subject:
         return [row for row in self.rows if row.sample is not None]
 
     @property
-    def params(self) -> SamplingParams:
-        """How completions are drawn: for training where the module trains on them, else for evaluation."""
-        return self.module.params if isinstance(self.module, GRPOModule) else self.module.eval_params
-
-    @property
-    def group_size(self) -> int:
-        """``G``; 1 where there are no groups."""
-        return self.module.group_size if isinstance(self.module, GRPOModule) else 1
-
-    @property
     def rewards(self) -> list[Reward]:
         """Rewards that judge held-out completions, alone or inside a metric, and those that train; one of each name."""
-        trained: Sequence[Reward] = self.module.rewards if isinstance(self.module, GRPOModule) else ()
         judging = rewards_of(self.module.metrics).values()
-        return list({reward.name: reward for reward in [*judging, *trained]}.values())
+        return list({reward.name: reward for reward in [*judging, *self.module.rewards]}.values())
 
     def refusal(self, strategy: Strategy | str) -> str | None:
         """What `fit` would say of a strategy; ``None`` where it would run."""
-        return self.module.refusal(strategy, evaluates=self.task.validates and self.plan.validates)
+        return self.module.refusal(strategy, "fit", self.task, self.trainer.limit_val_batches)
 
     @contextmanager
     def precision(self) -> Iterator[None]:

@@ -10,7 +10,6 @@ from vrft_pl.check.gold import gold_sample
 from vrft_pl.check.meter import Measured
 from vrft_pl.check.rows import Row
 from vrft_pl.check.subject import Subject
-from vrft_pl.modules import GRPOModule, SFTModule
 from vrft_pl.policy import VLM
 from vrft_pl.policy.encoding import refuse_special_tokens
 from vrft_pl.prompts import target_text
@@ -53,7 +52,7 @@ def measure_rows(subject: Subject) -> tuple[list[Length], list[Measured], list[s
             prompt = subject.meter.measure(row)
             assert row.sample is not None
             # supervised training needs the thoughts, reinforcement and evaluation do not
-            imitated = isinstance(subject.module, SFTModule) and row.part.split == "train"
+            imitated = subject.module.imitates and row.part.split == "train"
             text = target_text(row.sample if imitated else gold_sample(row.sample), prompt.frame)
             if imitated:
                 refuse_special_tokens(subject.policy.codec.processor, row.sample, text)
@@ -76,7 +75,7 @@ def context(policy: VLM) -> int | None:
 def budgets(subject: Subject) -> dict[str, int]:
     """``max_tokens`` by what it limits."""
     module = subject.module
-    training = {"training": module.params.max_tokens} if isinstance(module, GRPOModule) else {}
+    training = {"training": module.params.max_tokens} if module.trains_on_samples else {}
     return {**training, "evaluation": module.eval_params.max_tokens}
 
 

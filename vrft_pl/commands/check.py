@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 
-from vrft_pl.check import CheckOptions, Plan, check_run
+from vrft_pl.check import CheckOptions, TrainerSection, check_run
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.errors import fail
 from vrft_pl.runs import RunFolder
@@ -19,7 +19,7 @@ def main(args: Sequence[str]) -> None:
     cli = CheckCLI("check", args)
     with cli.running():
         options = CheckOptions(**cli.config.check.as_dict())
-        report = check_run(cli.model, cli.datamodule, cli.plan, options, cli.folder.path)
+        report = check_run(cli.model, cli.datamodule, cli.section, options, cli.folder.path)
         path = cli.folder.path / RunFolder.CHECK
         report.write(path)
         report.print(path)
@@ -28,7 +28,7 @@ def main(args: Sequence[str]) -> None:
 
 
 class CheckCLI(RunCLI):
-    """Reads what the config asks of the trainer, and builds none of it."""
+    """Adds what to look at; builds the trainer of `fit`, so that what Lightning refuses there is refused here."""
 
     runs_trainer = False
 
@@ -38,6 +38,8 @@ class CheckCLI(RunCLI):
         parser.add_class_arguments(CheckOptions, "check")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Keep the plan."""
-        self.plan = Plan.of(self.config_init.trainer.as_dict())
-        return Trainer(**self.plan.alone(accelerator="cpu", precision="32-true"))
+        """Keep the trainer's section; one on a CPU stands in where this machine lacks the devices."""
+        self.section = TrainerSection.of(self.config_init.trainer.as_dict())
+        if self.section.available:
+            return super().instantiate_trainer(**kwargs)
+        return self.section.stand_in(accelerator="cpu", precision="32-true")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
-from lightning import LightningModule
+from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.trainer.states import TrainerFn
@@ -23,8 +23,9 @@ from vrft_pl.data.samples import Split
 from vrft_pl.distributed import gather, gather_states, mean_over_ranks, own_state, shards_weights
 from vrft_pl.modules.schedule import WarmupDecay
 from vrft_pl.policy import VLM
+from vrft_pl.policy.reference import Reference
 from vrft_pl.policy.verdicts import Way
-from vrft_pl.rewards import Judge
+from vrft_pl.rewards import Judge, Reward
 from vrft_pl.rewards.base import check_names, grades_of
 from vrft_pl.rollout import LocalSampler, Sampler, SamplingParams, Writer
 from vrft_pl.types import Completions, InputError, Sample
@@ -70,6 +71,20 @@ class PolicyModule(LightningModule):
 
     trains_on_samples = False
     """Whether it samples to train; every module samples to evaluate."""
+    imitates = False
+    """Whether it trains on the targets of its rows, all of which have to be writable then."""
+    params: SamplingParams
+    """How completions are drawn for training; as for evaluation, unless a module says otherwise."""
+    group_size: int
+    """``G``, completions of a prompt in training; 1 unless a module says otherwise."""
+    rewards: Sequence[Reward]
+    """What it trains on, each with its weight; none unless a module says otherwise."""
+    reference: Reference | None
+    """The frozen policy that it compares with; none unless a module says otherwise."""
+    window: int | None
+    """Micro-batches that are sampled together; ``None`` for those of one optimizer step."""
+    num_iterations: int
+    """Times that each micro-batch is trained on; 1 unless a module says otherwise."""
 
     def __init__(
         self,
@@ -93,6 +108,8 @@ class PolicyModule(LightningModule):
         self.sampler: Sampler = sampler or LocalSampler()
         self.writer = Writer(policy, self.sampler)
         self.seed = seed
+        self.params, self.group_size, self.rewards, self.reference = eval_params, 1, (), None
+        self.window, self.num_iterations = None, 1
         self._split_metrics: dict[tuple[str, str], list[Judge]] = {}
         self._tagged: dict[str, set[str]] = {}
         self._announced = False
@@ -101,20 +118,23 @@ class PolicyModule(LightningModule):
     def setup(self, stage: str) -> None:
         """Refuse a strategy under which something of the run could not be sampled."""
         data = getattr(self.trainer, "datamodule", None)
-        validates = isinstance(data, SampleData) and data.validates and bool(self.trainer.limit_val_batches)
-        evaluates = validates if stage in ("fit", "validate") else True
-        if refusal := self.refusal(self.trainer.strategy, evaluates, stage == "fit"):
+        if refusal := self.refusal(self.trainer.strategy, stage, data, self.trainer.limit_val_batches):
             raise InputError(refusal)
 
-    def refusal(self, strategy: Strategy | str, evaluates: bool, trains: bool = True) -> str | None:
+    def refusal(
+        self, strategy: Strategy | str, stage: str, data: LightningDataModule | None, limit_val_batches: float
+    ) -> str | None:
         """Why a run is not possible under a strategy of Lightning, by name or built; ``None`` where it is.
 
         Args:
             strategy: The strategy.
-            evaluates: Whether the run has held-out samples to complete.
-            trains: Whether the run trains.
+            stage: What the Trainer is to do: ``fit``, ``validate``, ``test`` or ``predict``.
+            data: The run's data.
+            limit_val_batches: Validation batches that are used; 0 for none.
         """
-        if not (evaluates or (trains and self.trains_on_samples)) or self.sampler.supports(strategy):
+        validates = isinstance(data, SampleData) and data.validates and bool(limit_val_batches)
+        samples = {"fit": validates or self.trains_on_samples, "validate": validates}.get(stage, True)
+        if not samples or self.sampler.supports(strategy):
             return None
         name = f"`{strategy}`" if isinstance(strategy, str) else type(strategy).__name__
         sharded = ", which shards the weights" if shards_weights(strategy) else ""

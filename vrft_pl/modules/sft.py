@@ -72,6 +72,8 @@ class SFTModule(PolicyModule):
         ValueError: If ``pack_tokens`` is not positive.
     """
 
+    imitates = True
+
     def __init__(self, policy: VLM, pack_tokens: int | None = None, **kwargs: Any) -> None:
         super().__init__(policy, **kwargs)
         if pack_tokens is not None and pack_tokens < 1:

@@ -3,33 +3,25 @@ from check.subjects import subject
 from checkpoints import loaded
 from training import counting, grpo
 
-from vrft_pl.check.plan import Plan
+from vrft_pl.check.section import TrainerSection
 from vrft_pl.check.speed import num_steps
+from vrft_pl.types import InputError
 
 
-def test_plan_counts_the_devices_of_all_nodes():
-    plan = Plan.of({"accelerator": "cpu", "devices": 2, "num_nodes": 3, "strategy": "ddp"})
-    assert (plan.devices, plan.gpu, plan.available) == (6, False, True)
+def test_section_counts_the_devices_of_all_nodes():
+    section = TrainerSection.of({"accelerator": "cpu", "devices": 2, "num_nodes": 3, "strategy": "ddp"})
+    assert (section.devices, section.gpu, section.available) == (6, False, True)
 
 
-@pytest.mark.parametrize(
-    ("config", "length"),
-    [
-        ({}, (-1, 1000)),
-        ({"max_steps": 5}, (5, -1)),
-        ({"max_epochs": 2}, (-1, 2)),
-        ({"max_steps": 5, "max_epochs": 2}, (5, 2)),
-        ({"max_steps": -1, "max_epochs": -1}, (-1, -1)),
-    ],
-)
-def test_length_is_that_of_lightning(config, length):
-    plan = Plan.of(config)
-    assert (plan.max_steps, plan.max_epochs) == length
+def test_strategy_that_lightning_does_not_know_is_refused():
+    with pytest.raises(InputError, match="Expected `trainer.strategy` to be one of auto, .*, but got 'dpp'"):
+        TrainerSection.of({"accelerator": "gpu", "strategy": "dpp"})
 
 
 @pytest.mark.parametrize(
     ("config", "steps"),
     [
+        ({}, 1000 * 4),
         ({"max_steps": 5}, 5),
         ({"max_epochs": 3}, 3 * 4),  # 7 rows, 2 a batch
         ({"max_epochs": 3, "accumulate_grad_batches": 3}, 3 * 2),
@@ -44,6 +36,7 @@ def test_length_is_that_of_lightning(config, length):
         ({"max_epochs": 3, "limit_train_batches": 0.7}, 3 * 2),
         ({"max_epochs": 3, "limit_train_batches": 0}, 0),
         ({"max_steps": -1, "max_epochs": -1}, None),
+        ({"max_time": "00:01:00:00"}, None),
     ],
 )
 def test_steps_of_the_run_are_counted(config, steps, tmp_path):
