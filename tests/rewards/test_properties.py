@@ -80,6 +80,13 @@ def table():
     return scores
 
 
+def seeded():
+    """What must not follow the hash seed."""
+    from rewards.test_transformation import draw_credits
+
+    return table(), draw_credits()
+
+
 def pieces():
     from graders.hostile import PIECES
 
@@ -122,13 +129,13 @@ def test_a_damaged_right_answer_scores_in_bounds(family, chance):
 
 def test_scores_depend_on_nothing_but_the_completion():
     """The same twice, and in a process with another hash seed."""
-    code = "import json; from rewards.test_properties import table; print(json.dumps(table()))"
+    code = "import json; from rewards.test_properties import seeded; print(json.dumps(seeded()))"
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(ROOT / "tools")])
     environment = os.environ | {"PYTHONHASHSEED": "1234", "PYTHONPATH": path}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
-    first = table()
+    first, credits = seeded()
     assert first == table()
-    assert first == json.loads(done.stdout)
+    assert [first, credits] == json.loads(done.stdout)
     earning = {name for name, (scores, _) in first.items() if any(scores)}
     assert earning >= set(first) - {"LengthPenalty"}, "those alone in their group earn nothing"
 
