@@ -1,13 +1,13 @@
 import ast
 import json
-import subprocess
-import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 import yaml
 
 from vrft_pl.__main__ import main
+from vrft_pl.commands.cli import Batches, RunTrainer
 from vrft_pl.rollout import LocalSampler
 from vrft_pl.types import InputError
 
@@ -128,14 +128,29 @@ def test_a_run_is_evaluated_before_and_after_and_every_step_is_logged_unless_the
     assert [trainer[name] for name in names] == [0.5, 2, 0, 7]
 
 
-def test_one_batch_is_one_batch_whichever_union_another_package_wrote_first():
-    code = "import typing; typing.Optional[typing.Union[float, int]]; from vrft_pl.__main__ import main; main()"
-    limits = ["--trainer.limit_val_batches", "1", "--trainer.limit_train_batches", "0.5", "--print_config"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, "fit", *QUICKSTART, *limits], capture_output=True, text=True, check=True
-    )
-    trainer = yaml.safe_load(done.stdout)["trainer"]
-    assert [repr(trainer[f"limit_{name}_batches"]) for name in ("val", "train")] == ["1", "0.5"]
+def test_one_batch_is_no_share_of_them(capsys, no_argv):
+    given = {"limit_train": "1", "limit_val": "1.0", "limit_test": "1e-1", "limit_predict": "null", "overfit": "2"}
+    options = [word for name, value in given.items() for word in (f"--trainer.{name}_batches", value)]
+    trainer = print_config(["fit", *QUICKSTART, *options], capsys)["trainer"]
+    assert [repr(trainer[f"{name}_batches"]) for name in given] == ["1", "1.0", "0.1", "None", "2"]
+
+
+def test_numbers_of_batches_are_no_union_whose_order_typing_may_change():
+    """`typing` hands out the union of the same types that was written first, and the parser tries them in turn."""
+    hints = get_type_hints(RunTrainer.__init__)
+    for name in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"):
+        assert set(get_args(hints[name])) == {Batches, type(None)}
+    assert hints["overfit_batches"] is Batches
+
+
+@pytest.mark.parametrize("value", ["many", "true", "1.0.0"])
+def test_a_number_of_batches_that_is_none_is_one_line_that_names_the_key(value, capsys, no_argv):
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", *QUICKSTART, "--trainer.limit_val_batches", value])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert 'Parser key "trainer.limit_val_batches"' in said
+    assert f"Expected a number of batches or a share of them, but got '{value}'." in said
 
 
 @pytest.mark.parametrize("path", sorted(COMMANDS.glob("*.py")), ids=lambda path: path.name)

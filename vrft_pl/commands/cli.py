@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NoReturn
 import transformers
 import wandb
 import yaml
+from jsonargparse.typing import register_type
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -86,6 +87,27 @@ class OneLineParser(LightningArgumentParser):
         fail(message, 2)
 
 
+class Batches(float):
+    """A number of batches, or a share of them.
+
+    Not `Union[int, float]`: `typing` may hand out the `Union[float, int]` that another package wrote first, and the
+    parser then reads ``1``, one batch, as 1.0, all of them.
+    """
+
+
+def read_batches(value: object) -> int | float:
+    """Tell a whole number from a share: ``1`` from ``1.0``."""
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        return int(str(value)) if str(value).isdigit() else float(str(value))
+    except ValueError:
+        raise ValueError(f"Expected a number of batches or a share of them, but got {value!r}.") from None
+
+
+register_type(Batches, serializer=read_batches, deserializer=read_batches, type_check=lambda value, _: False)
+
+
 class RunTrainer(Trainer):
     """Lightning's trainer; ends where `StopOnSignal` says, in place of the middle of an optimizer step.
 
@@ -101,13 +123,11 @@ class RunTrainer(Trainer):
     def __init__(
         self,
         *,
-        # not Lightning's `Union[int, float]`: `typing` may hand out the `Union[float, int]` that another package wrote
-        # first, and the parser then reads `1` as 1.0
-        limit_train_batches: int | float | None = None,
-        limit_val_batches: int | float | None = None,
-        limit_test_batches: int | float | None = None,
-        limit_predict_batches: int | float | None = None,
-        overfit_batches: int | float = 0.0,
+        limit_train_batches: Batches | None = None,
+        limit_val_batches: Batches | None = None,
+        limit_test_batches: Batches | None = None,
+        limit_predict_batches: Batches | None = None,
+        overfit_batches: Batches = 0.0,  # type: ignore[assignment]  # a plain number
         **kwargs: Any,
     ) -> None:
         super().__init__(

@@ -47,6 +47,6 @@ def one_line(message: str) -> str:
     message = message.rpartition(_FROM_WORKER)[2]
     reasons = _REASON.findall(message)
     if "Errors:" in message and reasons:
-        key = re.match(r"Parser key [^:]*: ", message)
+        key = re.match(r"Parser key [^:]*:\s", message)
         message = (key.group() if key else "") + reasons[-1]
     return re.sub(r"\s+", " ", message).strip()
