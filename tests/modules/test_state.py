@@ -82,3 +82,15 @@ def test_a_resumed_run_takes_the_ways_that_were_decided_on(qwen3_vl, tmp_path):
     policy.verdicts.load_state_dict({**rank["verdicts"], "sharing": False})
     assert not policy.may("sharing")
     assert "verdicts" in module.deciders
+
+
+def test_what_is_logged_of_a_window_goes_on_with_every_reason_that_occurred(qwen3_vl, tmp_path):
+    whole, _, checkpoint = kept(qwen3_vl, tmp_path)
+    state = torch.load(checkpoint, weights_only=True)
+    reason = "train/parse_failures/Count/truncated"
+    (rank,) = state["vrft_pl"]["deciders"]["ranks"]
+    rank.setdefault("rollout_stats", {})[reason] = 0.25
+    torch.save(state, tmp_path / "failed.ckpt")
+    resumed, _ = run(qwen3_vl, str(tmp_path / "failed.ckpt"))
+    assert resumed.trainer.logged_metrics[reason] == 0
+    assert set(whole.trainer.logged_metrics) == set(resumed.trainer.logged_metrics) - {reason}

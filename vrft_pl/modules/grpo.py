@@ -14,7 +14,7 @@ from vrft_pl.algorithms import Advantage, GroupAdvantage, GRPOLoss, Loss
 from vrft_pl.algorithms.advantage import check_group_size
 from vrft_pl.distributed import data_share
 from vrft_pl.modules.base import PolicyModule
-from vrft_pl.modules.rollout_log import rollout_log
+from vrft_pl.modules.rollout_log import RolloutStats
 from vrft_pl.policy.reference import Reference, ReferenceKind
 from vrft_pl.policy.verdicts import Way
 from vrft_pl.rewards import Judge, Reward, paper_rewards
@@ -87,7 +87,7 @@ class GRPOModule(PolicyModule):
         self.group_size, self.window, self.num_iterations = group_size, window, num_iterations
         self.advantage: Advantage = advantage or GroupAdvantage()
         self.reference = Reference(self.policy, reference) if loss.needs_reference else None
-        self.rollout_stats: dict[str, float] = {}
+        self.rollout_stats = RolloutStats()
 
     def configure_model(self) -> None:
         """Make the weights of the policy, and those of its reference where it has some."""
@@ -130,8 +130,9 @@ class GRPOModule(PolicyModule):
 
     @property
     def deciders(self) -> dict[str, Any]:
-        """The loss and the advantage too; a reward says the same of the same completion at any time."""
-        return {**super().deciders, "loss": self.loss, "advantage": self.advantage}
+        """The loss, the advantage and what is logged too; a reward says the same of a completion at any time."""
+        own = {"loss": self.loss, "advantage": self.advantage, "rollout_stats": self.rollout_stats}
+        return {**super().deciders, **own}
 
     @property
     def hooks(self) -> Hooks:
@@ -144,8 +145,7 @@ class GRPOModule(PolicyModule):
         )
 
     def _on_rollout_end(self, experience: Experience) -> Experience:
-        # 0 for a reason that no longer occurs: Lightning repeats what is not logged again
-        self.rollout_stats = dict.fromkeys(self.rollout_stats, 0.0) | rollout_log(experience)
+        self.rollout_stats.update(experience)
         return tell_end(self.trainer, self, experience)
 
     def training_step(self, experience: Experience, batch_idx: int) -> Tensor:
@@ -159,7 +159,7 @@ class GRPOModule(PolicyModule):
             stats["sampler_gap"] = ((logprobs.detach() - sampled).abs() * mask).sum() / mask.sum()
         self.log("train/loss", loss, batch_size=len(experience))
         self.log_dict({f"train/{name}": value for name, value in stats.items()}, batch_size=len(experience))
-        self.log_dict(self.rollout_stats, batch_size=len(experience))
+        self.log_dict(self.rollout_stats.numbers, batch_size=len(experience))
         self._update_start = start
         return self.undivided(loss)
 

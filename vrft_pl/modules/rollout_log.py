@@ -42,3 +42,22 @@ def rollout_log(experience: Experience) -> dict[str, float]:
     totals = [next(reduced) for _ in sums]
     log |= {name: total / count for name, total, count in zip(sums, totals, reduced, strict=True) if count}
     return {name: value for name, value in log.items() if value or name not in reasons}
+
+
+class RolloutStats:
+    """What is logged of the newest window, also by a run that is resumed within it."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, float] = {}
+
+    def update(self, experience: Experience) -> None:
+        """Take the numbers of a window; 0 for a reason that is gone, for Lightning repeats what is not logged again."""
+        self.numbers = dict.fromkeys(self.numbers, 0.0) | rollout_log(experience)
+
+    def state_dict(self) -> dict[str, float]:
+        """The numbers by logged name."""
+        return dict(self.numbers)
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Go on with the numbers of the window that the run stopped in."""
+        self.numbers = dict(state_dict)
