@@ -2,8 +2,10 @@ import csv
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from training import counting, fit, grpo
 
-from vrft_pl.runs import MetricsLogger
+from vrft_pl.runs import CutBack, MetricsLogger
 
 
 def read(folder):
@@ -59,3 +61,37 @@ def test_a_line_cut_in_two_is_dropped(tmp_path, tail):
         file.write(tail)
     log(MetricsLogger(tmp_path), 2)
     assert [row["step"] for row in read(tmp_path)] == list("012")
+
+
+def test_two_evaluations_within_one_step_both_stay_on_resume(tmp_path):
+    first, resumed = MetricsLogger(tmp_path), MetricsLogger(tmp_path)
+    for score in (0.25, 0.5, 0.75):
+        log(first, 0, **{"val/id": score})
+    log(first, 0, 1)
+    log(resumed, 0, **{"val/id": 0.25})
+    resumed.cut_back(1)
+    assert [row.get("val/id") for row in read(tmp_path)] == ["0.25", "0.5", "0.75", None]
+
+
+def test_the_evaluation_of_a_process_killed_before_it_trained_is_dropped(tmp_path):
+    log(MetricsLogger(tmp_path), 0, **{"val/id": 0.25})
+    log(MetricsLogger(tmp_path), 0, 1, 2)
+    for _ in range(2):
+        resumed = MetricsLogger(tmp_path)
+        log(resumed, 0, **{"val/id": 0.25})
+    resumed.cut_back(3)
+    assert [(row["step"], "val/id" in row) for row in read(tmp_path)] == [("0", True), *[(s, False) for s in "012"]]
+
+
+def test_a_run_resumed_from_its_last_checkpoint_has_every_row_once(qwen3_vl, tmp_path):
+    def run(ckpt_path=None):
+        keep = ModelCheckpoint(tmp_path / "kept", "{step}", every_n_train_steps=1)
+        logger = MetricsLogger(tmp_path)
+        log(logger, 0, **{"val/id": 0.25})
+        settings = {"callbacks": [CutBack(), keep], "logger": logger, "enable_checkpointing": True, "max_steps": 1}
+        fit(grpo(qwen3_vl), counting(size=4), ckpt_path, log_every_n_steps=1, **settings)
+        return read(tmp_path)
+
+    whole = run()
+    assert [row["step"] for row in whole] == ["0", "0"]
+    assert run(str(tmp_path / "kept/step=1.ckpt")) == whole

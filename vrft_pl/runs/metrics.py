@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -77,15 +78,18 @@ class MetricsLogger(Logger):
     def cut_back(self, step: int) -> None:
         """Drop the rows of an earlier process that a run will write again when it goes on after ``step`` steps.
 
-        What this process has written already is kept: the evaluation before training, in place of the earlier one.
+        What this process has written already is kept: the evaluation before training, in place of the earlier one,
+        with which the file begins.
         """
         self._open()
         if not self._earlier:
             return
-        kept = [row for row in self._earlier if row["step"].isdecimal() and int(row["step"]) < step]
+        kept = in_order(row for row in self._earlier if row["step"].isdecimal() and int(row["step"]) < step)
         own = read_table(self.path)[len(self._earlier) :]
         self._earlier = []
-        self._write({measured(row): row for row in [*kept, *own]}.values())
+        same = (measured(mine) == measured(row) for mine, row in zip(own, kept, strict=False))
+        again = len(list(takewhile(bool, same)))
+        self._write([*own, *kept[again:]])
 
     def _open(self) -> None:
         """Read what is there before the first row is written."""
@@ -102,16 +106,32 @@ class MetricsLogger(Logger):
         write_table(self.path, self._columns, rows)
 
 
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """Rows without those of an earlier step than a row before them: a process that was killed before it cut back."""
+    kept: list[Row] = []
+    for row in rows:
+        if not kept or int(row["step"]) >= int(kept[-1]["step"]):
+            kept.append(row)
+    return kept
+
+
 def measured(row: Row) -> tuple[str, frozenset[str]]:
-    """What tells a row from every other: its step and what was measured."""
+    """The step of a row and what was measured; two evaluations within one step have the same."""
     return row["step"], frozenset(row)
 
 
 class CutBack(Callback):
-    """Cuts the run's ``metrics.csv`` back to the step where training starts or goes on."""
+    """Cuts the run's ``metrics.csv`` back to the step where training starts or goes on, or has ended already."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Cut back when the checkpoint has been read."""
+        self._cut_back(trainer)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Cut back where the checkpoint is the last: training does not start then. Otherwise it has been done."""
+        self._cut_back(trainer)
+
+    def _cut_back(self, trainer: Trainer) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, MetricsLogger):
                 logger.cut_back(trainer.global_step)
