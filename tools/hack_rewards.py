@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from graders.hacks import hacks
-from graders.questions import PROSE, complete, honest, partly_annotated, questions, rewards
+from graders.hacks import Policy, fitted, hacks
+from graders.questions import PROSE, complete, honest, one_large_object, partly_annotated, questions, rewards
 
 from vrft_pl.rewards import Reward, paper_rewards
 from vrft_pl.types import Sample
@@ -39,10 +40,19 @@ def earn(judges: list[Reward], samples: list[Sample], texts: list[str]) -> float
     return sum(float(judge.score(complete(texts), samples).double().mean()) for judge in judges)
 
 
-def search(name: str, judges: list[Reward], samples: list[Sample], right_answers: list[str] | None = None) -> Result:
-    """Find the policy that earns most; right answers are the annotated ones by default."""
+def search(
+    name: str,
+    judges: list[Reward],
+    samples: list[Sample],
+    right_answers: list[str] | None = None,
+    more: Mapping[str, Policy] | None = None,
+) -> Result:
+    """Find the policy that earns most, of the usual ones and some more; right answers are the annotated ones."""
     right = earn(judges, samples, right_answers or [honest(sample) for sample in samples])
-    earned = {name: earn(judges, samples, [policy(s) for s in samples]) for name, policy in hacks().items()}
+    earned = {
+        name: earn(judges, samples, [policy(s) for s in samples])
+        for name, policy in (hacks() | dict(more or {})).items()
+    }
     best = max(earned, key=lambda policy: earned[policy])
     return Result(name, right, earned[best], best, any(judge.reads_answers for judge in judges))
 
@@ -71,6 +81,10 @@ def search_all(count: int) -> list[Result]:
     results.append(
         search("visual_rft/detection, partly annotated", paper_rewards("visual_rft/detection"), partial, texts)
     )
+    large, others = one_large_object(count), one_large_object(300, seed=1)
+    boxes = {f"boxes {n} places fitted to other questions": fitted(others, n) for n in (1, 6)}
+    for judge in rewards()["detection"]:
+        results.append(search(f"{judge.name}, one large object, partly annotated", [judge], large, more=boxes))
     for name, family in PAPERS.items():
         results.append(search(name, paper_rewards(name), questions(family, count)))
     structure = [sample for family in ("choice", "mathematics") for sample in questions(family, count)]

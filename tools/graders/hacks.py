@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from graders.questions import CATEGORIES, CLASSES, THOUGHTS
+import numpy as np
+
+from graders.questions import CATEGORIES, CLASSES, FRAME, THOUGHTS
+from vrft_pl.rewards.overlap import iou_matrix
 from vrft_pl.types import Sample
 
 Policy = Callable[[Sample], str]
@@ -27,6 +30,18 @@ def grid(size: int, confidence: float | None, labels: tuple[str, ...] = CATEGORI
     step = 1000 / size
     corners = [(x * step, y * step, (x + 1) * step, (y + 1) * step) for x in range(size) for y in range(size)]
     return f"[{', '.join(box(*corner, confidence, label) for corner in corners for label in labels)}]"
+
+
+def fitted(samples: Sequence[Sample], count: int) -> Policy:
+    """The policy that always answers the boxes which together hit most of the objects of other questions."""
+    truths = [item.xyxy for sample in samples for item in sample.solution.items]  # type: ignore[attr-defined]
+    hits = iou_matrix(np.array(truths), np.array(truths)) >= 0.5
+    chosen: list[int] = []
+    for _ in range(count):
+        missed = ~hits[chosen].any(axis=0) if chosen else np.ones(len(truths), dtype=bool)
+        chosen.append(int((hits & missed).sum(axis=1).argmax()))
+    boxes = [FRAME.to_answer(truths[i]) for i in chosen]
+    return say(f"[{', '.join(box(*corners, 1.0, CATEGORIES[0]) for corners in boxes)}]")
 
 
 def hacks() -> dict[str, Policy]:

@@ -118,6 +118,19 @@ def partly_annotated(sample: Sample) -> Sample:
     return replace(sample, solution=replace(truth, items=known, not_exhaustive=truth.categories))
 
 
+def one_large_object(count: int, seed: int = 0) -> list[Sample]:
+    """Questions whose one object fills 20 to 90 % of each side of the picture; not all are annotated."""
+    chance = random.Random(f"large/{seed}")
+    samples = []
+    for i in range(count):
+        width, height = WIDTH * chance.uniform(0.2, 0.9), HEIGHT * chance.uniform(0.2, 0.9)
+        left, top = chance.uniform(0, WIDTH - width), chance.uniform(0, HEIGHT - height)
+        item = Instance((left, top, left + width, top + height), CATEGORIES[0])
+        truth = Instances((item,), CATEGORIES[:1], f"large {i}", not_exhaustive=CATEGORIES[:1])
+        samples.append(Sample(f"large {i}", (), "Question of detection?", truth, "think", THOUGHTS))
+    return samples
+
+
 def honest(sample: Sample) -> str:
     """Write the right answer with honest thoughts."""
     return target_text(sample, FRAME)
