@@ -21,7 +21,7 @@ _PLACE = r"[\w.+,\s-]++"
 _CALL = re.compile(
     rf"""(?P<mark>['"]?+)(?P<function>[A-Za-z_]\w*+)
     \(\s*+(?P<mark_1>['"]?+)(?P<object>{_ARGUMENT})(?P=mark_1)\s*+,
-    \s*+(?P<mark_2>['"]?+)(?P<value>{_ARGUMENT}(?:[ ]{_ARGUMENT})*+|\({_PLACE}\)|\[{_PLACE}\])(?P=mark_2)\s*+\)
+    \s*+(?P<mark_2>['"]?+)(?P<value>{_ARGUMENT}(?>(?:[ ]{_ARGUMENT})*)|\({_PLACE}\)|\[{_PLACE}\])(?P=mark_2)\s*+\)
     (?P=mark)""",
     re.ASCII | re.VERBOSE,
 )

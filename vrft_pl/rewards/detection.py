@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ from vrft_pl.names import normalize_name
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.boxes import limit_box
 from vrft_pl.rewards.matching import pair_boxes
-from vrft_pl.rewards.overlap import Floats, box_areas, intersections
+from vrft_pl.rewards.overlap import Floats, box_areas, intersections, iou_matrix
 from vrft_pl.rewards.parsing import Unread, parse_detections, read_answer
 from vrft_pl.types import Sample
 
@@ -28,6 +27,8 @@ _COVERED = 0.5
 
 _FURTHER = 5
 """Boxes that can't be judged which a hit vouches for: what a picture is taken to hold beside each object found."""
+_SAME = 0.3
+"""IoU from which two boxes are taken for one object where not all objects are annotated."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,9 @@ class DetectionReward(Reward):
     the answer where half of it lies on a crowd of its category.
 
     Nor does a box without a pair whose category is not annotated exhaustively: it can't be judged. Of ``u`` such boxes
-    of a category, beside ``h`` paired ones, ``5 max(h, 1)`` are left out. The others are more than the picture is taken
-    to hold: they are answered boxes that earn nothing, so that a grid of guesses is not paid for its few hits.
+    of a category, beside ``h`` paired ones, ``5 max(h, 1)`` are left out, the smallest first, as far as each can be an
+    object beside the hits and the others, with an IoU below 0.3. The rest are more than the picture is taken to hold:
+    answered boxes that earn nothing, so that a grid of guesses, or some around one place, is not paid for its few hits.
 
     Boxes are cut at the edges of the image; one outside, an entry that is no box and, where several categories are
     asked for, one without a label of theirs are wrong boxes, and so is each after the first 1000. Where one category is
@@ -189,7 +191,7 @@ def _judged(
     worthless = answered.unreadable
     if len(true.crowds) or len(true.lenient):
         crowded, unjudged = _excused(answered, true, matched)
-        worthless += _beyond(answered.categories[unjudged], answered.categories[matched > 0])
+        worthless += _beyond(answered, unjudged, matched)
         counted = ~(crowded | unjudged)
         matched, stated = matched[counted], stated[counted]
     if worthless:
@@ -206,10 +208,25 @@ def _excused(answered: Answered, true: _Truth, matched: Floats) -> tuple[NDArray
     return alone & crowded, alone & ~crowded & np.isin(answered.categories, true.lenient)
 
 
-def _beyond(unjudged: Ints, hits: Ints) -> int:
-    """Boxes that can't be judged beyond those that the hits of their category vouch for."""
-    found = Counter(hits.tolist())
-    return sum(max(count - _FURTHER * max(found[c], 1), 0) for c, count in Counter(unjudged.tolist()).items())
+def _beyond(answered: Answered, unjudged: NDArray[np.bool_], matched: Floats) -> int:
+    """Boxes that can't be judged and are more than the picture is taken to hold beside the hits of their category."""
+    beyond = 0
+    for category in np.unique(answered.categories[unjudged]):
+        own = answered.categories == category
+        hits, others = answered.boxes[own & (matched > 0)], answered.boxes[own & unjudged]
+        beyond += len(others) - _apart(others, hits, most=_FURTHER * max(len(hits), 1))
+    return beyond
+
+
+def _apart(boxes: Floats, hits: Floats, most: int) -> int:
+    """How many boxes can be objects beside the hits and each other, the smallest first, up to a number."""
+    free = np.logical_not((iou_matrix(boxes, hits) >= _SAME).any(axis=1))
+    overlaps, count = iou_matrix(boxes, boxes) >= _SAME, 0
+    for i in np.lexsort((*boxes.T, box_areas(boxes))):  # whatever the order of writing
+        if free[i] and count < most:
+            count += 1
+            free &= ~overlaps[i]
+    return count
 
 
 class DetectionIoU(DetectionReward):

@@ -12,12 +12,12 @@ from vrft_pl.rewards.parsing.unread import Unread
 
 _SHORT = 64
 """Characters of an argument whose form is remembered: hostile ones must not fill memory."""
-_CALL = re.compile(r"(?<!\w)([A-Za-z_]\w*+)\s*+\(([^()]*+(?:\([^()]*+\)[^()]*+)*+)\)", re.ASCII)
+_CALL = re.compile(r"(?<!\w)([A-Za-z_]\w*+)\s*+\(([^()]*+(?>(?:\([^()]*+\)[^()]*+)*))\)", re.ASCII)
 _BETWEEN_CALLS = re.compile(
-    r"""(?:[\s,;()\[\]"'`*]++|->|-(?=\s)|(?:and|then)\b(?!\()|step\s*+\d++\s*+[:.)]|\d++[.)](?!\d))*+""",
+    r"""(?>(?:[\s,;()\[\]"'`*]++|->|-(?=\s)|(?:and|then)\b(?!\()|step\s*+\d++\s*+[:.)]|\d++[.)](?!\d))*)""",
     re.ASCII | re.IGNORECASE,
 )
-_CUT_CALL = re.compile(r"[A-Za-z_]\w*+\s*+(?:\([^()]*+(?:\([^()]*+\)?[^()]*+)*+)?", re.ASCII)
+_CUT_CALL = re.compile(r"[A-Za-z_]\w*+\s*+(?:\([^()]*+(?>(?:\([^()]*+\)?[^()]*+)*))?", re.ASCII)
 _ARGUMENT_NAME = re.compile(r"\s*+[A-Za-z_]\w*+\s*+=(?!=)", re.ASCII)
 _MARKS = str.maketrans({"[": "(", "]": ")", "\u2212": "-"})
 

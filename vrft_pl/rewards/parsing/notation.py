@@ -13,11 +13,11 @@ NUMBER = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]+
 """A decimal number."""
 SPACE = r" \t-\r\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 """White space, inside a class: what both `re` and `float` take for it. `float` refuses the separators 1C to 1F."""
-_NUMBERS = rf"[{SPACE}]*+({NUMBER.pattern}(?:[{SPACE}]*+,[{SPACE}]*+{NUMBER.pattern})*+)[{SPACE}]*+"
+_NUMBERS = rf"[{SPACE}]*+({NUMBER.pattern}(?>(?:[{SPACE}]*+,[{SPACE}]*+{NUMBER.pattern})*))[{SPACE}]*+"
 _TOKEN = re.compile(
     rf"""[{SPACE}]*+(?:\[{_NUMBERS}\]|\({_NUMBERS}\)"""  # 1, 2: a list of numbers, for speed
     r"""|([\[({])|([\])}])|([,;])|(:)"""  # 3 to 6: opening, closing, between, after a key
-    r"""|("[^"\\]*+(?:\\.[^"\\]*+)*+"|'[^'\\]*+(?:(?:\\.|'(?=\w))[^'\\]*+)*+')"""  # 7: a string, with apostrophes
+    r"""|("[^"\\]*+(?>(?:\\.[^"\\]*+)*)"|'[^'\\]*+(?>(?:(?:\\.|'(?=\w))[^'\\]*+)*)')"""  # 7: a string, with apostrophes
     rf"""|({NUMBER.pattern})(?![^{SPACE}\[\](){{}},;:"])"""  # 8: a number
     rf"""|([^{SPACE}\[\](){{}},;:"'][^{SPACE}\[\](){{}},;:"]*+)"""  # 9: a word
     r"""|(["']))""",  # 10: a string that is never closed
@@ -33,9 +33,9 @@ _CONSTANTS |= {
 _MAX_DEPTH = 16
 _MAX_BRACKETS = 4096
 _MISSING: Any = object()
-_FLAT = r"""(?:[^][{}"']++|"[^][{}"]*+"|'[^][{}']*+')*+"""
-_ENTRY = rf"(?:\[{_FLAT}\]|\{{{_FLAT}(?:\[{_FLAT}\]{_FLAT})*+\}})"
-_SHALLOW = re.compile(rf"\[{_FLAT}(?:{_ENTRY}{_FLAT})*+\]")
+_FLAT = r"""(?>(?:[^][{}"']++|"[^][{}"]*+"|'[^][{}']*+')*)"""
+_ENTRY = rf"(?:\[{_FLAT}\]|\{{{_FLAT}(?>(?:\[{_FLAT}\]{_FLAT})*)\}})"
+_SHALLOW = re.compile(rf"\[{_FLAT}(?>(?:{_ENTRY}{_FLAT})*)\]")
 _JSON = json.JSONDecoder(parse_int=float, parse_constant=float)
 
 

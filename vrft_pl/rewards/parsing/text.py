@@ -12,7 +12,7 @@ from vrft_pl.rewards.parsing.unread import Unread
 MAX_LABEL = 256
 """Characters of a name that is still read."""
 _CHOICE = re.compile(
-    r"(?:(?:option|choice|answer)\b[\s:]*+)?+(?:\(([A-Z])(\))|\[([A-Z])(\])|([A-Z])(?!\w)(\)?+))"
+    r"(?>(?:(?:option|choice|answer)\b[\s:]*+)?)(?:\(([A-Z])(\))|\[([A-Z])(\])|([A-Z])(?!\w)(\)?+))"
     r"([.:,]|\s++[-\u2013\u2014](?=\s)|)\s*+(.*)",
     re.IGNORECASE | re.ASCII | re.DOTALL,
 )
