@@ -201,13 +201,28 @@ def test_further_boxes_of_a_category_that_is_not_exhaustive_are_excused():
     assert DetectionIoU().grade_one(outside, objects(LEFT, not_exhaustive=("dog",)), PIXELS) == 0.5
 
 
+def cell(i, left=0, top=0):
+    """One of many small boxes, none on another."""
+    x, y = left + 5 * (i % 16), top + 5 * (i // 16)
+    return x, y, x + 4, y + 4
+
+
+@pytest.mark.parametrize(("shift", "left_out"), [(0, 0), (1, 0), (4, 2), (6, 4), (10, 4)])
+def test_boxes_around_one_place_are_one_object(shift, left_out):
+    """Four further boxes, each this much further right than the one before, 10 wide: an IoU of 0.3 is a shift of 5.4."""
+    truth = objects((0, 0, 10, 10), not_exhaustive=("dog",))
+    boxes = [((shift * i, 0, shift * i + 10, 10), 1.0) for i in range(5)]
+    for order in (boxes, boxes[::-1]):
+        assert DetectionIoU().grade_one(write(*order), truth, PIXELS) == pytest.approx(1 / (5 - left_out))
+
+
 @pytest.mark.parametrize(
     ("further", "expected"),
     [(0, 1.0), (5, 1.0), (6, 1 / 2), (10, 1 / 6), (200, 1 / 196)],
 )
 def test_a_hit_vouches_for_five_boxes_that_cannot_be_judged(further, expected):
     truth = objects(LEFT, not_exhaustive=("dog",))
-    boxes = [((20 + i % 70, 50 + i // 10, 25 + i % 70, 60 + i // 10), i % 2) for i in range(further)]
+    boxes = [(cell(i, 20, 30), i % 2) for i in range(further)]
     text = write((LEFT, 1.0), *boxes)
     for reward in (DetectionIoU(), DetectionConfidence(), DetectionConfidence(proper=True, relative=True)):
         assert reward.grade_one(text, truth, PIXELS) == pytest.approx(expected)
@@ -215,7 +230,7 @@ def test_a_hit_vouches_for_five_boxes_that_cannot_be_judged(further, expected):
 
 @pytest.mark.parametrize(("count", "expected"), [(0, 1), (5, 1), (6, 0), (300, 0)])
 def test_where_nothing_is_annotated_a_list_is_no_answer_from_six_boxes_on(count, expected):
-    text = write(*[((i % 90, i // 90, i % 90 + 9, i // 90 + 9), 0.0) for i in range(count)])
+    text = write(*[(cell(i), 0.0) for i in range(count)])
     for reward in (DetectionIoU(), DetectionConfidence(), DetectionConfidence(relative=True)):
         assert reward.grade_one(text, objects(not_exhaustive=("dog",)), PIXELS) == expected
 
@@ -224,7 +239,7 @@ def test_hits_vouch_for_boxes_of_their_own_category():
     truth = objects(LEFT, RIGHT, categories=("dog", "cat"), not_exhaustive=("dog", "cat"), labels=["dog", "dog"])
     found = [(LEFT, 1.0, "dog"), (RIGHT, 1.0, "dog")]
     for label, expected in (("dog", 1.0), ("cat", 2 / 7)):
-        others = [((40 + i, 40, 50 + i, 50), 1.0, label) for i in range(10)]
+        others = [(cell(i, 20, 40), 1.0, label) for i in range(10)]
         assert DetectionIoU().grade_one(write(*found, *others), truth, PIXELS) == pytest.approx(expected)
 
 

@@ -15,8 +15,10 @@ def closed_port(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(tracking, "SECONDS", 2)
+    wandb.teardown()  # its process may know of another server from an earlier test
     yield
     wandb.finish()
+    wandb.teardown()
 
 
 def logger(folder, **kwargs):

@@ -60,7 +60,8 @@ NUMBER_UNITS = UNITS | {name: unit for unit, names in _MEASURES.items() for name
 """Those of ``UNITS`` and others, which in a formula would be variables: ``2h``."""
 _THOUSANDS = r"[+-]?[1-9][0-9]{0,2}(?>(?:,[0-9]{3})+)(?:\.[0-9]*+)?"
 _QUANTITY = re.compile(  # the number alone may be wrapped: `$50$ cm`, `\boxed{50}^\circ`
-    rf"(?>(\$|\\\(|\\boxed\{{|\*\*)?)\s*+({_THOUSANDS}|{NUMBER.pattern})\s*+(?(1)(?:\$|\\\)|\}}|\*\*))\s*+(.*)", re.DOTALL
+    rf"(?>(\$|\\\(|\\boxed\{{|\*\*)?)\s*+({_THOUSANDS}|{NUMBER.pattern})\s*+(?(1)(?:\$|\\\)|\}}|\*\*))\s*+(.*)",
+    re.DOTALL,
 )
 _TEXT_UNIT = re.compile(r"\\(?:text|mathrm|mbox|operatorname)\s*+\{([^{}]*+)\}")
 _SPACE = re.compile(r"\\[,;:! ]|~")
