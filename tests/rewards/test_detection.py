@@ -209,7 +209,7 @@ def cell(i, left=0, top=0):
 
 @pytest.mark.parametrize(("shift", "left_out"), [(0, 0), (1, 0), (4, 2), (6, 4), (10, 4)])
 def test_boxes_around_one_place_are_one_object(shift, left_out):
-    """Four further boxes, each this much further right than the one before, 10 wide: an IoU of 0.3 is a shift of 5.4."""
+    """Four further boxes, 10 wide, each so much further right than the one before: IoU 0.3 is a shift of 5.4."""
     truth = objects((0, 0, 10, 10), not_exhaustive=("dog",))
     boxes = [((shift * i, 0, shift * i + 10, 10), 1.0) for i in range(5)]
     for order in (boxes, boxes[::-1]):
