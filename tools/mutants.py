@@ -47,6 +47,8 @@ BESIDE = {
     "styles": ["tests/test_prompts.py", "tests/rewards/test_format.py", "tests/policy/test_targets.py"],
 }
 """Tests that guard an area beside its mirror."""
+OURS = "vrft_pl", "tests", "tools"
+"""Folders whose modules are imported anew; a virtual environment may lie beside them."""
 CALM = ("-x", "-q", "-p", "no:cacheprovider", "--no-header", "-W", "ignore")
 
 
@@ -164,7 +166,8 @@ def _run(folder: Path, mutant: Mutant, tests: list[str]) -> None:
     sys.path.insert(0, str(folder))
     for name, module in list(sys.modules.items()):
         # where the caller is itself a test: those that are collected hold on to the package as it is
-        if name != __name__ and Path(getattr(module, "__file__", None) or "/").is_relative_to(ROOT):
+        file = Path(getattr(module, "__file__", None) or "/")
+        if name != __name__ and any(file.is_relative_to(ROOT / part) for part in OURS):
             del sys.modules[name]
     os.environ["PYTHONPATH"] = str(folder)
     import pytest
