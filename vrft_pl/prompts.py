@@ -69,11 +69,13 @@ def answer_text(sample: Sample, frame: AnswerFrame | None) -> str:
 
 
 def target_text(sample: Sample, frame: AnswerFrame | None) -> str:
-    """Write the whole turn that supervised training imitates, as `AnswerStyle.target` does.
+    """Write the whole turn that supervised training imitates: the sample's own, or what `AnswerStyle.target` writes.
 
     Raises:
         InputError: If the answer can't be written, or the style needs another chain of thought than the sample has.
     """
+    if sample.target is not None:
+        return sample.target
     with named(sample):
         return answer_style(sample.style).target(sample.solution.text(frame), sample.cot)
 

@@ -67,6 +67,9 @@ class Sample(ToDevice):
     """System prompt."""
     template: str | None = None
     """How the question is written; ``None`` for `vrft_pl.prompts.TEMPLATE`."""
+    target: str | None = None
+    """The whole turn that supervised training imitates, in place of the one that the style writes. Its coordinates are
+    those of the policy already."""
 
     @property
     def groups(self) -> tuple[str, ...]:

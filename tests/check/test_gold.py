@@ -3,7 +3,8 @@ import torch
 from builders import make_sample
 
 from vrft_pl.answers import Box, Number
-from vrft_pl.check.gold import shortfall
+from vrft_pl.check.gold import gold_sample, shortfall
+from vrft_pl.prompts import target_text
 from vrft_pl.rewards import BoxIoU, Grades, NumberMatch
 
 
@@ -24,3 +25,8 @@ def test_what_a_right_answer_lacks_is_put_down_to_rounding_where_there_are_coord
     level, what = expected
     assert finding.level == level
     assert what in finding.what
+
+
+def test_the_answer_that_is_graded_is_the_truth_and_no_turn_that_a_file_lists():
+    sample = gold_sample(make_sample(Number(3.0), target="<answer>4</answer>"))
+    assert target_text(sample, None) == "<think>I look.</think><answer>3</answer>"

@@ -55,8 +55,8 @@ def unjudged(subject: Subject, samples: Sequence[Sample]) -> list[Finding]:
 
 
 def gold_sample(sample: Sample) -> Sample:
-    """The sample with a placeholder where its style needs a chain of thought and it has none."""
-    return sample if sample.cot else replace(sample, cot=answer_style(sample.style).placeholder)
+    """The sample without a turn of its own, and with a placeholder where its style needs thoughts and it has none."""
+    return replace(sample, cot=sample.cot or answer_style(sample.style).placeholder, target=None)
 
 
 def gold_answers(subject: Subject) -> tuple[list[Sample], list[str], list[AnswerFrame | None]]:

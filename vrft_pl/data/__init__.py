@@ -4,7 +4,9 @@ from vrft_pl.data.base import VisionTask
 from vrft_pl.data.classification import Classification
 from vrft_pl.data.counting import Counting
 from vrft_pl.data.detection import Detection
+from vrft_pl.data.fingerprint import fingerprint
 from vrft_pl.data.grounding import Grounding
+from vrft_pl.data.listed import Listed
 from vrft_pl.data.loading import SampleData
 from vrft_pl.data.mixture import Mixture
 from vrft_pl.data.scenes import (
@@ -52,6 +54,7 @@ __all__ = [
     "ImageFolder",
     "LVISDetection",
     "LabelCSV",
+    "Listed",
     "Mixture",
     "ParquetRows",
     "ReasonJSON",
@@ -66,4 +69,5 @@ __all__ = [
     "VOCDetection",
     "VisionTask",
     "VisualRFTDataset",
+    "fingerprint",
 ]

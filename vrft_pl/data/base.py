@@ -82,6 +82,7 @@ class VisionTask(SampleData):
             solution=self.solution(record),
             style=self.style,
             cot=record.cot,
+            target=record.target,
             split=split,
             domain="ood" if split.startswith("ood") else "id",
             tags=record.tags,

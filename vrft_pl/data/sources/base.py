@@ -30,6 +30,8 @@ class Record:
     """Split tags of this row, beside those of its split."""
     system: str | None = None
     """System prompt of this row; the task's own takes its place."""
+    target: str | None = None
+    """The whole turn to imitate, in place of the one that the style writes."""
 
 
 class Source(ABC):
