@@ -1,5 +1,6 @@
 """What a run writes and reads again, and the loggers that write for it."""
 
+from vrft_pl.runs.ablation import AblationFolder, AblationResults
 from vrft_pl.runs.checkpoints import WholeCheckpointIO, install_checkpoint_io
 from vrft_pl.runs.folder import RunFolder
 from vrft_pl.runs.metrics import CutBack, MetricsLogger
@@ -7,6 +8,8 @@ from vrft_pl.runs.records import CompletionRecord, Key, describe
 from vrft_pl.runs.tracking import WandbMode, WandbOrOffline, run_loggers
 
 __all__ = [
+    "AblationFolder",
+    "AblationResults",
     "CompletionRecord",
     "CutBack",
     "Key",
