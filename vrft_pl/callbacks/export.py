@@ -6,9 +6,9 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.strategies import FSDPStrategy
+from lightning.pytorch.strategies import FSDPStrategy, Strategy
 
-from vrft_pl.distributed import any_rank
+from vrft_pl.distributed import any_rank, strategy_class
 from vrft_pl.runs import RunFolder
 from vrft_pl.types import InputError
 
@@ -28,11 +28,17 @@ class HFExport(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a strategy whose weights can't be put together."""
-        if self.enabled and stage == "fit" and isinstance(trainer.strategy, FSDPStrategy):
-            raise InputError(
-                "Expected a strategy whose weights can be gathered for the export, but got FSDPStrategy. Use "
-                "`deepspeed_stage_3`, or `export.enabled: false`."
-            )
+        if stage == "fit" and (refusal := self.refusal(trainer.strategy)):
+            raise InputError(refusal)
+
+    def refusal(self, strategy: Strategy | str) -> str | None:
+        """Why nothing can be exported under a strategy, by name or built; ``None`` where it can, or need not."""
+        if not self.enabled or not issubclass(strategy_class(strategy), FSDPStrategy):
+            return None
+        return (
+            "Expected a strategy whose weights can be gathered for the export, but got FSDPStrategy. Use "
+            "`deepspeed_stage_3`, or `export.enabled: false`."
+        )
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Export when a checkpoint is being saved because it is the best one."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
+from vrft_pl.callbacks.preflight import refusals
 from vrft_pl.check.boxes import check_boxes
 from vrft_pl.check.data import check_data
 from vrft_pl.check.findings import Finding, Report
@@ -97,12 +98,14 @@ def quiet() -> Iterator[None]:
 
 
 def trainer_findings(section: TrainerSection) -> list[Finding]:
-    """What this machine lacks."""
-    if section.available:
-        return []
-    return [
-        Finding("warning", f"The run is for {section.devices} GPUs that this machine lacks: measured without them.")
-    ]
+    """What `fit` would refuse, and what this machine lacks."""
+    accumulate = section.options.get("accumulate_grad_batches", 1)
+    refused = refusals(section.strategy, section.gpu, section.callbacks, accumulate)
+    findings = [Finding("error", refusal) for refusal in refused]
+    if not section.available:
+        lacking = f"The run is for {section.devices} GPUs that this machine lacks: measured without them."
+        findings.append(Finding("warning", lacking))
+    return findings
 
 
 def make_trainer(section: TrainerSection, findings: list[Finding]) -> Trainer:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.strategies import Strategy, StrategyRegistry
 
 from vrft_pl.distributed import Shards, read_shards
@@ -43,6 +43,8 @@ class TrainerSection:
     precision: str
     options: Mapping[str, Any]
     """Those of the section that do not depend on devices."""
+    callbacks: tuple[Callback, ...]
+    """Of the run."""
 
     @staticmethod
     def of(config: Mapping[str, Any]) -> TrainerSection:
@@ -64,6 +66,7 @@ class TrainerSection:
             strategy=strategy,
             precision=str(config.get("precision") or "32-true"),
             options={name: config[name] for name in KEPT if config.get(name) is not None},
+            callbacks=tuple(config.get("callbacks") or ()),
         )
 
     @property

@@ -39,7 +39,7 @@ class CheckCLI(RunCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Keep the trainer's section; one on a CPU stands in where this machine lacks the devices."""
-        self.section = TrainerSection.of(self.config_init.trainer.as_dict())
+        self.section = TrainerSection.of({**self.config_init.trainer.as_dict(), "callbacks": self.callbacks()})
         if self.section.available:
             return super().instantiate_trainer(**kwargs)
         return self.section.stand_in(accelerator="cpu", precision="32-true")

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import wandb
-from lightning.pytorch import Callback
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.utilities import rank_zero_info
 
-from vrft_pl.callbacks import PredictionWriter, StepCheckpoint, StopOnSignal
+from vrft_pl.callbacks import PredictionWriter, StopOnSignal
+from vrft_pl.callbacks.preflight import refusals
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.tables import finite, print_summary
 from vrft_pl.data import SampleData
@@ -53,6 +54,15 @@ class FitCLI(RunCLI):
             rank_zero_info(f"{folder} holds a run that is not finished; it starts anew. `--ckpt_path last` goes on.")
         return folder.path
 
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Build the trainer, unless nothing can be trained with it."""
+        trainer = super().instantiate_trainer(**kwargs)
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+        on_gpu = isinstance(trainer.accelerator, CUDAAccelerator)
+        for refusal in refusals(trainer.strategy, on_gpu, callbacks, trainer.accumulate_grad_batches):
+            raise InputError(refusal)
+        return trainer
+
     def logger(self) -> Any:
         """A CSV file and W&B, unless the config has its own or wants none."""
         given = self.config_init.trainer.logger
@@ -66,7 +76,6 @@ class FitCLI(RunCLI):
 
     def extra_callbacks(self, given: list[Callback]) -> list[Callback]:
         """Records are cut back on resuming, and a signal saves."""
-        refuse_unsafe_savers(given, self.config_init.trainer.accumulate_grad_batches)
         self.stop = StopOnSignal()
         return [CutBack(), self.stop]
 
@@ -110,18 +119,3 @@ class FitCLI(RunCLI):
             advice = f" Newest checkpoint: {newest}."
             advice += f" Go on with the same command and `--run.folder {self.folder} --ckpt_path last`."
         return signal.Signals(self.stop.signum or signal.SIGTERM), advice
-
-
-def refuse_unsafe_savers(callbacks: Sequence[Callback], accumulate: int) -> None:
-    """Refuse checkpoints that Lightning would write in the middle of an optimizer step.
-
-    Raises:
-        InputError: If gradients are accumulated and a callback would lose them.
-    """
-    for callback in callbacks:
-        if accumulate > 1 and isinstance(callback, ModelCheckpoint) and not isinstance(callback, StepCheckpoint):
-            raise InputError(
-                f"Expected `{type(callback).__name__}` among `trainer.callbacks` to be "
-                "`vrft_pl.callbacks.StepCheckpoint`, with the same options: Lightning's own may save between two "
-                "micro-batches of an optimizer step, and a run that is resumed there ends with other weights."
-            )

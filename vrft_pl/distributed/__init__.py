@@ -21,6 +21,7 @@ from vrft_pl.distributed.weights import (
     made_whole,
     read_shards,
     shards_weights,
+    strategy_class,
     whole_size,
     whole_weights,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "rank",
     "read_shards",
     "shards_weights",
+    "strategy_class",
     "whole_size",
     "whole_weights",
     "world_size",

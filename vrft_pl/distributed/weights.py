@@ -36,7 +36,7 @@ class Shards:
 
 def read_shards(strategy: Strategy | str, devices: int, precision: str) -> Shards:
     """What a strategy, by name or built, spreads over the devices."""
-    kind, stage, offloaded = _described(strategy)
+    kind, (stage, offloaded) = strategy_class(strategy), _zero(strategy)
     if issubclass(kind, FSDPStrategy | ModelParallelStrategy):
         return Shards(devices, devices, devices, offloaded=offloaded)
     if not issubclass(kind, DeepSpeedStrategy):
@@ -50,19 +50,23 @@ def read_shards(strategy: Strategy | str, devices: int, precision: str) -> Shard
     )
 
 
-def _described(strategy: Strategy | str) -> tuple[type, int, bool]:
-    """Class of a strategy, its ZeRO stage, and whether the optimizer is offloaded."""
+def strategy_class(strategy: Strategy | str) -> type[Strategy]:
+    """Class of a strategy, by name or built; that of all where the name leaves the choice to Lightning (``auto``)."""
+    if isinstance(strategy, Strategy):
+        return type(strategy)
+    kind: type[Strategy] = StrategyRegistry[strategy]["strategy"] if strategy in StrategyRegistry else Strategy
+    return kind
+
+
+def _zero(strategy: Strategy | str) -> tuple[int, bool]:
+    """The ZeRO stage of a strategy, and whether the optimizer is offloaded."""
     if isinstance(strategy, DeepSpeedStrategy):
         zero = strategy.config.get("zero_optimization", {}) if isinstance(strategy.config, dict) else {}
-        return type(strategy), int(zero.get("stage", 0)), "offload_optimizer" in zero
-    if isinstance(strategy, Strategy):
-        return type(strategy), 0, False
-    if strategy not in StrategyRegistry:  # such as "auto"
-        return Strategy, 0, False
-    entry = StrategyRegistry[strategy]
-    given: dict[str, Any] = entry["init_params"]
-    offloaded = bool(given.get("offload_optimizer") or given.get("cpu_offload"))
-    return entry["strategy"], int(given.get("stage", 2)), offloaded
+        return int(zero.get("stage", 0)), "offload_optimizer" in zero
+    if isinstance(strategy, Strategy) or strategy not in StrategyRegistry:
+        return 0, False
+    given: dict[str, Any] = StrategyRegistry[strategy]["init_params"]
+    return int(given.get("stage", 2)), bool(given.get("offload_optimizer") or given.get("cpu_offload"))
 
 
 def shards_weights(strategy: Strategy | str) -> bool:

@@ -1,0 +1,50 @@
+"""What `fit` refuses before it begins, and `vrft_pl check` reports: one function decides for both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.strategies import DeepSpeedStrategy, Strategy
+
+from vrft_pl.callbacks.checkpoint import StepCheckpoint
+from vrft_pl.callbacks.export import HFExport
+from vrft_pl.distributed import strategy_class
+
+
+def refusals(strategy: Strategy | str, on_gpu: bool, callbacks: Sequence[Callback], accumulate: int) -> list[str]:
+    """Why nothing can be trained so; empty where it can. What a module refuses of a strategy it says itself.
+
+    Args:
+        strategy: The strategy, by name or built.
+        on_gpu: Whether the run is on GPUs.
+        callbacks: All of the run.
+        accumulate: Micro-batches of an optimizer step.
+    """
+    exports = [callback.refusal(strategy) for callback in callbacks if isinstance(callback, HFExport)]
+    return [why for why in (lost_gradients(callbacks, accumulate), no_gpu(strategy, on_gpu), *exports) if why]
+
+
+def no_gpu(strategy: Strategy | str, on_gpu: bool) -> str | None:
+    """DeepSpeed on a CPU, which Lightning's strategy refuses as late as when it is set up."""
+    kind = strategy_class(strategy)
+    own = issubclass(kind, DeepSpeedStrategy) and kind.setup_environment is DeepSpeedStrategy.setup_environment
+    if on_gpu or not own:
+        return None
+    return (
+        f"Expected GPUs for {kind.__name__}, but the run is on a CPU. Use `ddp`, or `trainer.accelerator: gpu` where "
+        "the machine that trains has some."
+    )
+
+
+def lost_gradients(callbacks: Sequence[Callback], accumulate: int) -> str | None:
+    """A checkpoint in the middle of an optimizer step, which Lightning's own callback may write."""
+    for callback in callbacks:
+        if accumulate > 1 and isinstance(callback, ModelCheckpoint) and not isinstance(callback, StepCheckpoint):
+            return (
+                f"Expected `{type(callback).__name__}` among `trainer.callbacks` to be "
+                "`vrft_pl.callbacks.StepCheckpoint`, with the same options: Lightning's own may save between two "
+                "micro-batches of an optimizer step, and a run that is resumed there ends with other weights."
+            )
+    return None
