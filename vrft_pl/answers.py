@@ -280,9 +280,9 @@ class Instances(Solution):
         return f"[{', '.join(rows)}]" if rows else NO_OBJECTS
 
     def marks(self) -> tuple[Mark, ...]:
-        """Crowds, then the other objects."""
-        items = sorted(self.items, key=lambda item: not item.crowd)
-        return tuple(Mark(item.xyxy, faint=item.crowd) for item in items)
+        """Crowds, then the other objects, with their categories where several are asked for."""
+        items, named = sorted(self.items, key=lambda item: not item.crowd), len(self.categories) > 1
+        return tuple(Mark(item.xyxy, item.category if named else "", item.crowd) for item in items)
 
 
 @dataclass(frozen=True)

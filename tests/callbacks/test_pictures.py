@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from builders import make_completions
@@ -6,9 +6,12 @@ from checkpoints import NoiseImage, sample
 from PIL import ImageChops
 
 from vrft_pl.answers import AnswerFrame, Box, Instance, Instances, Mark, Mask, Solution
-from vrft_pl.callbacks.pictures import draw_answer
-from vrft_pl.callbacks.predictions import predictions
+from vrft_pl.callbacks.evaluation import predictions
+from vrft_pl.callbacks.pictures import draw_answer, draw_record
+from vrft_pl.data.scenes import SceneImage
 from vrft_pl.rewards import answered_marks
+from vrft_pl.runs import RunFolder
+from vrft_pl.runs.pictures import encoded
 from vrft_pl.types import Sample
 
 LIME, PALE, RED = (0, 255, 0), (152, 251, 152), (255, 0, 0)
@@ -119,3 +122,20 @@ def test_a_mask_is_outlined():
     assert image.size == (200, 100)
     assert image.getpixel((60, 50)) == LIME
     assert image.getpixel((90, 50)) != LIME
+
+
+@pytest.mark.parametrize("side", [100, 50], ids=["as-it-was", "half"])
+def test_a_record_is_drawn_as_its_sample_is(tmp_path, side):
+    folder, truth = RunFolder(tmp_path), Box((10, 6, 20, 16))
+    sample = Sample("b", (SceneImage((), 100, (90, 90), 0),), "?", truth, style="answer", split="id")
+    frame = AnswerFrame(100, 100, 0.1, 0.1)
+    pictures = [encoded(sample.images, side)]
+    (told,) = predictions(0, "id", [sample], make_completions(["[500, 500, 900, 900]"], frame), {}, pictures)
+    assert draw_record(told.record, folder) is None
+    folder.keep_pictures(told.pictures)
+    image = draw_record(told.record, folder)
+    assert image.size == (side, side)
+    at = side / 100
+    assert image.getpixel((round(10 * at), round(10 * at))) == LIME
+    assert image.getpixel((round(50 * at), round(70 * at))) == RED
+    assert draw_record(replace(told.record, pictures=()), folder) is None

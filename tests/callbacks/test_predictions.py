@@ -18,13 +18,15 @@ from training import counting, fit, grpo
 from vrft_pl.answers import AnswerFrame, Box, Instance, Instances, Number
 from vrft_pl.callbacks import PredictionWriter
 from vrft_pl.callbacks.coco_results import category_ids
-from vrft_pl.callbacks.predictions import predictions
+from vrft_pl.callbacks.evaluation import predictions
 from vrft_pl.data import COCODetection, Detection, Source
 from vrft_pl.metrics import Accuracy, COCOAveragePrecision, GroundingIoU
 from vrft_pl.modules import PolicyModule
 from vrft_pl.rewards import BoxIoU, Format, NumberMatch, Reward, Unread
 from vrft_pl.rewards.base import grades_of
 from vrft_pl.rollout import SamplingParams
+from vrft_pl.runs import RunFolder
+from vrft_pl.runs.pictures import encoded
 from vrft_pl.types import Sample
 
 FRAME = AnswerFrame(100, 50, 0.1, 0.05)
@@ -57,6 +59,7 @@ def test_a_row_holds_the_question_the_truth_and_what_became_of_the_answer():
         "finish_reason": "stop",
         "scores": {"NumberMatch": 1.0, "Accuracy": 1.0},
         "parse_failures": {},
+        "size": [100, 50],
     }
 
 
@@ -136,6 +139,26 @@ def test_every_sample_has_one_row_in_the_order_of_the_data(qwen3_vl, tmp_path, s
     assert [entry["score"] for entry in found] == pytest.approx([box["confidence"] for _, box in boxes], abs=1e-6)
     assert found
     assert found[0]["bbox"][:2] == pytest.approx(TARGET[:2])
+
+
+def test_the_first_samples_of_each_part_have_their_pictures_kept(qwen3_vl, tmp_path):
+    module, task = alternating(qwen3_vl, eval_batch_size=3)
+    evaluate(module, task, callbacks=[PredictionWriter(pictures=9, max_side=16)], default_root_dir=tmp_path)
+    folder, rows = RunFolder(tmp_path), list(RunFolder(tmp_path).predictions())
+    samples = [data[i] for data in task.datasets("val").values() for i in range(len(data))]
+    kept = [bool(row.pictures) for row in rows]
+    assert kept == [True] * 3 + [True] * 4 + [False] * 9  # of the 5 of the first part it has 3 samples only
+    assert all(
+        row.pictures == tuple(encoded(s.images, 16)) for row, s in zip(rows, samples, strict=True) if row.pictures
+    )
+    assert folder.kept_pictures() == {name for row in rows for name in row.pictures}
+    assert rows[0].size == (32, 32)
+    assert Image.open(folder.picture(rows[0].pictures[0])).size == (16, 16)
+
+
+def test_no_pictures_of_held_out_samples_are_kept_where_none_are_asked_for(qwen3_vl, tmp_path):
+    evaluate(*alternating(qwen3_vl), callbacks=[PredictionWriter(pictures=0)], default_root_dir=tmp_path)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".jsonl"}
 
 
 class Interrupts(Callback):

@@ -166,8 +166,10 @@ def test_two_processes_evaluate_as_one_does(qwen3_vl, tmp_path):
     first, second = (torch.load(tmp_path / f"eval{rank}.pt") for rank in range(2))
     writer = PredictionWriter()
     alone = evaluate(*uneven(qwen3_vl), callbacks=[writer], default_root_dir=tmp_path / "alone")
-    names = sorted(path.name for path in (tmp_path / "alone").iterdir())
-    assert names == ["coco_results_few.json", "coco_results_many.json", "predictions.jsonl"]
+    files = [path for path in (tmp_path / "alone").rglob("*") if path.is_file()]
+    names = sorted(str(path.relative_to(tmp_path / "alone")) for path in files)
+    assert names[:2] + names[-1:] == ["coco_results_few.json", "coco_results_many.json", "predictions.jsonl"]
+    assert len([name for name in names if name.startswith("pictures/")]) == len(names) - 3 == 3 + 9
     assert all((tmp_path / name).read_bytes() == (tmp_path / "alone" / name).read_bytes() for name in names)
     assert first == second == pytest.approx(alone, abs=1e-6)
     assert {"val/few/AP", "val/many/Accuracy", "val/many/sampled/AP", "val/few/tag/third/Accuracy"} <= set(alone)

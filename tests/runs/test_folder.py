@@ -72,6 +72,28 @@ def test_an_evaluation_takes_the_place_of_the_one_at_its_step(folder):
     assert keys(folder) == [(0, 0, 0), (10, 0, 0), (10, 0, 1), (20, 0, 0)]
 
 
+def test_a_picture_is_written_once(folder):
+    folder.keep_pictures({"a.webp": b"first"})
+    folder.keep_pictures({"a.webp": b"again", "b.webp": b"other"})
+    assert folder.kept_pictures() == {"a.webp", "b.webp"}
+    assert folder.picture("a.webp").read_bytes() == b"first"
+
+
+def test_pictures_that_no_record_names_any_more_are_cut_back_with_them(folder):
+    folder.keep_pictures({f"{name}.webp": b"picture" for name in "abcd"})
+    folder.append(folder.COMPLETIONS, [record(0, pictures=("a.webp",)), record(1, pictures=("b.webp",))])
+    folder.replace(folder.PREDICTIONS, 1, [record(1, pictures=("c.webp",))])
+    folder.cut_back(folder.COMPLETIONS, 1)
+    assert folder.kept_pictures() == {"a.webp", "c.webp"}
+
+
+@pytest.mark.parametrize("name", ["../metrics.csv", "/etc/passwd", "..", "", "a\0", "none.webp"], ids=repr)
+def test_a_name_that_is_of_no_picture_leads_nowhere(folder, name):
+    MetricsLogger(folder.path).log_metrics({"loss": 0.5}, 2)
+    folder.keep_pictures({"a.webp": b"picture"})
+    assert folder.picture(name) is None
+
+
 def test_a_file_that_cannot_be_written_leaves_the_old_one(folder):
     folder.write(folder.SUMMARY, {"after": {"val/id": 0.5}})
     with pytest.raises(TypeError):

@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import wandb
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
 
-from vrft_pl.callbacks.pictures import draw_answer
+from vrft_pl.callbacks.tables import log_table
 from vrft_pl.rollout import RolloutCallback
-from vrft_pl.runs import CompletionRecord, Key, RunFolder, describe
-from vrft_pl.types import Experience
+from vrft_pl.runs import Key, RunFolder, describe
+from vrft_pl.runs.pictures import check_pictures, encoded
+from vrft_pl.runs.records import Told
+from vrft_pl.types import Experience, ImageSource
 
 
 class CompletionRecorder(RolloutCallback):
-    """Appends a few completions to ``completions.jsonl``, and to a W&B table with their pictures, boxes drawn.
+    """Appends a few completions to ``completions.jsonl`` with their pictures, and shows them in a table of W&B.
 
     Args:
         every_n_rollouts: Rollouts between records; 0 records nothing.
         num_prompts: Prompts kept a record, with their whole group.
+        pictures: Most pictures of training kept in ``pictures`` of the run's folder; later records have none.
+        max_side: Most pixels of a picture's longer side; a larger one is made smaller.
 
     Raises:
-        ValueError: If an argument is negative.
+        ValueError: If an argument is out of its range.
     """
 
-    def __init__(self, every_n_rollouts: int = 10, num_prompts: int = 1) -> None:
+    def __init__(
+        self, every_n_rollouts: int = 10, num_prompts: int = 1, pictures: int = 64, max_side: int = 384
+    ) -> None:
         if every_n_rollouts < 0 or num_prompts < 0:
             raise ValueError(
                 "Expected `every_n_rollouts` and `num_prompts` to be 0 or more, "
                 f"but got {every_n_rollouts} and {num_prompts}."
             )
+        check_pictures(pictures, max_side)
         self.every_n_rollouts, self.num_prompts = every_n_rollouts, num_prompts
+        self.pictures, self.max_side = pictures, max_side
         self._rollouts = 0
+        self._named: set[str] = set()
 
     def state_dict(self) -> dict[str, Any]:
         """Rollouts counted so far."""
@@ -49,6 +56,7 @@ class CompletionRecorder(RolloutCallback):
         folder = RunFolder.of(trainer)
         if trainer.is_global_zero:
             folder.cut_back(folder.COMPLETIONS, trainer.global_step)
+            self._named = {name for record in folder.completions() for name in record.pictures}
 
     def on_rollout_end(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
         """Record the first groups of the window."""
@@ -57,28 +65,35 @@ class CompletionRecorder(RolloutCallback):
         folder = RunFolder.of(trainer)
         if not due or not trainer.is_global_zero:
             return
-        records = self.records(trainer.global_step, experience)
+        told = self.describe(trainer.global_step, experience, folder.kept_pictures())
+        records = [one.record for one in told]
+        folder.keep_pictures({name: data for one in told for name, data in one.pictures.items()})
         folder.append(folder.COMPLETIONS, records)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                self._log_table(logger, records, experience)
+        log_table(trainer, folder, "completions", records)
 
-    def records(self, step: int, experience: Experience) -> list[CompletionRecord]:
-        """Describe the completions of the first prompts."""
+    def describe(self, step: int, experience: Experience, there: set[str]) -> list[Told]:
+        """Describe the completions of the first prompts.
+
+        Args:
+            step: Optimizer steps done.
+            experience: The window.
+            there: Names of the pictures that are kept already.
+        """
         size, grades = experience.group_size, (experience.scores, experience.parse_failures)
-        records = []
-        for i in range(min(self.num_prompts, len(experience)) * size):
-            sample, advantage = experience.samples[i // size], round(experience.advantages[i].item(), 6)
-            told = describe(Key(step, 0, i), sample.split, sample, experience.completions, i, *grades)
-            records.append(replace(told.record, advantage=advantage))
-        return records
+        told = []
+        for group, sample in enumerate(experience.samples[: self.num_prompts]):
+            pictures = self._pictures(sample.images, there)
+            for i in range(group * size, (group + 1) * size):
+                key = Key(step, 0, i)
+                one = describe(key, sample.split, sample, experience.completions, i, *grades, pictures)
+                record = replace(one.record, advantage=round(experience.advantages[i].item(), 6))
+                told.append(Told(record, one.question, one.pictures))
+        return told
 
-    def _log_table(self, logger: WandbLogger, records: list[CompletionRecord], experience: Experience) -> None:
-        data = []
-        for i, record in enumerate(records):
-            sample = experience.samples[i // experience.group_size]
-            image = draw_answer(sample, record.completion, experience.completions.frames[i])
-            picture = None if image is None else wandb.Image(image)
-            data.append([json.dumps(v) if isinstance(v, dict | list) else v for v in vars(record).values()] + [picture])
-        if data:
-            logger.log_table("completions", columns=[*vars(records[0]), "picture"], data=data)
+    def _pictures(self, images: Sequence[ImageSource], there: set[str]) -> dict[str, bytes | None]:
+        """Pictures of a sample, none where they would be too many."""
+        if len(self._named) + len(images) > self.pictures:
+            return {}
+        pictures = encoded(images, self.max_side, there)
+        self._named |= pictures.keys()
+        return pictures

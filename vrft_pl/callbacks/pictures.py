@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 
 from vrft_pl.answers import XYXY, AnswerFrame, Mark, Polygon
 from vrft_pl.rewards import answered_marks
+from vrft_pl.runs import CompletionRecord, RunFolder
 from vrft_pl.types import Sample
 
 TRUTH, CROWD, ANSWER = "lime", "palegreen", "red"
@@ -40,6 +41,25 @@ def draw_answer(sample: Sample, text: str, frame: AnswerFrame | None, scale: int
     return image
 
 
+def draw_record(record: CompletionRecord, folder: RunFolder) -> Image.Image | None:
+    """Open the first picture that is kept with a record and draw its marks, as `draw_answer` does.
+
+    Returns:
+        The picture, or ``None`` where none is kept.
+    """
+    path = folder.picture(record.pictures[0]) if record.pictures else None
+    if path is None:
+        return None
+    with Image.open(path) as stored:
+        image = stored.convert("RGB")
+    canvas = _Canvas(image, 1.0 if record.size is None else image.width / record.size[0])
+    for marks, colour in ((record.truth, TRUTH), (record.marks or (), ANSWER)):
+        for row in marks:
+            mark = Mark(tuple(row["shape"]), row["label"], row["faint"])
+            canvas.mark(mark, CROWD if mark.faint else colour)
+    return image
+
+
 class _Canvas:
     """Draws on a picture in pixels of the original one.
 
@@ -48,7 +68,7 @@ class _Canvas:
         scale: How many times it was enlarged.
     """
 
-    def __init__(self, image: Image.Image, scale: int) -> None:
+    def __init__(self, image: Image.Image, scale: float) -> None:
         self.size, self.scale, self.draw = image.size, scale, ImageDraw.Draw(image)
         self.width = max(1, round(max(image.size) / 200))
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import quote
 
@@ -12,14 +10,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from vrft_pl.callbacks.coco_results import COCOResults
+from vrft_pl.callbacks.evaluation import Evaluation
 from vrft_pl.data import SampleData
 from vrft_pl.data.samples import Samples, Split
 from vrft_pl.data.sources import Source
-from vrft_pl.distributed import data_share, in_order
-from vrft_pl.rewards.base import Grades
-from vrft_pl.runs import CompletionRecord, Key, RunFolder, describe
+from vrft_pl.runs import RunFolder
+from vrft_pl.runs.pictures import check_pictures
 from vrft_pl.runs.records import Told
-from vrft_pl.types import Completions, Sample
+from vrft_pl.types import Sample
 
 
 @runtime_checkable
@@ -40,26 +38,36 @@ class PredictionWriter(Callback):
     The files are written at the end of an evaluation, by the first process for all. Completions that are sampled beside
     the greedy one (``eval_samples``) are not written.
 
+    The first samples of each part have their pictures kept in ``pictures`` of the run's folder, and are shown in a
+    table of W&B: the same ones at each evaluation.
+
     Args:
         enabled: Write after ``validate`` and ``test``. What ``predict`` makes is always written.
         in_fit: Write in a training run too, after each of its evaluations.
+        pictures: Most pictures of held-out samples that are kept, shared out among the parts.
+        max_side: Most pixels of a picture's longer side; a larger one is made smaller.
+
+    Raises:
+        ValueError: If an argument is out of its range.
     """
 
-    def __init__(self, enabled: bool = True, in_fit: bool = True) -> None:
+    def __init__(self, enabled: bool = True, in_fit: bool = True, pictures: int = 96, max_side: int = 384) -> None:
+        check_pictures(pictures, max_side)
         self.enabled, self.in_fit = enabled, in_fit
-        self._kept: dict[str, list[Told]] = {}
+        self.pictures, self.max_side = pictures, max_side
+        self._evaluation: Evaluation | None = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget an evaluation that was broken off."""
-        self._kept = {}
+        self._begin(trainer, pl_module, "val")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget an evaluation that was broken off."""
-        self._kept = {}
+        self._begin(trainer, pl_module, "test")
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget an evaluation that was broken off."""
-        self._kept = {}
+        self._begin(trainer, pl_module, "test")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Drop the evaluations of steps that training is still to come to; that of this step may not come again."""
@@ -77,7 +85,7 @@ class PredictionWriter(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep a batch."""
-        self._keep(trainer, pl_module, "val", dataloader_idx, batch, outputs)
+        self._keep(pl_module, "val", dataloader_idx, batch, outputs)
 
     def on_test_batch_end(
         self,
@@ -89,7 +97,7 @@ class PredictionWriter(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep a batch."""
-        self._keep(trainer, pl_module, "test", dataloader_idx, batch, outputs)
+        self._keep(pl_module, "test", dataloader_idx, batch, outputs)
 
     def on_predict_batch_end(
         self,
@@ -101,19 +109,19 @@ class PredictionWriter(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep a batch."""
-        self._keep(trainer, pl_module, "test", dataloader_idx, batch, outputs)
+        self._keep(pl_module, "test", dataloader_idx, batch, outputs)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what was kept of the validation split."""
-        self._write(trainer, pl_module, "val")
+        self._write(trainer, "val")
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what was kept of the test split."""
-        self._write(trainer, pl_module, "test")
+        self._write(trainer, "test")
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write what was kept of the test split."""
-        self._write(trainer, pl_module, "test")
+        self._write(trainer, "test")
 
     def _is_due(self, trainer: Trainer) -> bool:
         if trainer.state.fn == TrainerFn.PREDICTING:
@@ -121,55 +129,32 @@ class PredictionWriter(Callback):
         in_fit = trainer.state.fn == TrainerFn.FITTING
         return self.enabled and not trainer.sanity_checking and (self.in_fit or not in_fit)
 
-    def _keep(
-        self, trainer: Trainer, module: LightningModule, split: Split, loader: int, samples: list[Sample], outputs: Any
-    ) -> None:
+    def _begin(self, trainer: Trainer, module: LightningModule, split: Split) -> None:
+        self._evaluation = None
         if self._is_due(trainer) and isinstance(module, Evaluates):
-            part = module.parts(split)[loader]
-            kept = predictions(trainer.global_step, part, samples, outputs["completions"], outputs["grades"])
-            self._kept.setdefault(part, []).extend(kept)
+            self._evaluation = Evaluation(trainer, module.parts(split), self.pictures, self.max_side)
 
-    def _write(self, trainer: Trainer, module: LightningModule, split: Split) -> None:
-        if not self._is_due(trainer) or not isinstance(module, Evaluates):
+    def _keep(self, module: LightningModule, split: Split, loader: int, samples: list[Sample], outputs: Any) -> None:
+        if self._evaluation is not None and isinstance(module, Evaluates):
+            self._evaluation.add(module.parts(split)[loader], samples, outputs["completions"], outputs["grades"])
+
+    def _write(self, trainer: Trainer, split: Split) -> None:
+        evaluation, self._evaluation = self._evaluation, None
+        if evaluation is None:
             return
-        kept, self._kept = self._kept, {}
-        folder = RunFolder.of(trainer)
-        results = {part: COCOResults() for part in module.parts(split)}
+        results = {part: COCOResults() for part in evaluation.parts}
 
-        def records() -> Iterator[CompletionRecord]:
-            for part, boxes in results.items():
-                for prediction in in_order(kept.get(part, []), data_share(trainer.strategy)):
-                    if prediction.question is not None:
-                        boxes.add(prediction.question, prediction.record.id)
-                    yield prediction.record
+        def rows() -> Iterator[tuple[str, Told]]:
+            for part, told in evaluation.gathered():
+                if told.question is not None:
+                    results[part].add(told.question, told.record.id)
+                yield part, told
 
-        if not trainer.is_global_zero:
-            deque(records(), maxlen=0)  # takes part in the gathering
-            return
-        numbered = (replace(record, row=row) for row, record in enumerate(records()))
-        folder.replace(folder.PREDICTIONS, trainer.global_step, numbered)
+        evaluation.write(rows())
         for part, boxes in results.items():
-            if boxes.answers:
-                with folder.file(f"coco_results_{quote(part, safe='')}.json") as file:
+            if boxes.answers and trainer.is_global_zero:
+                with evaluation.folder.file(f"coco_results_{quote(part, safe='')}.json") as file:
                     boxes.write(file, source_of(trainer, split, part))
-
-
-def predictions(
-    step: int, part: str, samples: Sequence[Sample], completions: Completions, grades: Mapping[str, Grades]
-) -> Iterator[Told]:
-    """Describe the completions of a batch, one a sample.
-
-    Args:
-        step: Optimizer steps done.
-        part: Name of the part that they are of.
-        samples: The questions.
-        completions: The answers.
-        grades: What each metric that grades answers said of them, by its name.
-    """
-    scores = {name: graded.scores for name, graded in grades.items()}
-    failures = {name: graded.parse_failures for name, graded in grades.items()}
-    for i, sample in enumerate(samples):
-        yield describe(Key(step, 0, i), part, sample, completions, i, scores, failures)
 
 
 def source_of(trainer: Trainer, split: Split, part: str) -> Source | None:

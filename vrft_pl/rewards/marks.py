@@ -37,9 +37,21 @@ def box_marks(solution: Box, text: str, sample: Sample, frame: AnswerFrame | Non
 def detection_marks(
     solution: Instances, text: str, sample: Sample, frame: AnswerFrame | None
 ) -> tuple[Mark, ...] | None:
-    """Every box, with its confidence if it has one."""
+    """Every box, with its category where several are asked for, and its confidence if it has one."""
     answered = read_detections(text, sample, frame)
     if isinstance(answered, Unread):
         return None
-    labels = ("" if score != score else f"{score:.2f}" for score in answered.confidences.tolist())  # NaN: none
-    return tuple(Mark(tuple(box), label) for box, label in zip(answered.boxes.tolist(), labels, strict=True))
+    names = solution.categories if len(solution.categories) > 1 else ("",)
+    rows = zip(answered.boxes.tolist(), answered.categories.tolist(), answered.confidences.tolist(), strict=True)
+    return tuple(Mark(tuple(box), box_label("?" if i < 0 else names[i], score)) for box, i, score in rows)
+
+
+def box_label(name: str, confidence: float) -> str:
+    """What stands beside an answered box.
+
+    Example:
+        >>> box_label("cat", 0.5), box_label("", 0.5), box_label("cat", float("nan"))
+        ('cat 0.50', '0.50', 'cat')
+    """
+    stated = "" if confidence != confidence else f"{confidence:.2f}"  # NaN: none
+    return f"{name} {stated}".strip()

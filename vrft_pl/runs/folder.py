@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,6 +45,7 @@ class RunFolder:
     SKIPPED: ClassVar = "skipped.json"
     CHECK: ClassVar = "check.json"
     CHECKPOINTS: ClassVar = "checkpoints"
+    PICTURES: ClassVar = "pictures"
 
     def __init__(self, path: str | Path, checkpoints: str | Path | None = None) -> None:
         self.path = Path(path)
@@ -104,6 +106,24 @@ class RunFolder:
         """Keep the records of the steps before ``step``, which a run that goes on there will not write again."""
         if (self.path / name).exists():
             write_rows(self.path / name, (row for row in read_rows(self.path / name) if row["step"] < step))
+        self.drop_pictures()
+
+    def keep_pictures(self, pictures: Mapping[str, bytes]) -> None:
+        """Write pictures that are not there yet.
+
+        Args:
+            pictures: Content of each file by its name.
+        """
+        for name in pictures.keys() - (self.kept_pictures() if pictures else set()):
+            with whole_file(self.path / self.PICTURES / name) as file:
+                file.write(pictures[name])
+
+    def drop_pictures(self) -> None:
+        """Drop the pictures that no record names: a run that was ended wrote them for records that are cut back."""
+        if kept := self.kept_pictures():
+            rows = chain.from_iterable(read_rows(self.path / file) for file in (self.COMPLETIONS, self.PREDICTIONS))
+            for name in kept.difference(*(row.get("pictures", ()) for row in rows)):
+                (self.path / self.PICTURES / name).unlink(missing_ok=True)
 
     # read
 
@@ -136,6 +156,15 @@ class RunFolder:
     def predictions(self) -> Iterator[CompletionRecord]:
         """What the policy wrote on held-out samples, at each step at which it was evaluated."""
         return map(CompletionRecord.from_json, read_rows(self.path / self.PREDICTIONS))
+
+    def kept_pictures(self) -> set[str]:
+        """Names of the pictures that are kept of samples."""
+        return {path.name for path in (self.path / self.PICTURES).glob("*.webp") if not path.name.startswith(".")}
+
+    def picture(self, name: str) -> Path | None:
+        """The file of a picture that a record names; ``None`` where it is not there."""
+        path = self.path / self.PICTURES / name
+        return path if path.name == name and path.is_file() else None
 
     def newest_checkpoint(self) -> Path | None:
         """The checkpoint that was written last, a file or the folder of a sharded strategy.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from vrft_pl.answers import AnswerFrame
+from vrft_pl.answers import AnswerFrame, Mark
 from vrft_pl.metrics.detection import Question, asked_question
 from vrft_pl.prompts import answer_text
 from vrft_pl.rewards import answered_marks
@@ -17,6 +17,10 @@ from vrft_pl.types import Completions, Sample
 
 PIXELS = AnswerFrame(0, 0, 1.0, 1.0)
 """Writes coordinates as pixels of the original image."""
+
+
+TUPLES = ("tags", "pictures", "size", "truth", "marks")
+"""Fields of a record that JSON holds as lists."""
 
 
 class Key(NamedTuple):
@@ -32,7 +36,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class CompletionRecord:
-    """What is kept of one completion. In JSON, what is ``None`` is left out."""
+    """What is kept of one completion. In JSON, what there is none of is left out."""
 
     step: int
     """Optimizer steps done when it was written."""
@@ -61,7 +65,18 @@ class CompletionRecord:
     advantage: float | None = None
     """While training."""
     boxes: list[Any] | None = None
-    """Of an answer that can be drawn, in pixels of the original image and cut at its edges."""
+    """Of an answer that can be drawn, in pixels of the original image and cut at its edges; with ``confidence`` and
+    ``category`` where objects were asked for. For programs; `marks` says the same for people."""
+    pictures: tuple[str, ...] = ()
+    """Files of the sample's pictures in ``pictures`` of the run's folder, ``<content hash>.webp``, which may be smaller
+    than the originals; empty where they were not kept."""
+    size: tuple[int, int] | None = None
+    """Width and height of the first picture in pixels of the original image, in which `truth` and `marks` are."""
+    truth: tuple[dict[str, Any], ...] = ()
+    """What the ground truth draws on the first picture, in the order of drawing: ``shape`` (the edges x1, y1, x2, y2 of
+    a box, or the corners of an outline, six numbers or more), ``label`` and ``faint``, as in `vrft_pl.answers.Mark`."""
+    marks: tuple[dict[str, Any], ...] | None = None
+    """What the answer draws, likewise; ``None`` where nothing could be read, or there is nothing to draw."""
 
     @property
     def key(self) -> Key:
@@ -70,14 +85,17 @@ class CompletionRecord:
 
     def row_of_json(self) -> dict[str, Any]:
         """The record as JSON holds it."""
-        row = asdict(self) | {"tags": list(self.tags)}
-        return {name: value for name, value in row.items() if value is not None or name == "split"}
+        row = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        missing = (name for name in ("pictures", "truth") if not row[name])  # an answer of no marks is one
+        left_out = {*missing, *(name for name in row if row[name] is None and name != "split")}
+        return {name: value for name, value in row.items() if name not in left_out}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> CompletionRecord:
         """Read what `row_of_json` made."""
         names = {part.name for part in fields(cls)}
-        return cls(**{**{name: row[name] for name in row if name in names}, "tags": tuple(row.get("tags", ()))})
+        tuples = {name: tuple(row[name]) for name in TUPLES if row.get(name) is not None}
+        return cls(**({name: row[name] for name in row if name in names} | tuples))
 
 
 class Told(NamedTuple):
@@ -87,6 +105,8 @@ class Told(NamedTuple):
     """What is kept of it."""
     question: Question | None
     """Its boxes, where objects were asked for."""
+    pictures: Mapping[str, bytes] = {}
+    """Content of those of the record's pictures that are not in the run's folder yet, by their names."""
 
 
 def describe(
@@ -97,6 +117,7 @@ def describe(
     i: int,
     scores: Mapping[str, Tensor],
     parse_failures: Mapping[str, Tensor],
+    pictures: Mapping[str, bytes | None] | None = None,
 ) -> Told:
     """Make the record of completion ``i``.
 
@@ -108,10 +129,13 @@ def describe(
         i: Its position among them.
         scores: Of each reward, for all completions.
         parse_failures: By the name of each reward, for all completions; as in `Experience`.
+        pictures: Content of the sample's pictures by the names of their files, ``None`` for one that is there already;
+            see `vrft_pl.runs.pictures.encoded`. By default none are kept.
     """
     codes = {name: int(code[i]) for name, code in parse_failures.items()}
-    text = completions.texts[i]
-    question, boxes = answered_boxes(text, sample, completions.frames[i])
+    text, frame, pictures = completions.texts[i], completions.frames[i], pictures or {}
+    question, boxes = answered_boxes(text, sample, frame)
+    marks = answered_marks(sample.solution, text, sample, frame)
     record = CompletionRecord(
         *key,
         split,
@@ -124,8 +148,17 @@ def describe(
         {name: round(score[i].item(), 6) for name, score in scores.items() if codes[name] >= 0},
         {name: REASONS[code - 1].value for name, code in codes.items() if code > 0},
         boxes=boxes,
+        pictures=tuple(pictures),
+        size=None if frame is None else (frame.width, frame.height),
+        truth=mark_rows(sample.solution.marks()),
+        marks=None if marks is None else mark_rows(marks),
     )
-    return Told(record, question)
+    return Told(record, question, {name: data for name, data in pictures.items() if data is not None})
+
+
+def mark_rows(marks: Iterable[Mark]) -> tuple[dict[str, Any], ...]:
+    """Marks as JSON holds them."""
+    return tuple({"shape": pixels(mark.shape), "label": mark.label, "faint": mark.faint} for mark in marks)
 
 
 def answered_boxes(text: str, sample: Sample, frame: AnswerFrame | None) -> tuple[Question | None, list[Any] | None]:
