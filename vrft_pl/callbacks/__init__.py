@@ -2,6 +2,7 @@
 
 from vrft_pl.callbacks.checkpoint import StepCheckpoint
 from vrft_pl.callbacks.completions import CompletionRecorder
+from vrft_pl.callbacks.cost import CostMeter
 from vrft_pl.callbacks.export import HFExport
 from vrft_pl.callbacks.predictions import PredictionWriter
 from vrft_pl.callbacks.profile import StepProfile
@@ -11,6 +12,7 @@ from vrft_pl.rollout import RolloutCallback
 
 __all__ = [
     "CompletionRecorder",
+    "CostMeter",
     "HFExport",
     "PredictionWriter",
     "RewardProgressBar",

@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.utilities import rank_zero_info
 
-from vrft_pl.callbacks import PredictionWriter, StopOnSignal
+from vrft_pl.callbacks import CostMeter, PredictionWriter, StopOnSignal
 from vrft_pl.callbacks.preflight import refusals
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.tables import finite, print_summary
@@ -71,8 +71,10 @@ class FitCLI(RunCLI):
         return given
 
     def callbacks(self) -> list[Callback]:
-        """Without the writer of predictions, unless it is to write in a training run too."""
-        return [c for c in super().callbacks() if not isinstance(c, PredictionWriter) or c.in_fit]
+        """Without the writer of predictions, unless it is to write in a training run too; first, one that counts."""
+        callbacks = [c for c in super().callbacks() if not isinstance(c, PredictionWriter) or c.in_fit]
+        self.cost = next((c for c in callbacks if isinstance(c, CostMeter)), CostMeter())
+        return [self.cost, *(c for c in callbacks if c is not self.cost)]
 
     def extra_callbacks(self, given: list[Callback]) -> list[Callback]:
         """Records are cut back on resuming, and a signal saves."""
@@ -89,10 +91,10 @@ class FitCLI(RunCLI):
         self.trainer.fit(self.model, datamodule=self.datamodule, **self.method_kwargs)
         self.describe_data()  # rows of a stream are left out while they are read
         after = self.evaluate() if self.options.evaluate_after else {}
-        seconds = time.perf_counter() - start
+        seconds, cost = time.perf_counter() - start, self.cost.summary(self.trainer)
         if self.trainer.is_global_zero:
             wandb.finish()
-            summary = {"before": finite(before), "after": finite(after), "seconds": round(seconds, 1)}
+            summary = {"before": finite(before), "after": finite(after), "seconds": round(seconds, 1), "cost": cost}
             self.folder.write(RunFolder.SUMMARY, summary)
             print_summary(self.folder, before, after, seconds)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from vrft_pl.policy import VLM
+from vrft_pl.policy.cost import Cost, cost_of_writing
 from vrft_pl.rollout.sampler import Sampler, SamplingParams
 from vrft_pl.types import Completions, Prompts, Sample
 
@@ -17,10 +18,14 @@ class Writer:
     Args:
         policy: The policy.
         sampler: The engine.
+
+    Attributes:
+        spent: What everything took that it wrote so far, seconds left out.
     """
 
     def __init__(self, policy: VLM, sampler: Sampler) -> None:
         self.policy, self.sampler = policy, sampler
+        self.spent = Cost()
         self._step: int | None = None
 
     def encode(self, samples: Sequence[Sample]) -> Prompts:
@@ -34,4 +39,6 @@ class Writer:
         if step != self._step:
             self.sampler.update(self.policy, step)
             self._step = step
-        return self.sampler.generate(self.policy, prompts, group_size, params, generator)
+        completions = self.sampler.generate(self.policy, prompts, group_size, params, generator)
+        self.spent += cost_of_writing(self.policy, prompts, completions.mask)
+        return completions
