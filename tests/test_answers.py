@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from vrft_pl.answers import AnswerFrame, Box, Choice, Label, Transformation
+from vrft_pl.answers import AnswerFrame, Box, Choice, Instance, Instances, Label, Mark, Mask, Transformation
 from vrft_pl.policy.coordinates import answer_frame
 from vrft_pl.prompts import target_text
 from vrft_pl.types import InputError, Sample
@@ -47,3 +47,22 @@ def test_a_box_that_would_vanish_is_widened_by_one_step_of_fractions():
     frame = answer_frame("unit", (10_000, 10_000), None)
     assert frame.decimals == 3
     assert frame.text((5001, 5001, 5002, 5002)) == "[0.500, 0.500, 0.501, 0.501]"
+
+
+def test_answers_and_pixels_are_one_scale_apart_on_each_axis():
+    frame = AnswerFrame(640, 480, 0.5, 0.25)
+    assert frame.to_pixels((1, 2, 3, 4)) == (0.5, 0.5, 1.5, 1.0)
+    assert frame.to_answer((0.5, 0.5, 1.5, 1.0)) == (1, 2, 3, 4)
+
+
+def test_crowds_are_drawn_faintly_and_below_the_other_objects():
+    xyxy = (0.0, 0.0, 2.0, 2.0)
+    items = (Instance(xyxy, "dog"), Instance(xyxy, "dog", crowd=True))
+    assert Instances(items, ("dog",), "a.jpg").marks() == (Mark(xyxy, faint=True), Mark(xyxy, faint=False))
+
+
+def test_the_outline_that_a_box_encloses_is_drawn_below_it():
+    outline = (0.0, 0.0, 2.0, 0.0, 2.0, 2.0)
+    box = Box((0.0, 0.0, 2.0, 2.0), Mask((outline,)))
+    assert box.marks() == (Mark(outline), Mark(box.xyxy))
+    assert not any(mark.faint for mark in box.marks())

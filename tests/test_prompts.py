@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from builders import grey_scene, make_sample
 
 from vrft_pl.answers import Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
 from vrft_pl.policy.coordinates import answer_frame
-from vrft_pl.prompts import answer_text, chat, question, target_text
+from vrft_pl.prompts import answer_text, chat, check_template, question, target_text
 from vrft_pl.rewards import BoxIoU, Format, NumberMatch
 from vrft_pl.styles import STYLES
 from vrft_pl.types import InputError, Sample
@@ -51,6 +53,46 @@ def test_the_question_says_the_form_of_the_answer_and_every_tag(style, solution,
     assert form in text
     assert all(f"<{tag}> </{tag}>" in text for tag in STYLES[style].tags)
     assert ("<answer>" in text) == (style != "answer")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        None,
+        "{problem}",
+        "{problem} {instruction} {form} {coordinates}",
+        "{{so}} {problem} }}",
+        "{problem} {problem}",
+        "{instruction}{problem}",
+    ],
+)
+def test_a_template_holds_the_question_and_what_else_it_likes(template):
+    check_template(template)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("{instruction}", id="no-question"),
+        pytest.param("{{problem}}", id="braces-of-text"),
+        pytest.param("{problem} {answer}", id="unknown"),
+        pytest.param("{problem} {}", id="nameless"),
+        pytest.param("{problem.text}", id="attribute"),
+        pytest.param("{problem:>9}", id="spec"),
+        pytest.param("{problem} {form:x}", id="one-spec"),
+        pytest.param("{problem!r} {form}", id="one-conversion"),
+    ],
+)
+def test_a_template_without_the_question_or_with_another_field_is_refused(template):
+    message = "hold {problem}, and no field but {problem}, {instruction}, {form}, {coordinates}, but got " + repr(template)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_template(template)
+
+
+def test_a_template_with_a_brace_that_stays_open_is_refused():
+    with pytest.raises(ValueError, match=r"Expected `template` to be a template, but '\{problem' is none: expected '}'"):
+        check_template("{problem")
 
 
 @pytest.mark.parametrize("system", [None, "Be brief."])

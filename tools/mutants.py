@@ -39,11 +39,12 @@ SWAPS: dict[type, type] = {
 """Operators, and what takes their place."""
 NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "maximum", "maximum": "minimum"}
 BESIDE = {
+    "__main__": ["tests/commands", "tests/test_cli.py"],
     "answers": ["tests/test_prompts.py", "tests/policy/test_targets.py", "tests/callbacks/test_pictures.py"],
     "axes": ["tests/test_types.py", "tests/rollout/test_loader.py"],
     "commands": ["tests/test_cli.py"],
     "names": ["tests/rewards/test_class_names.py", "tests/data/test_splits.py"],
-    "prompts": ["tests/policy/test_targets.py"],
+    "prompts": ["tests/policy/test_targets.py", "tests/data/test_base.py"],
     "styles": ["tests/test_prompts.py", "tests/rewards/test_format.py", "tests/policy/test_targets.py"],
 }
 """Tests that guard an area beside its mirror."""
@@ -130,13 +131,23 @@ def draw(areas: list[str], count: int, seed: int) -> list[Mutant]:
 
 
 def tests_of(mutant: Mutant) -> list[list[str]]:
-    """What to run, the likeliest to notice first."""
+    """What to run, the likeliest to notice first: the file's own tests, then those that name what is changed."""
     inside = Path(mutant.file).relative_to("vrft_pl")
-    near = ROOT / "tests" / inside.with_name(f"test_{inside.name}")
     area = inside.parts[0].removesuffix(".py")
-    wide = [str(p) for p in (ROOT / "tests" / area, ROOT / "tests" / f"test_{area}.py") if p.exists()]
-    wide += [str(ROOT / test) for test in BESIDE.get(area, ()) if (ROOT / test).exists()]
-    return [[str(near)]] * near.exists() + [wide or [str(ROOT / "tests")]]
+    near = ROOT / "tests" / inside.with_name(f"test_{inside.name}")
+    places = [ROOT / place for place in (f"tests/{area}", f"tests/test_{area}.py", *BESIDE.get(area, ()))]
+    files = [file for place in places for file in sorted(place.rglob("test_*.py")) or [place] if file.exists()]
+    name = _enclosing(ROOT / mutant.file, mutant.line)
+    wide = sorted(dict.fromkeys(files), key=lambda file: (name not in file.read_text(), file.parent != near.parent))
+    return [tests for tests in ([str(near)] * near.exists(), [str(file) for file in wide if file != near]) if tests]
+
+
+def _enclosing(path: Path, line: int) -> str:
+    """Name of the class or function at the margin that a line is in, or of its file."""
+    for node in ast.parse(path.read_bytes()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.lineno <= line <= (node.end_lineno or 0):
+            return node.name
+    return path.stem
 
 
 def notice(mutant: Mutant, seconds: float) -> str:

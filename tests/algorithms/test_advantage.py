@@ -86,6 +86,8 @@ def test_groups_divide_the_rewards():
 def test_an_unknown_baseline_is_named():
     with pytest.raises(ValueError, match="Expected `baseline` to be one of .* but got 'rloo'"):
         group_advantage(torch.zeros(4), 2, baseline="rloo")
+    with pytest.raises(ValueError, match="Expected `baseline` to be one of .* but got 'rloo'"):
+        GroupAdvantage(baseline="rloo")
 
 
 def test_a_negative_epsilon_is_refused_and_none_is_not():

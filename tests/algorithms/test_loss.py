@@ -58,6 +58,7 @@ def test_aggregation_by_hand(aggregation, expected):
         pytest.param(2.0, -1.0, 2.0, 0.0, id="bad-token-raised-is-not-clipped"),
         pytest.param(1.2, 1.0, -1.2, 0.0, id="the-upper-bound-is-clip-high"),
         pytest.param(0.8, -1.0, 0.9, 1.0, id="the-lower-bound-is-clip-low"),
+        pytest.param(0.95, -1.0, 0.95, 0.0, id="bad-token-lowered-a-little-is-not-clipped"),
         pytest.param(0.5, 0.0, 0.0, 0.0, id="no-advantage"),
     ],
 )
@@ -77,6 +78,12 @@ def test_sequence_ratio_is_the_geometric_mean_over_the_tokens():
     experience = make_experience(lengths_mask([2, 3]), torch.tensor([1.0, -2.0]), old_logprobs=torch.zeros(2, 3))
     loss = GRPOLoss(sequence_ratio=True, clip_low=1.0, clip_high=9.0)(difference, experience).loss
     torch.testing.assert_close(loss, torch.tensor(-(exp(0.2) - 2 * exp(0.3)) / 2))
+
+
+def test_sequence_ratio_of_one_token_is_that_of_the_token():
+    experience = make_experience(lengths_mask([1]), torch.tensor([1.0]), old_logprobs=torch.zeros(1, 1))
+    loss = GRPOLoss(sequence_ratio=True, clip_high=9.0)(torch.tensor([[0.3]]), experience).loss
+    torch.testing.assert_close(loss, torch.tensor(-exp(0.3)))
 
 
 def test_sequence_ratio_is_clipped_as_one():
@@ -133,10 +140,10 @@ def test_importance_weight_belongs_to_the_old_policy():
     torch.testing.assert_close(loss, torch.tensor(-1.1 * 0.5))
 
 
-@pytest.mark.parametrize(("mask_truncated", "kept"), [(False, [2, 3]), (True, [2, 0])])
-def test_truncated_completions_are_masked_if_asked_for(mask_truncated, kept):
+@pytest.mark.parametrize(("loss", "kept"), [(GRPOLoss(), [2, 3]), (GRPOLoss(mask_truncated=True), [2, 0])])
+def test_truncated_completions_are_masked_if_asked_for(loss, kept):
     completions = make_completions(["whole", "cut"], mask=lengths_mask([2, 3]), truncated=[False, True])
-    assert GRPOLoss(mask_truncated=mask_truncated).token_mask(completions).sum(dim=1).tolist() == kept
+    assert loss.token_mask(completions).sum(dim=1).tolist() == kept
 
 
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from io import BytesIO
 
 import pytest
@@ -178,6 +179,8 @@ def test_text_that_is_no_box_is_none(text):
         (3, True),
         (-0.5, True),
         (1.7e308, True),
+        (sys.float_info.max, True),
+        (-sys.float_info.max, True),
         (True, False),
         (None, False),
         ("3", False),

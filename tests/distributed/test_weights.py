@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -8,8 +9,20 @@ from checkpoints import loaded
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from safetensors.torch import load_file
 
-from vrft_pl.distributed import Shards, is_sharded, read_shards, shards_weights, whole_size, whole_weights
+from vrft_pl.distributed import (
+    Shards,
+    is_sharded,
+    made_whole,
+    read_shards,
+    shards_weights,
+    whole_size,
+    whole_weights,
+)
 from vrft_pl.policy import LoRA
+
+
+def test_without_sharding_each_device_has_a_copy_of_everything():
+    assert Shards() == Shards(weights=1, gradients=1, optimizer=1, master=False, offloaded=False)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +37,7 @@ from vrft_pl.policy import LoRA
         (FSDPStrategy(), Shards(4, 4, 4)),
         ("fsdp_cpu_offload", Shards(4, 4, 4, offloaded=True)),
         (DeepSpeedStrategy(stage=2), Shards(1, 4, 4)),
+        (DeepSpeedStrategy(config={"zero_optimization": {}}), Shards()),
         (DeepSpeedStrategy(stage=3, offload_optimizer=True), Shards(4, 4, 4, offloaded=True)),
     ],
 )
@@ -86,3 +100,23 @@ def test_a_policy_that_fsdp_shards_is_exported_whole(qwen3_vl, tmp_path):
         assert all(torch.equal(value, got[key]) for key, value in expected.items())
         for path in (tmp_path / "expected" / name).glob("*.json"):
             assert path.read_text() == (tmp_path / name / path.name).read_text(), path.name
+
+
+def test_zero3_takes_layers_apart_before_and_after_weights_are_read_and_not_meanwhile(monkeypatch):
+    switches = []
+    partition = SimpleNamespace(
+        shutdown_init_context=lambda: switches.append("off"), restore_init_context=lambda: switches.append("on")
+    )
+    for name in ("deepspeed", "deepspeed.runtime", "deepspeed.runtime.zero"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, "deepspeed.runtime.zero.partition_parameters", partition)
+    with pytest.raises(OSError, match="no such checkpoint"), made_whole():
+        assert switches == ["off"]
+        raise OSError("no such checkpoint")
+    assert switches == ["off", "on"]
+
+
+def test_without_deepspeed_there_is_nothing_to_switch_off(monkeypatch):
+    monkeypatch.delitem(sys.modules, "deepspeed", raising=False)
+    with made_whole():
+        assert "deepspeed" not in sys.modules

@@ -245,6 +245,7 @@ def test_what_would_explode_never_reaches_the_parser(text, reason):
     ("text", "expected"),
     [
         ("5 cm", ("5", "cm")),
+        ("5 CM", ("5", "cm")),
         (r"5\text{ cm}^2", ("5", "cm^2")),
         (r"\frac{1}{2} \mathrm{m}", (r"\frac{1}{2}", "m")),
         (r"2\pi", (r"2\pi", None)),

@@ -124,6 +124,23 @@ def test_old_logprobs_are_left_out_on_the_first_step_of_a_window_only(
             assert torch.equal(batch.old_logprobs, -batch.completions.ids / 10)
 
 
+@pytest.mark.parametrize(
+    ("limit", "num_iterations", "windows"),
+    [
+        pytest.param(3, 1, [2, 1], id="half-a-window"),
+        pytest.param(4, 1, [2, 2], id="whole-windows"),
+        pytest.param(5, 2, [2, 1], id="half-a-window-once-of-two-times"),
+        pytest.param(7, 2, [2, 2], id="whole-windows-the-last-not-to-its-end"),
+    ],
+)
+def test_an_epoch_that_is_cut_short_collects_only_what_it_uses(limit, num_iterations, windows):
+    collect = Collector()
+    rollouts = loader(size=16, collect=collect, window=2, num_iterations=num_iterations)
+    rollouts.limit = limit
+    assert len(list(rollouts)) == limit
+    assert [len(window) for window, _ in collect.calls] == windows
+
+
 def test_an_iteration_repeats_the_window_in_order():
     batches = list(loader(window=2, step_batches=2, num_iterations=3))
     for first in (0, 6):

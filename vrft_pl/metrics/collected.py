@@ -85,7 +85,7 @@ class Collected(Judge):
 
     def _sync_dist(self, dist_sync_fn: Callable = gather_all_tensors, process_group: Any = None) -> None:
         """Gather the rows of all ranks; a rank may have none."""
-        self.rows = [row for rows in gather(self.rows, process_group or self.process_group) for row in rows]
+        self.rows = [row for rows in gather(self.rows, process_group) for row in rows]
 
     def _apply(self, fn: Callable, exclude_state: Sequence[str] = ()) -> nn.Module:
         """Move to a device; rows hold no tensors."""

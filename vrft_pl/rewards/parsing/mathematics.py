@@ -68,7 +68,7 @@ def split_unit(text: str) -> tuple[str, str | None]:
     else:
         return text, None
     rest, spelling = text[: found.start()].strip(), "".join(spelling.split())
-    unit = UNITS.get(spelling) or UNITS.get(spelling.lower())
+    unit = UNITS.get(spelling.lower())
     if unit is None or unit == "%" or not rest or re.search(r"(?<![\\a-zA-Z])[a-zA-Z]", rest):
         return text, None
     return rest, unit
