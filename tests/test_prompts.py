@@ -85,13 +85,14 @@ def test_a_template_holds_the_question_and_what_else_it_likes(template):
     ],
 )
 def test_a_template_without_the_question_or_with_another_field_is_refused(template):
-    message = "hold {problem}, and no field but {problem}, {instruction}, {form}, {coordinates}, but got " + repr(template)
+    fields = "{problem}, {instruction}, {form}, {coordinates}"
+    message = f"Expected `template` to hold {{problem}}, and no field but {fields}, but got {template!r}."
     with pytest.raises(ValueError, match=re.escape(message)):
         check_template(template)
 
 
 def test_a_template_with_a_brace_that_stays_open_is_refused():
-    with pytest.raises(ValueError, match=r"Expected `template` to be a template, but '\{problem' is none: expected '}'"):
+    with pytest.raises(ValueError, match=r"`template` to be a template, but '\{problem' is none: expected '}'"):
         check_template("{problem")
 
 

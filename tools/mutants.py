@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "vrft_pl"
@@ -50,6 +51,8 @@ BESIDE = {
 """Tests that guard an area beside its mirror."""
 OURS = "vrft_pl", "tests", "tools"
 """Folders whose modules are imported anew; a virtual environment may lie beside them."""
+FAILED = "failed.txt"
+"""Beside the copy of the package: the test that noticed a change."""
 CALM = ("-x", "-q", "-p", "no:cacheprovider", "--no-header", "-W", "ignore")
 
 
@@ -150,8 +153,18 @@ def _enclosing(path: Path, line: int) -> str:
     return path.stem
 
 
-def notice(mutant: Mutant, seconds: float) -> str:
-    """Run the tests on the change. Returns ``killed``, ``hang`` or ``survived``."""
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a change."""
+
+    verdict: str
+    """``killed``, ``hang`` or ``survived``."""
+    by: str = ""
+    """The test that noticed it."""
+
+
+def notice(mutant: Mutant, seconds: float) -> Verdict:
+    """Run the tests on the change."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "vrft_pl"
         shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
@@ -163,10 +176,31 @@ def notice(mutant: Mutant, seconds: float) -> str:
             if process.is_alive():
                 os.killpg(process.pid or 0, signal.SIGKILL)
                 process.join()
-                return "hang"
+                return Verdict("hang")
             if process.exitcode:
-                return "killed"
-    return "survived"
+                failed = Path(folder) / FAILED
+                return Verdict("killed", failed.read_text() if failed.exists() else "")
+    return Verdict("survived")
+
+
+class First:
+    """Keeps the name of the first test that fails, for pytest to call.
+
+    Args:
+        path: File for the name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """A test, its set-up or its tear-down has ended."""
+        if report.failed and not self.path.exists():
+            self.path.write_text(report.nodeid)
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """A file of tests has been imported."""
+        self.pytest_runtest_logreport(report)
 
 
 def _run(folder: Path, mutant: Mutant, tests: list[str]) -> None:
@@ -184,7 +218,8 @@ def _run(folder: Path, mutant: Mutant, tests: list[str]) -> None:
     import pytest
 
     doctests = [str(folder / mutant.file)]
-    code = pytest.main([*CALM, "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), *tests, *doctests])
+    options = [*CALM, "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml")]
+    code = pytest.main([*options, *tests, *doctests], plugins=[First(folder / FAILED)])
     os._exit(int(code != 0))
 
 
@@ -215,8 +250,8 @@ def main() -> None:
     start, verdicts = time.time(), []
     with ThreadPoolExecutor(args.processes) as pool:
         for mutant, verdict in zip(drawn, pool.map(lambda m: notice(m, args.seconds), drawn), strict=True):
-            verdicts.append({**asdict(mutant), "verdict": verdict})
-            if verdict == "survived":
+            verdicts.append({**asdict(mutant), **asdict(verdict)})
+            if verdict.verdict == "survived":
                 print(f"{mutant.file}:{mutant.line}: {mutant.before!r} -> {mutant.after!r} survived", flush=True)
             if args.json:
                 args.json.write_text(json.dumps(verdicts, indent=1) + "\n")
