@@ -5,7 +5,7 @@ import torch
 from builders import lengths_mask, make_completions, make_experience, make_sample
 
 from vrft_pl.answers import AnswerFrame
-from vrft_pl.types import InputError, Prompt, Prompts
+from vrft_pl.types import Demonstrations, Experience, InputError, Prompt, Prompts, Scores
 
 MASK = lengths_mask([1, 2, 5, 3, 1, 2])
 
@@ -103,3 +103,18 @@ def test_a_frame_scales_each_axis_by_its_own_factor():
     frame = AnswerFrame(200, 100, 2.0, 0.5)
     assert frame.to_pixels((1, 2, 3, 4)) == (2, 1, 6, 2)
     assert frame.to_answer((2, 1, 6, 2)) == (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("weights", "total"),
+    [({"a": 1.0, "b": 0.5}, [3.0, 3.0, 1.0]), ({"b": 0.5}, [2.0, 0.0, 0.0]), ({}, [0.0, 0.0, 0.0])],
+    ids=["all", "one", "none"],
+)
+def test_scores_are_summed_by_weight(weights, total):
+    scores = {"a": torch.tensor([1.0, 3.0, 1.0]), "b": torch.tensor([4.0, 0.0, 0.0])}
+    assert Scores(scores, {}, weights, 3).total.tolist() == total
+
+
+def test_a_step_that_nobody_has_counted_yet_has_no_tokens():
+    assert Experience.num_sequences == Experience.num_tokens == Demonstrations.num_tokens == 0
+    assert Experience.max_tokens is None

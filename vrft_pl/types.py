@@ -180,7 +180,7 @@ class Scores:
     @property
     def total(self) -> Tensor:
         """Weighted sum of the scores. Shape ``(N,)``."""
-        none = torch.zeros(1, device=next(iter(self.by_reward.values())).device)
+        none = torch.zeros_like(next(iter(self.by_reward.values())))
         return sum((weight * self.by_reward[name] for name, weight in self.weights.items()), start=none)
 
 

@@ -44,6 +44,7 @@ halved = next(m for m in mutants.mutants_of(mutants.ROOT / "vrft_pl/algorithms/k
 idle = mutants.Mutant(halved.file, halved.line, halved.before, f"({halved.before})", halved.start)
 for mutant in (halved, idle):
     print(mutants.notice(mutant, 120))
+print(mutants.failing_anyway(["tests/algorithms/test_kl.py", "tests/nowhere.py"], 120))
 """
 
 
@@ -52,6 +53,7 @@ def test_a_change_that_breaks_the_mathematics_is_noticed_and_an_idle_one_is_not(
     done = subprocess.run(
         [sys.executable, "-c", ASK], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True
     )
-    killed, survived = done.stdout.splitlines()[-2:]
+    killed, survived, anyway = done.stdout.splitlines()[-3:]
     assert re.fullmatch(r"Verdict\(verdict='killed', by='tests/algorithms/test_kl.py::test_.*'\)", killed)
     assert survived == "Verdict(verdict='survived', by='')"
+    assert anyway == "['a crash']"
