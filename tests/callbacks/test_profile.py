@@ -1,5 +1,6 @@
 import json
 import time
+from pathlib import Path
 
 import pytest
 from training import Share, counting, fit, grpo
@@ -32,6 +33,17 @@ def test_one_step_is_profiled_into_a_table_and_a_trace(qwen3_vl, tmp_path):
     names = {event["name"] for event in json.loads((tmp_path / "trace.json").read_text())["traceEvents"]}
     assert "aten::linear" in names
     assert module.trainer.global_step == 3
+
+
+def test_a_trace_that_can_not_be_written_leaves_none_that_is_torn(qwen3_vl, tmp_path, monkeypatch):
+    def torn(self, path):
+        Path(path).write_text('{"traceEvents": [')
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("torch.profiler.profile.export_chrome_trace", torn)
+    with pytest.raises(OSError, match="No space left"):
+        fit(grpo(qwen3_vl), counting(size=8), callbacks=[StepProfile(step=1)], default_root_dir=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["profile.md"]
 
 
 def test_a_run_that_ends_before_the_step_writes_nothing(qwen3_vl, tmp_path):

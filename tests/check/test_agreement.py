@@ -15,6 +15,7 @@ from vrft_pl.callbacks import HFExport, StepCheckpoint
 from vrft_pl.callbacks.preflight import refusals
 from vrft_pl.check import CheckOptions, TrainerSection, check_run
 from vrft_pl.modules import SFTModule
+from vrft_pl.runs import RunFolder
 from vrft_pl.types import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +62,7 @@ def test_check_says_what_the_export_says_of_a_strategy(strategy, enabled, tmp_pa
     export = HFExport(enabled)
     config = {"accelerator": "gpu", "devices": 8, "strategy": strategy, "callbacks": [export]}
     skip = CheckOptions(skip=("tokens", "gold", "signal", "pictures", "parameters", "memory", "speed"))
-    report = check_run(SFTModule(loaded("tiny")), counting(2), TrainerSection.of(config), skip, tmp_path)
+    report = check_run(SFTModule(loaded("tiny")), counting(2), TrainerSection.of(config), skip, RunFolder(tmp_path))
     found = [finding.what for finding in report.steps["trainer"] if finding.level == "error"]
     said = []
     try:

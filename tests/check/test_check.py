@@ -23,6 +23,7 @@ from vrft_pl.modules import SFTModule
 from vrft_pl.policy.checkpoint import TINY
 from vrft_pl.rewards import BoxIoU, ChoiceMatch, Format, NumberMatch, Reward
 from vrft_pl.rollout import SamplingParams
+from vrft_pl.runs import RunFolder
 from vrft_pl.types import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +52,7 @@ def direct(tmp_path, module=None, task=None, skip=(), fast=True, **options):
     long = SamplingParams(32)
     module = module or grpo(None, loaded("tiny"), [NumberMatch()], params=long, eval_params=long)
     section, options = TrainerSection.of({"accelerator": "cpu", "max_steps": 3}), {"prompts": 2, **options}
-    return check_run(module, task, section, CheckOptions(skip=skip, **options), tmp_path)
+    return check_run(module, task, section, CheckOptions(skip=skip, **options), RunFolder(tmp_path))
 
 
 def folder(tmp_path):
@@ -340,9 +341,9 @@ def test_trainer_that_lightning_refuses_ends_check_as_it_ends_fit(command, tmp_p
 )
 def test_weights_may_be_sharded_where_nothing_is_sampled(module, task, options, refused, tmp_path):
     made = grpo(None, loaded("tiny")) if module == "grpo" else SFTModule(loaded("tiny"))
-    section = TrainerSection.of({"accelerator": "cpu", "devices": 2, "strategy": "deepspeed_stage_3", **options})
+    section = TrainerSection.of({"accelerator": "gpu", "devices": 2, "strategy": "deepspeed_stage_3", **options})
     steps = ("tokens", "gold", "signal", "pictures", "parameters", "memory", "speed")
-    report = check_run(made, task, section, CheckOptions(skip=steps), tmp_path)
+    report = check_run(made, task, section, CheckOptions(skip=steps), RunFolder(tmp_path))
     errors = [finding.what for finding in report.steps.get("trainer", []) if finding.level == "error"]
     assert bool(errors) == refused
     trainer = SimpleNamespace(strategy=DeepSpeedStrategy(stage=3), datamodule=task, limit_val_batches=1.0)
@@ -395,7 +396,7 @@ def test_policy_is_bit_for_bit_what_it_was(kind, precision, tmp_path):
     before, buffers = weights(module), {name: b.clone() for name, b in policy.named_buffers()}
     state, modes = torch.get_rng_state(), {name: m.training for name, m in module.named_modules()}
     section = TrainerSection.of({"accelerator": "cpu", "precision": precision, "max_steps": 3})
-    report = check_run(module, counting(8), section, CheckOptions(prompts=2), tmp_path)
+    report = check_run(module, counting(8), section, CheckOptions(prompts=2), RunFolder(tmp_path))
     assert "One optimizer step takes" in report.steps["speed"][0].what
     after = weights(module)
     assert {name: value.dtype for name, value in after.items()} == {name: value.dtype for name, value in before.items()}
@@ -404,6 +405,13 @@ def test_policy_is_bit_for_bit_what_it_was(kind, precision, tmp_path):
     assert all(p.grad is None for p in module.parameters())
     assert {name: m.training for name, m in module.named_modules()} == modes
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_half_an_emoji_in_a_row_is_reported_and_keeps_no_report_from_being_written(check, tmp_path):
+    rows = [{**row, "id": "\ud83d", "answer": "many"} for row in numbers(picture(tmp_path))]
+    code, report, _ = check("configs/quickstart.yaml", *data(tmp_path, rows, "Counting"), *BOXES_ALONE)
+    assert code == 1
+    assert "\ud83d" in found(report, "data")
 
 
 def test_run_for_gpus_is_checked_without_them(check):

@@ -13,6 +13,7 @@ from vrft_pl.data import Counting, ReasonJSON
 from vrft_pl.modules import PolicyModule
 from vrft_pl.rewards import BoxIoU, NumberMatch
 from vrft_pl.rollout import SamplingParams
+from vrft_pl.runs import RunFolder
 
 
 class Reinforcing(PolicyModule):
@@ -47,7 +48,7 @@ class Copying(Evaluating):
 
 def report(module, tmp_path, task=None, skip=()):
     section = TrainerSection.of({"accelerator": "cpu", "max_steps": 2})
-    return check_run(module, task or counting(4), section, CheckOptions(prompts=2, skip=skip), tmp_path)
+    return check_run(module, task or counting(4), section, CheckOptions(prompts=2, skip=skip), RunFolder(tmp_path))
 
 
 def told(report, step, level=None):

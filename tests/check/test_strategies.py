@@ -12,6 +12,7 @@ from training import FixedSampler, counting, grpo
 from vrft_pl.check import CheckOptions, TrainerSection, check_run
 from vrft_pl.check.memory import remedy
 from vrft_pl.modules import SFTModule
+from vrft_pl.runs import RunFolder
 from vrft_pl.types import InputError
 
 NAMES = sorted(StrategyRegistry.available_strategies())
@@ -53,7 +54,7 @@ def fit_refuses(module, strategy):
 
 def checked(module, strategy, tmp_path):
     section = TrainerSection.of({"accelerator": "gpu", "devices": 8, "strategy": strategy})
-    report = check_run(module, counting(2), section, CheckOptions(skip=SLOW), tmp_path)
+    report = check_run(module, counting(2), section, CheckOptions(skip=SLOW), RunFolder(tmp_path))
     return [finding.what for finding in report.steps["trainer"] if finding.level == "error"]
 
 

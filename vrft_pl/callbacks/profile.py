@@ -83,9 +83,10 @@ class StepProfile(RolloutCallback):
         self._profile.__exit__(None, None, None)
         folder = RunFolder.of(trainer)
         if trainer.is_global_zero:
-            folder.write_text("profile.md", self.table())
-            self._profile.export_chrome_trace(str(folder.path / "trace.json"))
-        rank_zero_info(f"Wrote profile.md and trace.json of step {self._last_step} to {folder}.")
+            folder.write_text(folder.PROFILE, self.table())
+            with folder.place(folder.TRACE) as path:
+                self._profile.export_chrome_trace(str(path))
+        rank_zero_info(f"Wrote {folder.PROFILE} and {folder.TRACE} of step {self._last_step} to {folder}.")
         self._profile, self._done = None, True
 
     def table(self) -> str:

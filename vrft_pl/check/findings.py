@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from vrft_pl.runs import RunFolder
 
 Level = Literal["error", "warning", "note"]
 """``error``: it would break the run; ``warning``: it is probably not meant; ``note``: a fact."""
@@ -52,25 +52,21 @@ class Report:
             return f"check found {errors} error{'s' * (errors != 1)} and {warnings} warning{'s' * (warnings != 1)}."
         return "check found nothing wrong."
 
-    def write(self, path: Path) -> None:
-        """Write everything as JSON, whole or not at all."""
-        steps = {name: [asdict(finding) for finding in findings] for name, findings in self.steps.items()}
+    def write(self, folder: RunFolder) -> None:
+        """Write everything as JSON."""
         content = {
             "errors": self.count("error"),
             "warnings": self.count("warning"),
             "seconds": round(self.seconds, 1),
-            "steps": steps,
+            "steps": {name: [asdict(finding) for finding in findings] for name, findings in self.steps.items()},
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}")
-        scratch.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        scratch.replace(path)
+        folder.write(folder.CHECK, content)
 
-    def print(self, path: Path, most_rows: int = 5) -> None:
+    def print(self, folder: RunFolder, most_rows: int = 5) -> None:
         """Print a table of the findings.
 
         Args:
-            path: Where the whole report is.
+            folder: Where the whole report is.
             most_rows: Rows named for each finding.
         """
         table = Table("step", "level", "finding", title=f"{self.seconds:.0f} seconds", show_lines=False)
@@ -81,7 +77,8 @@ class Report:
                 )
         console = Console(soft_wrap=True)
         console.print(table)
-        console.print(f"{self.verdict[0].upper()}{self.verdict[1:]} All rows: {path}", markup=False, highlight=False)
+        told = f"{self.verdict[0].upper()}{self.verdict[1:]} All rows: {folder.path / folder.CHECK}"
+        console.print(told, markup=False, highlight=False)
 
 
 def _told(finding: Finding, most_rows: int) -> Text:
@@ -89,4 +86,5 @@ def _told(finding: Finding, most_rows: int) -> Text:
     lines = [finding.what, *(f"  {row}" for row in finding.rows[:most_rows])]
     if len(finding.rows) > most_rows:
         lines.append(f"  ... and {len(finding.rows) - most_rows} more")
-    return Text("\n".join(lines))
+    # half of an emoji, which rows may hold, can't be printed
+    return Text("\n".join(lines).encode(errors="backslashreplace").decode())

@@ -28,8 +28,8 @@ def check_pictures(subject: Subject) -> list[Finding]:
         scale = max(1, _SIDE // max(sample.images[0].open().size))
         picture = draw_answer(sample, text, frame, scale)
         if picture is not None:
-            path = subject.folder / f"check-{len(written) + 1}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            picture.save(path)
-            written.append(f"{path}: {sample.id}, {text!r:.200}")
+            name = f"check-{len(written) + 1}.png"
+            with subject.folder.file(name) as file:
+                picture.save(file, "png")
+            written.append(f"{subject.folder.path / name}: {sample.id}, {text!r:.200}")
     return [Finding("note", f"{len(written)} samples are drawn, true boxes green, answers red.", tuple(written))]

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
@@ -28,6 +27,7 @@ from vrft_pl.check.subject import Subject, preserved
 from vrft_pl.check.tokens import check_tokens
 from vrft_pl.data import SampleData
 from vrft_pl.modules.base import PolicyModule
+from vrft_pl.runs import RunFolder
 from vrft_pl.types import InputError
 
 STEPS: dict[Step, Callable[[Subject], list[Finding]]] = {
@@ -50,7 +50,7 @@ def check_run(
     task: LightningDataModule | None,
     section: TrainerSection,
     options: CheckOptions,
-    folder: Path,
+    folder: RunFolder,
 ) -> Report:
     """Check a run. The module is bit for bit what it was when this returns.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from lightning.pytorch import Trainer
@@ -21,6 +20,7 @@ from vrft_pl.modules.base import PolicyModule
 from vrft_pl.policy import VLM
 from vrft_pl.rewards import Reward
 from vrft_pl.rewards.base import rewards_of
+from vrft_pl.runs import RunFolder
 from vrft_pl.types import Completions, Sample
 
 
@@ -46,8 +46,8 @@ class Subject:
     """Stands in for that of the run: knows device, precision and length; trains nothing."""
     section: TrainerSection
     options: CheckOptions
-    folder: Path
-    """Of the run."""
+    folder: RunFolder
+    """Where pictures go."""
     meter: PromptMeter
     rows: list[Row] = field(default_factory=list)
     """Filled by the step that reads the data."""

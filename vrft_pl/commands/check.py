@@ -11,7 +11,6 @@ from lightning.pytorch.cli import LightningArgumentParser
 from vrft_pl.check import CheckOptions, TrainerSection, check_run
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.errors import fail
-from vrft_pl.runs import RunFolder
 
 
 def main(args: Sequence[str]) -> None:
@@ -19,10 +18,9 @@ def main(args: Sequence[str]) -> None:
     cli = CheckCLI("check", args)
     with cli.running():
         options = CheckOptions(**cli.config.check.as_dict())
-        report = check_run(cli.model, cli.datamodule, cli.section, options, cli.folder.path)
-        path = cli.folder.path / RunFolder.CHECK
-        report.write(path)
-        report.print(path)
+        report = check_run(cli.model, cli.datamodule, cli.section, options, cli.folder)
+        report.write(cli.folder)
+        report.print(cli.folder)
     if report.count("error"):
         fail(report.verdict, 1)
 

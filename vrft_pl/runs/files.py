@@ -25,12 +25,18 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     What stood under the name stays until then, and stays for good when writing fails.
     """
+    with whole_path(path) as scratch, scratch.open("wb") as file:
+        yield file
+
+
+@contextmanager
+def whole_path(path: Path) -> Iterator[Path]:
+    """The same for a library that opens the file by itself: a temporary name for it to write to."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}{PARTIAL}")
     try:
-        with scratch.open("wb") as file:
-            yield file
-            file.flush()
+        yield scratch
+        with scratch.open("rb") as file:
             os.fsync(file.fileno())
         scratch.replace(path)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ from vrft_pl.runs.files import (
     read_rows,
     read_table,
     whole_file,
+    whole_path,
     write_json,
     write_rows,
 )
@@ -44,6 +46,8 @@ class RunFolder:
     CHOSEN: ClassVar = "chosen.json"
     SKIPPED: ClassVar = "skipped.json"
     CHECK: ClassVar = "check.json"
+    PROFILE: ClassVar = "profile.md"
+    TRACE: ClassVar = "trace.json"
     CHECKPOINTS: ClassVar = "checkpoints"
     PICTURES: ClassVar = "pictures"
 
@@ -89,6 +93,10 @@ class RunFolder:
     def file(self, name: str) -> Any:
         """A file to write into within a ``with`` statement."""
         return whole_file(self.path / name)
+
+    def place(self, name: str) -> AbstractContextManager[Path]:
+        """A temporary name, within a ``with`` statement, for a library that writes a file by itself."""
+        return whole_path(self.path / name)
 
     def append(self, name: str, records: Iterable[CompletionRecord]) -> None:
         """Append records."""
