@@ -39,6 +39,23 @@ class Chance(RolloutCallback):
         self.drawn.append((random.random(), np.random.rand(), torch.rand(()).item()))
 
 
+class Curriculum(RolloutCallback):
+    """Trains on one group fewer every other window."""
+
+    def __init__(self):
+        self.windows = 0
+
+    def state_dict(self):
+        return {"windows": self.windows}
+
+    def load_state_dict(self, state):
+        self.windows = state["windows"]
+
+    def on_rollout_end(self, trainer, module, experience):
+        self.windows += 1
+        return experience.select([0]) if self.windows % 2 == 0 else None
+
+
 def run(checkpoint, ckpt_path=None, callbacks=(), **kwargs):
     random.seed(0)
     np.random.seed(0)
@@ -48,9 +65,9 @@ def run(checkpoint, ckpt_path=None, callbacks=(), **kwargs):
     return module, chance.drawn
 
 
-def kept(checkpoint, folder):
+def kept(checkpoint, folder, callbacks=()):
     keep = ModelCheckpoint(folder, "{step}", save_top_k=-1, every_n_train_steps=1)
-    module, drawn = run(checkpoint, callbacks=[keep], enable_checkpointing=True)
+    module, drawn = run(checkpoint, callbacks=[keep, *callbacks], enable_checkpointing=True)
     return module, drawn, folder / "step=2.ckpt"
 
 
@@ -71,6 +88,17 @@ def test_the_state_of_all_deciders_is_under_one_key(qwen3_vl, tmp_path):
     (loader,) = checkpoint["vrft_pl"]["loader"]["ranks"]
     assert {"epoch", "position", "random", "generator", "experience"} <= set(loader)
     assert "combined_loader" not in checkpoint["loops"]["fit_loop"]["state_dict"]
+
+
+def test_callbacks_that_change_what_is_trained_on_are_deciders_too(qwen3_vl, tmp_path):
+    whole, _, path = kept(qwen3_vl, tmp_path, callbacks=[Curriculum()])
+    checkpoint = torch.load(path, weights_only=True)
+    (rank,) = checkpoint["vrft_pl"]["deciders"]["ranks"]
+    assert rank["callbacks"] == {"Curriculum": {"windows": 2}}
+    assert "Curriculum" not in checkpoint["callbacks"]
+    assert any(key.startswith("ModelCheckpoint") for key in checkpoint["callbacks"])  # it watches
+    resumed, _ = run(qwen3_vl, str(path), callbacks=[Curriculum()])
+    assert all(torch.equal(value, weights(resumed)[name]) for name, value in weights(whole).items())
 
 
 def test_a_resumed_run_takes_the_ways_that_were_decided_on(qwen3_vl, tmp_path):

@@ -28,11 +28,18 @@ from vrft_pl.policy.verdicts import Way
 from vrft_pl.rewards import Judge, Reward
 from vrft_pl.rewards.base import check_names, grades_of
 from vrft_pl.rollout import LocalSampler, Sampler, SamplingParams, Writer
+from vrft_pl.rollout.hooks import listening
 from vrft_pl.types import Completions, InputError, Sample
 
 Loader = TypeVar("Loader", bound=ResumableLoader)
 STATE = "vrft_pl"
-"""Key of a checkpoint under which the state of all deciders is."""
+"""Key of a checkpoint under which the state of all deciders is, of each rank its own.
+
+Who decides the next step: the training loader (order, position, random numbers, the window in work), the sampler, the
+policy's verdicts, loss, advantage, what is logged of the window, and rollout callbacks, which may change what is
+trained on. Weights, optimizer, loops and the callbacks that only watch are where Lightning puts them, as of the first
+rank.
+"""
 Evaluated = dict[str, Any]
 """What callbacks are told of a batch: ``completions``, one a sample, and the ``grades`` of each metric that goes by a
 reward, by its name."""
@@ -155,11 +162,18 @@ class PolicyModule(LightningModule):
         return {k: v for k, v in self.deciders.items() if isinstance(v, Stateful) and not isinstance(v, nn.Module)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the state of all deciders under one key. Lightning would drop that of a loader whose epoch has ended."""
+        """Put the state of all deciders under one key.
+
+        Lightning would drop that of a loader whose epoch has ended, and keep that of callbacks of the first rank alone.
+        """
         loop = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
-        loaders = loop.pop("combined_loader", [])
+        loaders, theirs = loop.pop("combined_loader", []), checkpoint.get("callbacks", {})
         states = {name: part.state_dict() for name, part in self.stateful_deciders().items()}
-        checkpoint[STATE] = {"loader": loaders[0] if loaders else None, "deciders": gather_states(states)}
+        told = {c.state_key: theirs.pop(c.state_key) for c in listening(self.trainer) if c.state_key in theirs}
+        checkpoint[STATE] = {
+            "loader": loaders[0] if loaders else None,
+            "deciders": gather_states({**states, "callbacks": told}),
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from the state of all deciders, where training goes on."""
@@ -167,9 +181,10 @@ class PolicyModule(LightningModule):
             return
         self._loader_state = checkpoint[STATE]["loader"]
         states = own_state(checkpoint[STATE]["deciders"])
-        for name, part in self.stateful_deciders().items():
-            if name in states:
-                part.load_state_dict(states[name])
+        told = {callback.state_key: callback for callback in listening(self.trainer)}
+        for own, parts in ((states, self.stateful_deciders()), (states["callbacks"], told)):
+            for name in parts.keys() & own.keys():
+                parts[name].load_state_dict(own[name])
 
     def resumed(self, loader: Loader) -> Loader:
         """Let a training loader go on where the checkpoint stopped that is resumed, and end where the Trainer does."""

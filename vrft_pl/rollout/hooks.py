@@ -29,7 +29,7 @@ class RolloutCallback(Callback):
 
 def tell_start(trainer: Trainer, module: LightningModule) -> None:
     """Tell every rollout callback that completions are about to be sampled."""
-    for callback in _listening(trainer):
+    for callback in listening(trainer):
         callback.on_rollout_start(trainer, module)
 
 
@@ -40,7 +40,7 @@ def tell_end(trainer: Trainer, module: LightningModule, experience: Experience) 
         InputError: If a callback returns something that can't be trained on, naming it.
     """
     known = {id(sample) for sample in experience.samples}
-    for callback in _listening(trainer):
+    for callback in listening(trainer):
         answer = callback.on_rollout_end(trainer, module, experience)
         if answer is None:
             continue
@@ -57,7 +57,8 @@ def tell_end(trainer: Trainer, module: LightningModule, experience: Experience) 
     return experience
 
 
-def _listening(trainer: Trainer) -> list[RolloutCallback]:
+def listening(trainer: Trainer) -> list[RolloutCallback]:
+    """The callbacks that are told of rollouts, in their order."""
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
     return [callback for callback in callbacks if isinstance(callback, RolloutCallback)]
 
