@@ -200,7 +200,7 @@ def test_fit_writes_summary_export_metrics_and_completions(tmp_path, capsys, no_
     summary = json.loads((folder / "summary.json").read_text())
     logged = ("NumberMatch", "Format", "parse_failures/NumberMatch")
     names = {f"val/{split}/{name}" for split in ("ood_snow", "id", "ood_night") for name in logged}
-    assert set(summary) == {"before", "after", "seconds", "cost"}
+    assert set(summary) == {"before", "after", "constant", "seconds", "cost"}
     assert (summary["cost"]["samples"], summary["cost"]["optimizer_steps"]) == (2, 1)
     assert set(summary["before"]) == set(summary["after"]) == names
     assert (folder / "export/model.safetensors").exists()

@@ -53,7 +53,8 @@ def test_scores_and_predictions_are_written_into_the_folder_of_the_run(tmp_path,
     folder = run("validate", tmp_path / "run", *scenes(snow=5, base=3))
     scores, rows = read(folder, "scores.json"), read(folder, "predictions.jsonl")
     written = {path.name for path in folder.iterdir()}
-    assert written == {"config.yaml", "manifest.json", "pictures", "predictions.jsonl", "scores.json"}
+    files = {"config.yaml", "manifest.json", "pictures", "predictions.jsonl", "scores.json", "constants.json"}
+    assert written == files
     assert [row["split"] for row in rows] == ["snow"] * 5 + ["base"] * 3
     for part, count in (("snow", 5), ("base", 3)):
         right = [row["scores"]["NumberMatch"] for row in rows if row["split"] == part]

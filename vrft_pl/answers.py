@@ -9,6 +9,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import fmean, median_low
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrft_pl.central import central_boxes, commonest
 
 XYXY = tuple[float, float, float, float]
 """Left, top, right and bottom edge."""
@@ -53,6 +60,10 @@ class AnswerFrame:
         x1, y1, x2, y2 = self.to_answer(box)
         (left, right), (top, bottom) = (widened_span(*span, self.decimals) for span in ((x1, x2), (y1, y2)))
         return f"[{', '.join(f'{v:.{self.decimals}f}' for v in (left, top, right, bottom))}]"
+
+
+THOUSANDTHS = AnswerFrame(1000, 1000, 1.0, 1.0)
+"""Writes boxes that are in thousandths of the picture already."""
 
 
 def widened_span(low: float, high: float, decimals: int) -> tuple[float, float]:
@@ -111,6 +122,21 @@ class Solution(ABC):
         """Names of classes that it holds."""
         return ()
 
+    @classmethod
+    def constants(cls, truths: Sequence[Solution], frames: Sequence[AnswerFrame | None]) -> list[str]:
+        """Answers that may earn most of those that look at nothing; which of them does, the metrics find out.
+
+        Unless a kind says otherwise, the commonest of the training rows.
+
+        Args:
+            truths: Of training rows, at least one, all of this kind.
+            frames: Thousandths of the first picture of each; ``None`` where it has none, or no kind of coordinates.
+
+        Returns:
+            As a policy would write them in thousandths of the picture, the likeliest first.
+        """
+        return common_texts(truths, frames)
+
 
 @dataclass(frozen=True)
 class Number(Solution):
@@ -128,6 +154,16 @@ class Number(Solution):
         """The number as briefly as it can be written, with its unit if it has one."""
         number = str(int(self.value)) if float(self.value).is_integer() else str(self.value)
         return number if self.unit is None else f"{number} {self.unit}"
+
+    @classmethod
+    def constants(cls, truths: Sequence[Solution], frames: Sequence[AnswerFrame | None]) -> list[str]:
+        """The commonest numbers, the median, and the mean, a whole number where all are."""
+        numbers = [truth for truth in truths if isinstance(truth, Number)]
+        values = [number.value for number in numbers]
+        mean = fmean(values)
+        mean = round(mean) if all(float(value).is_integer() for value in values) else mean
+        middle = [Number(value, numbers[0].unit).text(None) for value in (median_low(values), mean)]
+        return [*common_texts(truths, frames), *middle]
 
 
 @dataclass(frozen=True)
@@ -231,6 +267,12 @@ class Box(Solution):
         """The outline of what it encloses, and the box."""
         return (*map(Mark, () if self.mask is None else self.mask.polygons), Mark(self.xyxy))
 
+    @classmethod
+    def constants(cls, truths: Sequence[Solution], frames: Sequence[AnswerFrame | None]) -> list[str]:
+        """Boxes in the midst of the true ones, and the whole picture."""
+        boxes = placed([truth.xyxy for truth in truths if isinstance(truth, Box)], frames)
+        return [THOUSANDTHS.text(box) for box in (*central(boxes), WHOLE)]
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -284,6 +326,18 @@ class Instances(Solution):
         items, named = sorted(self.items, key=lambda item: not item.crowd), len(self.categories) > 1
         return tuple(Mark(item.xyxy, item.category if named else "", item.crowd) for item in items)
 
+    @classmethod
+    def constants(cls, truths: Sequence[Solution], frames: Sequence[AnswerFrame | None]) -> list[str]:
+        """No objects; one box in the midst of all; the boxes of some rows."""
+        asked = [(truth, frame) for truth, frame in zip(truths, frames, strict=True) if isinstance(truth, Instances)]
+        items = [(item, frame) for truth, frame in asked for item in truth.items if not item.crowd]
+        boxes = central(placed([item.xyxy for item, _ in items], [frame for _, frame in items]))
+        [category] = commonest((item.category for item, _ in items), 1) or [""]
+        categories = max((truth.categories for truth, _ in asked), key=len)
+        single = [Instances((Instance(box, category),), categories, "").text(THOUSANDTHS) for box in boxes]
+        lists = [truth.text(frame) for truth, frame in asked if truth.items and frame is not None]
+        return [NO_OBJECTS, *single, *lists[:: max(1, len(lists) // 6)][:6]]
+
 
 @dataclass(frozen=True)
 class Call:
@@ -314,6 +368,13 @@ class Transformation(Solution):
         """The calls in their order."""
         return ", ".join(f"{call.function}({call.object}, {call.value})" for call in self.calls)
 
+    @classmethod
+    def constants(cls, truths: Sequence[Solution], frames: Sequence[AnswerFrame | None]) -> list[str]:
+        """The commonest calls, one, two and three of them together, and the commonest answers."""
+        calls = [call for truth in truths if isinstance(truth, Transformation) for call in truth.calls]
+        single = commonest((Transformation((call,)).text(None) for call in calls), 4)
+        return [*single, ", ".join(single[:2]), ", ".join(single[:3]), *common_texts(truths, frames)]
+
 
 def box_text(box: XYXY, frame: AnswerFrame | None) -> str:
     """Write a box in the policy's coordinates.
@@ -324,3 +385,23 @@ def box_text(box: XYXY, frame: AnswerFrame | None) -> str:
     if frame is None:
         raise ValueError("expected a picture for an answer with boxes, but there is none.")
     return frame.text(box)
+
+
+WHOLE = (0.0, 0.0, 1000.0, 1000.0)
+"""The whole picture, in thousandths of it."""
+
+
+def common_texts(truths: Sequence[Solution], frames: Sequence[AnswerFrame | None], most: int = 6) -> list[str]:
+    """The commonest answers as a policy would write them."""
+    return commonest((truth.text(frame) for truth, frame in zip(truths, frames, strict=True)), most)
+
+
+def placed(boxes: Sequence[XYXY], frames: Sequence[AnswerFrame | None]) -> NDArray[np.float64]:
+    """Boxes in the units of their frames, those without one left out. Returns shape ``(N, 4)``."""
+    pairs = zip(boxes, frames, strict=True)
+    return np.array([frame.to_answer(box) for box, frame in pairs if frame is not None]).reshape(-1, 4)
+
+
+def central(boxes: NDArray[np.float64]) -> list[XYXY]:
+    """Boxes in the midst of others; none where there are none."""
+    return [cast(XYXY, tuple(box)) for box in central_boxes(boxes, 6).tolist()] if len(boxes) else []

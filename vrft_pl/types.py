@@ -147,6 +147,13 @@ class Completions(ToDevice):
     frames: tuple[AnswerFrame | None, ...] = per("completion", kept=False)
     """How to read coordinates in each text. Length ``N``."""
 
+    @classmethod
+    def written(cls, texts: Sequence[str], frames: Sequence[AnswerFrame | None]) -> Completions:
+        """Texts as if a policy had written them and stopped, a token each."""
+        mask = torch.ones(len(texts), 1, dtype=torch.bool)
+        ids = torch.zeros_like(mask, dtype=torch.long)
+        return cls(ids, mask, None, tuple(texts), tuple("stop" for _ in texts), tuple(frames))
+
     def __len__(self) -> int:
         """``N``."""
         return len(self.texts)

@@ -379,7 +379,9 @@ def test_clean_config_passes(check, tmp_path):
     code, report, printed = check("configs/quickstart.yaml", "--check.prompts", "8", fast=False)
     assert code == 0
     assert (report["errors"], report["warnings"]) == (0, 0)
-    assert list(report["steps"]) == [*("data", "tokens", "signal", "gold", "pictures", "parameters", "memory", "speed")]
+    assert list(report["steps"]) == [
+        *("data", "tokens", "signal", "gold", "constant", "pictures", "parameters", "memory", "speed")
+    ]
     assert "GRPO has a signal" in found(report, "signal", "note")
     assert "Trained: 697,472 of 697,472" in found(report, "parameters", "note")
     assert "100 steps take" in found(report, "speed", "note")

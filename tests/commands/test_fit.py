@@ -121,7 +121,7 @@ def test_a_logger_of_ones_own_moves_no_file_of_the_run(place):
     logger = json.dumps({"class_path": f"{__name__}.Kept", "init_args": {"save_dir": str(place / "elsewhere")}})
     main([*SHORT, "--trainer.logger", logger, "--run.folder", "run"])
     names = {"config.yaml", "manifest.json", "completions.jsonl", "predictions.jsonl", "summary.json", "checkpoints"}
-    names |= {"pictures"}
+    names |= {"pictures", "constants.json"}
     assert {path.name for path in Path("run").iterdir()} == names
     assert not Path("elsewhere").exists()
     assert RunFolder("run").newest_checkpoint() is not None

@@ -33,7 +33,7 @@ def check_gold(subject: Subject) -> list[Finding]:
     findings = unjudged(subject, samples)
     for reward in subject.rewards:
         try:
-            right = reward.grade(as_completions(texts, frames), samples)
+            right = reward.grade(Completions.written(texts, frames), samples)
             findings += shortfall(reward, right, samples, texts)
             findings += sameness(subject, reward, right.scores, samples, texts, frames)
         except InputError as error:
@@ -73,13 +73,6 @@ def gold_answers(subject: Subject) -> tuple[list[Sample], list[str], list[Answer
         texts.append(text)
         frames.append(frame)
     return samples, texts, frames
-
-
-def as_completions(texts: Sequence[str], frames: Sequence[AnswerFrame | None]) -> Completions:
-    """Texts as if the policy had written them and stopped."""
-    mask = torch.ones(len(texts), 1, dtype=torch.bool)
-    ids = torch.zeros_like(mask, dtype=torch.long)
-    return Completions(ids, mask, None, tuple(texts), tuple("stop" for _ in texts), tuple(frames))
 
 
 def upper_bound(reward: Reward) -> float | None:
@@ -132,7 +125,7 @@ def sameness(
     others = [next((t for t in (*texts[i + 1 :], *texts[:i]) if t != texts[i]), "") for i in few]
     probes = [right[judged]]
     for wrong in (others, [""] * len(few)):
-        probes.append(reward.score(as_completions(wrong, [frames[i] for i in few]), [samples[i] for i in few]))
+        probes.append(reward.score(Completions.written(wrong, [frames[i] for i in few]), [samples[i] for i in few]))
     if subject.sampled is not None and reward.name in subject.sampled.scores:
         answered = [
             reward.judges(sample) for sample in subject.sampled.samples for _ in range(subject.module.group_size)

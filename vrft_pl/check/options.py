@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Step = Literal["data", "boxes", "labels", "tokens", "gold", "signal", "pictures", "parameters", "memory", "speed"]
+Step = Literal[
+    "data", "boxes", "labels", "tokens", "gold", "constant", "signal", "pictures", "parameters", "memory", "speed"
+]
 
 
 @dataclass(frozen=True)

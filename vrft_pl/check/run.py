@@ -11,6 +11,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from vrft_pl.callbacks.preflight import refusals
 from vrft_pl.check.boxes import check_boxes
+from vrft_pl.check.constant import check_constant
 from vrft_pl.check.data import check_data
 from vrft_pl.check.findings import Finding, Report
 from vrft_pl.check.gold import check_gold
@@ -37,6 +38,7 @@ STEPS: dict[Step, Callable[[Subject], list[Finding]]] = {
     "tokens": check_tokens,
     "signal": check_signal,
     "gold": check_gold,
+    "constant": check_constant,
     "pictures": check_pictures,
     "parameters": check_parameters,
     "memory": check_memory,

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,10 @@ from vrft_pl.callbacks import (
     StepCheckpoint,
     StopOnSignal,
 )
+from vrft_pl.commands.constants import constants_of
 from vrft_pl.commands.errors import fail
+from vrft_pl.data.samples import Split
+from vrft_pl.metrics import Constants
 from vrft_pl.modules import PolicyModule
 from vrft_pl.runs import RunFolder, WandbMode, install_checkpoint_io
 from vrft_pl.runs.manifest import write_manifest
@@ -70,6 +73,7 @@ class RunOptions:
         project: W&B project.
         evaluate_before: Evaluate the policy before training.
         evaluate_after: Evaluate the policy after training.
+        constants: Judge the best constant answer of the training rows beside the policy.
     """
 
     folder: str | None = None
@@ -77,6 +81,7 @@ class RunOptions:
     project: str = "vrft_pl"
     evaluate_before: bool = True
     evaluate_after: bool = True
+    constants: bool = True
 
 
 class OneLineParser(LightningArgumentParser):
@@ -291,6 +296,12 @@ class RunCLI(LightningCLI):
             write_manifest(self.folder, self.command, self.args, resolved, self.trainer, self.datamodule)
             for logger in self.trainer.loggers:
                 logger.log_hyperparams(resolved)
+
+    def constants(self, split: Split, scores: Mapping[str, float]) -> Constants:
+        """Constant answers beside the policy's scores; none where there are no scores, or none are wanted."""
+        if not scores or not self.options.constants:
+            return Constants()
+        return constants_of(self.trainer, self.model, self.datamodule, split, self.folder)
 
     @contextmanager
     def running(self) -> Iterator[None]:

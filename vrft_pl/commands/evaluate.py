@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vrft_pl.commands.cli import RunCLI
+from vrft_pl.commands.constants import warnings_of
 from vrft_pl.commands.tables import finite, print_scores
+from vrft_pl.data.samples import Split
 from vrft_pl.runs import RunFolder
 
 
@@ -28,8 +30,10 @@ def score(cli: RunCLI) -> None:
         parts = evaluate(cli.model, datamodule=cli.datamodule, **{**cli.method_kwargs, "verbose": False})
         scores = {name: value for part in parts for name, value in part.items()}
         if cli.trainer.is_global_zero:
+            split: Split = "val" if cli.command == "validate" else "test"
+            constants = cli.constants(split, scores)
             cli.folder.write(RunFolder.SCORES, finite(scores))
-            print_scores(scores)
+            print_scores(scores, constants.flat(split), warnings_of(constants, split, scores))
             print(f"Files of this run: {cli.folder}")
 
 

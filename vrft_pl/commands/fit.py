@@ -16,7 +16,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from vrft_pl.callbacks import CostMeter, PredictionWriter, StopOnSignal
 from vrft_pl.callbacks.preflight import refusals
 from vrft_pl.commands.cli import RunCLI
-from vrft_pl.commands.tables import finite, print_summary
+from vrft_pl.commands.constants import warnings_of
+from vrft_pl.commands.tables import Scores, finite, print_summary
 from vrft_pl.data import SampleData
 from vrft_pl.runs import CutBack, RunFolder, run_loggers
 from vrft_pl.types import InputError
@@ -94,9 +95,16 @@ class FitCLI(RunCLI):
         seconds, cost = time.perf_counter() - start, self.cost.summary(self.trainer)
         if self.trainer.is_global_zero:
             wandb.finish()
-            summary = {"before": finite(before), "after": finite(after), "seconds": round(seconds, 1), "cost": cost}
-            self.folder.write(RunFolder.SUMMARY, summary)
-            print_summary(self.folder, before, after, seconds)
+            self.summarize(before, after, seconds, cost)
+
+    def summarize(self, before: Scores, after: Scores, seconds: float, cost: dict[str, Any]) -> None:
+        """Write and print the scores, with those of constant answers beside them."""
+        scores = after or before
+        constants = self.constants("val", scores)
+        constant = constants.flat("val")
+        summary = {"before": finite(before), "after": finite(after), "constant": finite(constant)}
+        self.folder.write(RunFolder.SUMMARY, summary | {"seconds": round(seconds, 1), "cost": cost})
+        print_summary(self.folder, before, after, seconds, constant, warnings_of(constants, "val", scores))
 
     def evaluate(self) -> dict[str, float]:
         """Scores on the validation splits."""

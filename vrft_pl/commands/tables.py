@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -19,25 +19,49 @@ def finite(scores: Scores) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in scores.items()}
 
 
-def print_scores(scores: Scores) -> None:
-    """Print each metric."""
+def print_scores(scores: Scores, constant: Scores | None = None, warnings: Sequence[str] = ()) -> None:
+    """Print each metric, what a constant answer gets where that is known, and lines that warn."""
     table = Table("metric")
-    table.add_column("value", justify="right")
+    for column in ("value", *(["constant"] if constant else [])):
+        table.add_column(column, justify="right")
     for name, value in scores.items():
-        table.add_row(name, f"{value:.3f}")
-    Console(soft_wrap=True).print(table)
+        table.add_row(name, shown(value), *beside(constant, name))
+    print_with_lines(table, warnings)
 
 
-def print_summary(folder: RunFolder, before: Scores, after: Scores, seconds: float) -> None:
-    """Print each metric before and after, and where the files are."""
+def print_summary(
+    folder: RunFolder,
+    before: Scores,
+    after: Scores,
+    seconds: float,
+    constant: Scores | None = None,
+    warnings: Sequence[str] = (),
+) -> None:
+    """Print each metric before and after, what a constant answer gets, lines that warn, and where the files are."""
     table = Table("metric", title=f"{seconds:.0f} seconds")
-    for column in ("before", "after", "change"):
+    for column in ("before", "after", "change", *(["constant"] if constant else [])):
         table.add_column(column, justify="right")
     for name in dict.fromkeys([*before, *after]):
         first, last = before.get(name), after.get(name)
         change = f"{last - first:+.3f}" if first is not None and last is not None else ""
-        table.add_row(name, *("" if v is None else f"{v:.3f}" for v in (first, last)), change)
+        table.add_row(name, shown(first), shown(last), change, *beside(constant, name))
+    print_with_lines(table, [*warnings, f"Files of this run: {folder}"])
+
+
+def print_with_lines(table: Table, lines: Sequence[str]) -> None:
+    """Print a table, and lines as they are: they hold brackets of names and answers."""
     console = Console(soft_wrap=True)
     if table.rows:
         console.print(table)
-    console.print(f"Files of this run: {folder}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
+
+
+def beside(constant: Scores | None, name: str) -> list[str]:
+    """The cell of a constant answer, which is never sampled; none where no constant is known."""
+    return [shown(constant.get(name.replace("/sampled/", "/")))] if constant else []
+
+
+def shown(value: float | None) -> str:
+    """A number; nothing where there is none."""
+    return "" if value is None else f"{value:.3f}"

@@ -43,6 +43,7 @@ class RunFolder:
     PREDICTIONS: ClassVar = "predictions.jsonl"
     SUMMARY: ClassVar = "summary.json"
     SCORES: ClassVar = "scores.json"
+    CONSTANTS: ClassVar = "constants.json"
     CHOSEN: ClassVar = "chosen.json"
     SKIPPED: ClassVar = "skipped.json"
     CHECK: ClassVar = "check.json"
@@ -146,12 +147,17 @@ class RunFolder:
         return list(read_json(path)["starts"]) if path.exists() else []
 
     def summary(self) -> dict[str, Any]:
-        """Scores before and after training, and the seconds."""
+        """Scores before and after training, those of constant answers, and the seconds."""
         return dict(read_json(self.path / self.SUMMARY))
 
     def scores(self) -> dict[str, float | None]:
         """Scores of an evaluation."""
         return dict(read_json(self.path / self.SCORES))
+
+    def constants(self) -> dict[str, float | None]:
+        """Scores of the best constant answers of the training rows, by the names of `scores`; none where none are."""
+        path = self.path / self.CONSTANTS
+        return dict(read_json(path)["scores"]) if path.exists() else {}
 
     def metrics(self) -> list[dict[str, str]]:
         """Rows of what was logged, by the name of each number; a row has a ``step``."""

@@ -1,0 +1,62 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from check.subjects import subject
+from training import counting, grpo
+
+from vrft_pl.answers import Number
+from vrft_pl.check.constant import check_constant
+from vrft_pl.check.signal import check_signal
+from vrft_pl.data import CountingScenes
+from vrft_pl.modules import SFTModule
+from vrft_pl.rewards import Format, NumberMatch
+from vrft_pl.rollout import SamplingParams
+
+
+class Same(CountingScenes):
+    """The same question and answer in every row."""
+
+    def record(self, rng, owner):
+        return replace(super().record(rng, owner), answer=Number(4.0))
+
+
+def test_the_best_constant_is_named_with_what_it_gets(qwen2_vl, tmp_path):
+    task = counting(8, val={"id": Same(size=4, image_size=32)})
+    task.train_source = Same(size=8, image_size=32)
+    [finding] = check_constant(subject(grpo(qwen2_vl, rewards=[NumberMatch(), Format()]), tmp_path, task))
+    assert (finding.level, finding.what) == ("note", "NumberMatch: the best constant answer is '4': 1.000 on val/id.")
+
+
+@pytest.mark.parametrize("trains", ["grpo", "sft"])
+def test_a_policy_clearly_below_a_constant_is_a_warning_where_it_is_to_be_reinforced(qwen2_vl, tmp_path, trains):
+    module = grpo(qwen2_vl, rewards=[NumberMatch()])
+    if trains == "sft":
+        module = SFTModule(module.policy, metrics=[NumberMatch()], eval_params=SamplingParams(6, temperature=0.0))
+    task = counting(8)
+    task.train_source = Same(size=8, image_size=32)
+    checked = subject(module, tmp_path, task)
+    check_signal(checked)
+    checked.sampled.scores["NumberMatch"].zero_()
+    told = {finding.level: finding.what for finding in check_constant(checked)[1:]}
+    what = (
+        "`NumberMatch` of sampled answers is 0.000, below the 1.000 of a constant answer: the policy does not look yet."
+    )
+    assert told == {"warning" if trains == "grpo" else "note": f"{what} Train with SFT first."}
+
+
+def test_a_policy_below_a_constant_by_accident_is_no_finding(qwen2_vl, tmp_path):
+    task = counting(8)
+    task.train_source = Same(size=8, image_size=32)
+    checked = subject(grpo(qwen2_vl, rewards=[NumberMatch()]), tmp_path, task)
+    check_signal(checked)
+    scores = checked.sampled.scores["NumberMatch"]
+    scores.copy_(torch.tensor([1.0] * (len(scores) // 2) + [0.0] * (len(scores) // 2)))  # one of two prompts
+    assert [finding.level for finding in check_constant(checked)] == ["note"]
+
+
+def test_without_training_rows_it_says_that_there_is_no_constant(qwen2_vl, tmp_path):
+    task = counting(8, val={"id": CountingScenes(size=4, image_size=32)})
+    task.train_source = None
+    [finding] = check_constant(subject(grpo(qwen2_vl, rewards=[NumberMatch()]), tmp_path, task))
+    assert finding.what == "No constant answer: there are no training rows to take a constant answer from."
