@@ -108,7 +108,8 @@ def test_fit_writes_what_was_drawn_and_left_out_and_predictions(tmp_path, no_arg
     (reason,) = skipped["train/train"]
     assert "rows.json, row 1" in reason
     assert "there is no such file" in reason
-    assert [row["split"] for row in read(tmp_path / "run", "predictions.jsonl")] == ["few"] * 2
+    rows = read(tmp_path / "run", "predictions.jsonl")
+    assert [(row["split"], row["step"]) for row in rows] == [("few", 0)] * 2 + [("few", 1)] * 2
 
 
 @pytest.mark.filterwarnings("ignore:Skipped a row")

@@ -203,6 +203,8 @@ class Demonstrations(ToDevice):
     """One target a prompt: ``N = P``."""
     num_tokens: float = 0.0
     """Target tokens in the whole optimizer step, per micro-batch and rank."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Seconds that the whole optimizer step spent by phase (``encode``: reading and encoding rows)."""
 
     def __len__(self) -> int:
         """``P``."""

@@ -1,3 +1,4 @@
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -37,6 +38,24 @@ def test_the_loss_is_the_mean_over_target_tokens(checkpoint):
     expected = -sum(row.sum() for row in apart) / 9
     batch = next(iter(DemonstrationLoader(DataLoader(samples, 2, collate_fn=list), module.demonstrate))).value
     torch.testing.assert_close(module.training_step(batch, 0), expected, rtol=1e-5, atol=1e-6)
+
+
+class Slow(Callback):
+    """Takes its time after each micro-batch."""
+
+    def on_train_batch_end(self, *args):
+        time.sleep(0.5)
+
+
+def test_seconds_are_logged_by_phase_and_those_of_callbacks_are_of_none(qwen3_vl):
+    losses = Losses()
+    module = SFTModule(loaded(qwen3_vl, max_pixels=1024), optimizer=sgd)
+    start = time.perf_counter()
+    fit(module, counting(size=4, batch_size=1), accumulate_grad_batches=2, callbacks=[Slow(), losses])
+    seconds = time.perf_counter() - start - 4 * 0.5
+    phases = [{name: row[name] for name in ("time/encode", "time/update")} for row in losses.logged[1:]]
+    assert all(value > 0 for row in phases for value in row.values())
+    assert sum(row["time/update"] for row in phases) < seconds
 
 
 def test_accumulation_equals_one_large_batch(qwen3_vl):

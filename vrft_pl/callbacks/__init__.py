@@ -8,6 +8,7 @@ from vrft_pl.callbacks.predictions import PredictionWriter
 from vrft_pl.callbacks.profile import StepProfile
 from vrft_pl.callbacks.progress import RewardProgressBar
 from vrft_pl.callbacks.stop import StopOnSignal
+from vrft_pl.callbacks.subset import ValSubset
 from vrft_pl.rollout import RolloutCallback
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "StepCheckpoint",
     "StepProfile",
     "StopOnSignal",
+    "ValSubset",
 ]

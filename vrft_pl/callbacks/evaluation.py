@@ -57,19 +57,22 @@ class Evaluation:
             for told in in_order(kept, self.share):
                 yield part, told
 
-    def write(self, rows: Iterable[tuple[str, Told]], over: bool = True) -> None:
+    def write(self, rows: Iterable[tuple[str, Told]], replace_step: bool = True) -> None:
         """Write the records and their pictures into the run's folder, and show the first of each part.
 
         Args:
             rows: Those of `gathered`.
-            over: Write over an evaluation of the same step; otherwise that one stays.
+            replace_step: Write over what is there of the same step; otherwise there is nothing of it or a later one.
         """
-        folder, step = self.folder, self.trainer.global_step
-        if not self.trainer.is_global_zero or (not over and any(r.step == step for r in folder.predictions())):
+        if not self.trainer.is_global_zero:
             deque(rows, maxlen=0)  # takes part in the gathering
             return
-        shown: list[CompletionRecord] = []
-        folder.replace(folder.PREDICTIONS, step, self._records(rows, shown))
+        folder, shown = self.folder, list[CompletionRecord]()
+        records = self._records(rows, shown)
+        if replace_step:
+            folder.replace(folder.PREDICTIONS, self.trainer.global_step, records)
+        else:
+            folder.append(folder.PREDICTIONS, records)
         log_table(self.trainer, folder, "predictions", shown)
 
     def _records(self, rows: Iterable[tuple[str, Told]], shown: list[CompletionRecord]) -> Iterator[CompletionRecord]:

@@ -47,9 +47,14 @@ class PredictionWriter(Callback):
         pictures: Most pictures of held-out samples that are kept, shared out among the parts.
         max_side: Most pixels of a picture's longer side; a larger one is made smaller.
 
+    Attributes:
+        written_at: Optimizer steps done at the last evaluation that it wrote; ``None`` before the first.
+
     Raises:
         ValueError: If an argument is out of its range.
     """
+
+    written_at: int | None = None
 
     def __init__(self, enabled: bool = True, in_fit: bool = True, pictures: int = 96, max_side: int = 384) -> None:
         check_pictures(pictures, max_side)
@@ -70,10 +75,13 @@ class PredictionWriter(Callback):
         self._begin(trainer, pl_module, "test")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Drop the evaluations of steps that training is still to come to; that of this step may not come again."""
-        folder = RunFolder.of(trainer)
+        """Drop the evaluations of steps that training is still to come to; that of this step may not come again.
+
+        Where training starts, that is the one before it, unless another run left it.
+        """
+        folder, step = RunFolder.of(trainer), trainer.global_step
         if trainer.is_global_zero:
-            folder.cut_back(folder.PREDICTIONS, trainer.global_step + 1)
+            folder.cut_back(folder.PREDICTIONS, step + 1 if step or self.written_at == step else step)
 
     def on_validation_batch_end(
         self,
@@ -151,6 +159,7 @@ class PredictionWriter(Callback):
                 yield part, told
 
         evaluation.write(rows())
+        self.written_at = trainer.global_step
         for part, boxes in results.items():
             if boxes.answers and trainer.is_global_zero:
                 with evaluation.folder.file(f"coco_results_{quote(part, safe='')}.json") as file:

@@ -30,6 +30,7 @@ from vrft_pl.callbacks import (
     RewardProgressBar,
     StepCheckpoint,
     StopOnSignal,
+    ValSubset,
 )
 from vrft_pl.commands.constants import constants_of
 from vrft_pl.commands.errors import fail
@@ -52,6 +53,7 @@ TRAINER_DEFAULTS = {
 OF_EVERY_RUN = {
     "completions": CompletionRecorder,
     "predictions": PredictionWriter,
+    "val_subset": ValSubset,
     "export": HFExport,
     "checkpoint": StepCheckpoint,
 }

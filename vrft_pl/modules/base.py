@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -316,6 +317,23 @@ class PolicyModule(LightningModule):
     def predict_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> Evaluated:
         """Write one greedy completion to each sample; callbacks are told of it."""
         return {"completions": self.generate(samples, 1, self.eval_params, batch_idx), "grades": {}}
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Begin to count the seconds of an update."""
+        self._update_start = time.perf_counter()
+
+    def on_after_backward(self) -> None:
+        """End the update of a micro-batch that keeps the gradients of others."""
+        self._update_end = time.perf_counter()
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, which ends the update."""
+        super().optimizer_step(*args, **kwargs)
+        self._update_end = time.perf_counter()
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Log the seconds of forward, backward and optimizer, not those of what callbacks did after them."""
+        self.log("time/update", self._update_end - self._update_start, batch_size=1)
 
     def undivided(self, loss: Tensor) -> Tensor:
         """Undo Lightning's division by ``accumulate_grad_batches`` where the strategy divides again (DeepSpeed)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -150,7 +149,6 @@ class GRPOModule(PolicyModule):
 
     def training_step(self, experience: Experience, batch_idx: int) -> Tensor:
         """Right half of the algorithm: the clipped surrogate on one micro-batch."""
-        start = time.perf_counter()
         logprobs, entropy = self.policy.logprobs(experience.prompts, experience.completions, self.params.temperature)
         loss, stats = self.loss(logprobs, experience)
         mask, sampled = experience.completions.mask, experience.completions.logprobs
@@ -160,12 +158,7 @@ class GRPOModule(PolicyModule):
         self.log("train/loss", loss, batch_size=len(experience))
         self.log_dict({f"train/{name}": value for name, value in stats.items()}, batch_size=len(experience))
         self.log_dict(self.rollout_stats.numbers, batch_size=len(experience))
-        self._update_start = start
         return self.undivided(loss)
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Log the seconds of forward, backward and optimizer."""
-        self.log("time/update", time.perf_counter() - self._update_start, batch_size=1)
 
     def _encode(self, samples: list[Sample]) -> Prompts:
         with self.trainer.precision_plugin.forward_context():

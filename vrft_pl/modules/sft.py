@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -48,13 +49,15 @@ class DemonstrationLoader(ResumableLoader):
         self._loaded = None
         offset = self.position % self.step_batches
         batches = islice(self.samples, self.position - offset, self.end)
+        start = time.perf_counter()
         while step := [self.encode(batch) for batch in islice(batches, self.step_batches)]:
+            seconds = {"encode": time.perf_counter() - start}
             tokens = torch.tensor(sum(int(batch.targets.mask.sum()) for batch in step) / self.step_batches)
             num_tokens = self.mean_over_ranks(tokens).item()
             for batch in step[offset:]:
                 self.position += 1
-                yield Opaque(replace(batch, num_tokens=num_tokens))
-            offset = 0
+                yield Opaque(replace(batch, num_tokens=num_tokens, seconds=seconds))
+            offset, start = 0, time.perf_counter()
 
 
 class SFTModule(PolicyModule):
@@ -129,4 +132,5 @@ class SFTModule(PolicyModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         self.log("train/entropy", entropy.sum() / tokens, batch_size=len(batch))
         self.log("train/completion_tokens", tokens / len(batch), batch_size=len(batch))
+        self.log_dict({f"time/{name}": seconds for name, seconds in batch.seconds.items()}, batch_size=len(batch))
         return self.undivided(loss)
