@@ -13,18 +13,21 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib
 import json
 import multiprocessing
 import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +55,14 @@ BESIDE = {
 """Tests that guard an area beside its mirror."""
 OURS = "vrft_pl", "tests", "tools"
 """Folders whose modules are imported anew; a virtual environment may lie beside them."""
+EVERYTHING = """
+import pkgutil, sys
+import hypothesis.strategies, pytest, vrft_pl
+for module in pkgutil.walk_packages(vrft_pl.__path__, "vrft_pl."):
+    __import__(module.name)
+print(*sys.modules)
+"""
+"""Names every module that the package and its tests need."""
 CALM = ("-q", "-p", "no:cacheprovider", "--no-header", "-W", "ignore")
 
 
@@ -166,7 +177,7 @@ def notice(mutant: Mutant, seconds: float) -> Verdict:
     """Run the tests on the change."""
     with tempfile.TemporaryDirectory() as folder:
         copy = _copied(Path(folder))
-        (copy / mutant.file).write_bytes(mutant.source())
+        (copy / mutant.file).write_bytes(mutant.source())  # newer than its compiled form, which Python then leaves
         doctests = str(copy / mutant.file)
         for tests in tests_of(mutant):
             failed = _failures(copy, [*tests, doctests, "-x"], seconds)
@@ -187,7 +198,7 @@ def failing_anyway(tests: Iterable[str], seconds: float) -> list[str]:
 
 def _copied(folder: Path) -> Path:
     """A folder that holds the package and can be changed."""
-    shutil.copytree(PACKAGE, folder / "vrft_pl", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PACKAGE, folder / "vrft_pl")
     return folder
 
 
@@ -245,6 +256,19 @@ class Failures:
         self.pytest_runtest_logreport(report)
 
 
+def _import_others() -> None:
+    """Import what the package and its tests need, once for every forked process; nothing of the package itself."""
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    asked = subprocess.run(
+        [sys.executable, "-c", EVERYTHING], env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE
+    )
+    for name in asked.stdout.decode().split():
+        if name.split(".")[0] not in (*OURS, "__main__"):
+            with suppress(ImportError):  # some modules make others up
+                importlib.import_module(name)
+    importlib.import_module("torch").set_num_threads(1)
+
+
 def main() -> None:
     """Draw, run, print what survived."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -262,13 +286,8 @@ def main() -> None:
     else:
         every = sorted(p.stem for p in PACKAGE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists())
         drawn = draw(args.areas or every, args.count, args.seed)
-    # imported once, for every forked process; nothing of the package itself
-    import lightning.pytorch  # noqa: F401
-    import torch
-    import transformers  # noqa: F401
-
-    torch.set_num_threads(1)
     os.chdir(ROOT)
+    _import_others()
     start, verdicts = time.time(), []
     with ThreadPoolExecutor(args.processes) as pool:
         for mutant, verdict in zip(drawn, pool.map(lambda m: notice(m, args.seconds), drawn), strict=True):
