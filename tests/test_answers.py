@@ -66,3 +66,9 @@ def test_the_outline_that_a_box_encloses_is_drawn_below_it():
     box = Box((0.0, 0.0, 2.0, 2.0), Mask((outline,)))
     assert box.marks() == (Mark(outline), Mark(box.xyxy))
     assert not any(mark.faint for mark in box.marks())
+
+
+def test_what_a_file_calls_a_picture_makes_no_other_answer():
+    xyxy, items = (0.0, 0.0, 2.0, 2.0), (Instance((0.0, 0.0, 2.0, 2.0), "dog"),)
+    assert Instance(xyxy, "dog", uncut=(-1.0, 0.0, 2.0, 2.0)) == Instance(xyxy, "dog")
+    assert Instances(items, ("dog",), "a.jpg", image_id=7) == Instances(items, ("dog",), "a.jpg")

@@ -1,6 +1,8 @@
+import csv
 import functools
 import importlib
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -171,11 +173,23 @@ def walk(value):
 def test_family_trains_a_step_and_is_judged_as_it_stands(path, tmp_path, capsys, no_argv):
     short = [*SHORT, "--model.init_args.params.max_tokens", "24"] if path.stem == "grpo" else SHORT
     main(["fit", "--config", str(path), *short, "--run.folder", str(tmp_path / "run")])
+    config = yaml.safe_load(path.read_text())
+    model, splits = config["model"]["init_args"], set(config["data"]["init_args"]["val"])
     after = json.loads((tmp_path / "run/summary.json").read_text())["after"]
-    splits = yaml.safe_load(path.read_text())["data"]["init_args"]["val"]
-    assert {key.split("/")[1] for key in after} == set(splits)
-    assert {f"val/{split}/Format" for split in splits} <= set(after)
-    assert "train/loss" in (tmp_path / "run/metrics.csv").read_text().splitlines()[0]
+    judges = {judge_name(judge) for judge in model.get("metrics", model.get("rewards"))}
+    own = judges - {"Format"}
+    for names in own, {f"parse_failures/{judge}" for judge in own}, judges & {"Format"}:
+        assert {key.split("/")[1] for key in after if key.split("/", 2)[2] in names} == splits
+    assert all(0 <= value <= 1 for value in after.values())
+    with (tmp_path / "run/metrics.csv").open() as file:
+        logged = {key: float(value) for row in csv.DictReader(file) for key, value in row.items() if value}
+    assert math.isfinite(logged["train/loss"])
+    rewards = {f"train/reward/{judge_name(reward)}" for reward in model.get("rewards", [])}
+    assert len(rewards & logged.keys()) >= min(2, len(rewards))  # that of the answer and that of its form
+
+
+def judge_name(config):
+    return config.get("init_args", {}).get("name", config["class_path"].split(".")[-1])
 
 
 def test_misspelt_key_in_a_config_is_refused(tmp_path, capsys, parse):
