@@ -114,6 +114,24 @@ def refcoco(folder, name="refs(unc).p"):
     picture(folder / "train2014/COCO_train2014_000000000001.jpg")
 
 
+def cards(folder):
+    """Eight photographs of one card and one of two, out of order; three to test."""
+    for split, sizes in {"train": [1, 1, 1, 2, 1, 1, 1, 1, 1], "test": [1, 2, 1]}.items():
+        names = [f"IMG_{split}_{9 - i}.jpg" for i in range(len(sizes))]
+        owners = [i for i, cards in enumerate(sizes) for _ in range(cards)]
+        coco = {
+            "images": [{"id": i, "file_name": name, "width": 32, "height": 24} for i, name in enumerate(names)],
+            "annotations": [
+                {"id": n, "image_id": i, "category_id": 1 + n % 2, "bbox": [n, 2, 10, 12.5]}
+                for n, i in enumerate(owners)
+            ],
+            "categories": [{"id": 1, "name": "ten"}, {"id": 2, "name": "queen"}],
+        }
+        put(folder / f"{split}.json", json.dumps(coco))
+        for name in names:
+            picture(folder / "images" / name)
+
+
 def read_csv(path):
     with path.open(newline="") as file:
         return list(csv.reader(file))

@@ -1,6 +1,6 @@
-"""Rebuild the embedded default policy from nothing: tokeniser, random weights, supervised cold start, card.
+"""Rebuild the embedded default policy from nothing: tokeniser, random weights, two supervised stages, card.
 
-python tools/build_tiny_policy.py            # about 6 minutes on two CPU cores, writes vrft_pl/policy/tiny
+python tools/build_tiny_policy.py            # about 10 minutes on two CPU cores, writes vrft_pl/policy/tiny
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,14 @@ from transformers import (
 
 from vrft_pl.data import Counting, CountingScenes, Grounding, GroundingScenes, Mixture, SampleData
 from vrft_pl.data.scenes import DOMAINS
+from vrft_pl.data.sources import Source
 from vrft_pl.modules import SFTModule, WarmupDecay
 from vrft_pl.policy import VLM
 from vrft_pl.policy.coordinates import DESCRIPTIONS, answer_frame
 from vrft_pl.prompts import question, target_text
 from vrft_pl.rewards import BoxAccuracy, BoxIoU, Format, NumberMatch
 from vrft_pl.rollout import SamplingParams
-from vrft_pl.styles import STYLES
+from vrft_pl.styles import STYLES, StyleName
 
 SPECIAL = [
     "<|endoftext|>",
@@ -56,18 +58,20 @@ CHAT_TEMPLATE = (
 SHIFTS = tuple(DOMAINS)
 EVAL_SIZE = 512
 """Held-out scenes of each domain."""
+STYLES_KNOWN: tuple[StyleName, ...] = ("think", "answer")
+"""Styles that the policy writes in the end."""
 IMAGE_SIZE = 64
 """Side of the pictures in pixels; each becomes 16 visual tokens."""
 
 
-def build_task(seed: int, batch_size: int, size: int = 1 << 20) -> Mixture:
+def build_task(seed: int, batch_size: int, styles: Sequence[StyleName] = ("think",), size: int = 1 << 20) -> Mixture:
     """Counting and grounding on the base domain; evaluation on the base domain and on its shifts."""
-    tasks: dict[str, SampleData] = {
-        "counting": Counting(CountingScenes(size=size), val={d: CountingScenes(d, EVAL_SIZE) for d in SHIFTS}),
-        "grounding": Grounding(
-            train=GroundingScenes(size=size), val={d: GroundingScenes(d, EVAL_SIZE) for d in SHIFTS}
-        ),
-    }
+    tasks: dict[str, SampleData] = {}
+    for style in styles:
+        counting: dict[str, Source] = {domain: CountingScenes(domain, EVAL_SIZE) for domain in SHIFTS}
+        grounding: dict[str, Source] = {domain: GroundingScenes(domain, EVAL_SIZE) for domain in SHIFTS}
+        tasks[f"counting-{style}"] = Counting(CountingScenes(size=size), val=counting, style=style)
+        tasks[f"grounding-{style}"] = Grounding(train=GroundingScenes(size=size), val=grounding, style=style)
     return Mixture(tasks, batch_size=batch_size, eval_batch_size=128, seed=seed)
 
 
@@ -164,12 +168,10 @@ class PrintLoss(Callback):
             print(f"step {batch_idx + 1}: loss {trainer.callback_metrics['train/loss']:.3f}", flush=True)
 
 
-def cold_start(
-    untrained: Path, steps: int, batch_size: int, lr: float, seed: int
-) -> tuple[SFTModule, dict[str, float]]:
-    """Train on scenes that never repeat; return the module and its greedy scores on held-out scenes."""
+def imitate(policy: VLM, task: SampleData, steps: int, lr: float) -> SFTModule:
+    """Train a policy by supervision."""
     module = SFTModule(
-        policy=VLM(str(untrained), coordinates="resized_pixels"),
+        policy=policy,
         metrics=[Format(), NumberMatch(), BoxIoU(), BoxAccuracy()],
         optimizer=lambda params: AdamW(params, lr=lr, betas=(0.9, 0.95), weight_decay=0.01),
         scheduler=lambda optimizer: WarmupDecay(optimizer, warmup_steps=20, final=0.05),
@@ -186,20 +188,26 @@ def cold_start(
         enable_checkpointing=False,
         enable_model_summary=False,
     )
-    task = build_task(seed, batch_size)
     trainer.fit(module, datamodule=task)
+    return module
+
+
+def held_out_scores(module: SFTModule, task: SampleData) -> dict[str, float]:
+    """Greedy scores on held-out scenes."""
     evaluator = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
-    scores = evaluator.validate(module, datamodule=build_task(seed, batch_size), verbose=False)
-    return module, {key: value for part in scores for key, value in part.items()}
+    scores = evaluator.validate(module, datamodule=task, verbose=False)
+    return {key: value for part in scores for key, value in part.items()}
 
 
 def main() -> None:
     """Build, train, score and write the checkpoint with its card."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("vrft_pl/policy/tiny"))
-    parser.add_argument("--steps", type=int, default=2500, help="optimizer steps")
+    parser.add_argument("--steps", type=int, default=2500, help="optimizer steps in the `think` style")
+    parser.add_argument("--more_steps", type=int, default=1000, help="optimizer steps in both styles after these")
     parser.add_argument("--batch_size", type=int, default=32, help="fresh samples a step")
     parser.add_argument("--lr", type=float, default=2e-3, help="peak learning rate")
+    parser.add_argument("--more_lr", type=float, default=1e-3, help="peak learning rate in both styles")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
@@ -207,8 +215,14 @@ def main() -> None:
     seed_everything(args.seed)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
-        build_untrained(Path(scratch))
-        module, scores = cold_start(Path(scratch), args.steps, args.batch_size, args.lr, args.seed)
+        untrained, thinking = Path(scratch) / "untrained", Path(scratch) / "thinking"
+        build_untrained(untrained)
+        policy = VLM(str(untrained), coordinates="resized_pixels")
+        imitate(policy, build_task(args.seed, args.batch_size), args.steps, args.lr).export(thinking)
+        # other scenes than those of the first stage
+        task = build_task(args.seed + 1, args.batch_size, STYLES_KNOWN)
+        module = imitate(VLM(str(thinking)), task, args.more_steps, args.more_lr)
+    scores = held_out_scores(module, task)
     module.export(args.output)
     parameters = sum(p.numel() for p in module.policy.parameters())
     text = card(args, scores, time.perf_counter() - start, parameters)
@@ -220,14 +234,19 @@ def card(args: argparse.Namespace, scores: dict[str, float], seconds: float, par
     """Describe data, steps and scores."""
     rows = []
     for domain in SHIFTS:
-        counting = scores[f"val/counting_{domain}/NumberMatch"]
-        iou, accuracy = (scores[f"val/grounding_{domain}/{name}"] for name in ("BoxIoU", "BoxAccuracy"))
-        rows.append(f"| {domain} | {counting:.3f} | {iou:.3f} | {accuracy:.3f} |")
+        keys = [
+            f"val/{family}-{style}_{domain}/{metric}"
+            for style in STYLES_KNOWN
+            for family, metric in (("counting", "NumberMatch"), ("grounding", "BoxIoU"), ("grounding", "BoxAccuracy"))
+        ]
+        rows.append(f"| {domain} | {' | '.join(f'{scores[key]:.3f}' for key in keys)} |")
     return CARD.format(
         parameters=parameters / 1e6,
         steps=args.steps,
         batch_size=args.batch_size,
         lr=args.lr,
+        more_steps=args.more_steps,
+        more_lr=args.more_lr,
         seed=args.seed,
         threads=args.threads,
         minutes=seconds / 60,
@@ -247,17 +266,21 @@ resized picture (`coordinates: resized_pixels`).
 
 Rebuilt from nothing by
 
-    python tools/build_tiny_policy.py --steps {steps} --batch_size {batch_size} --lr {lr} --seed {seed}
+    python tools/build_tiny_policy.py --steps {steps} --lr {lr} --more_steps {more_steps} --more_lr {more_lr} \\
+        --batch_size {batch_size} --seed {seed}
 
-- Data: counting and grounding scenes of the `base` domain (`vrft_pl/data/scenes`), half and half,
-  {steps} x {batch_size} samples that never repeat, in the `think` style, 64 x 64 pixels (16 visual tokens).
-- Training: SFTModule, AdamW, learning rate {lr} with warm-up and cosine decay, float32, seed {seed}.
+- Data: counting and grounding scenes of the `base` domain (`vrft_pl/data/scenes`), half and half, 64 x 64 pixels
+  (16 visual tokens): {steps} x {batch_size} samples in the `think` style, then {more_steps} x {batch_size} others, half
+  of them in the `think` and half in the `answer` style. None is seen twice in a stage.
+- Training: SFTModule, AdamW, learning rates {lr} and {more_lr}, each with warm-up and cosine decay, float32,
+  seed {seed}.
 - Time: {minutes:.1f} minutes with {threads} CPU threads, scoring included (torch {torch}, transformers {transformers}).
 
-Greedy scores on {eval_size} held-out scenes of each domain; all but `base` are shifts it was not trained on:
+Greedy scores on {eval_size} held-out scenes of each domain in each style: counting accuracy; mean IoU of grounding and
+its accuracy at IoU 0.5. All domains but `base` are shifts it was not trained on.
 
-| domain | counting accuracy | grounding IoU | grounding accuracy at IoU 0.5 |
-|---|---|---|---|
+| domain | `think`: counting | IoU | at 0.5 | `answer`: counting | IoU | at 0.5 |
+|---|---|---|---|---|---|---|
 {rows}
 """
 

@@ -17,7 +17,7 @@ from vrft_pl.names import normalize_name
 
 TOOLS = Path(__file__).parents[2] / "tools"
 LISTS = Path(__file__).parents[2].parent / "shared" / "data" / "class_names"
-SETS = ["flowers102", "pets37", "fgvc_aircraft", "cars196", "reason_rft", "geometry3k", "refcoco"]
+SETS = ["flowers102", "pets37", "fgvc_aircraft", "cars196", "reason_rft", "geometry3k", "refcoco", "cards"]
 
 
 @pytest.fixture(autouse=True)
@@ -158,6 +158,18 @@ def test_options_of_geometry_are_in_the_question_and_questions_in_order(build):
     assert (first["answer"], first["image"]) == ("C", "val/2/img_diagram.png")
 
 
+def test_every_sixth_photograph_of_one_card_is_for_validation(build):
+    folder = build("cards")
+    prepare("cards", folder)
+    rows = {split: published.read_jsonl(folder / f"{split}.jsonl") for split in ("train", "val", "test")}
+    assert [row["id"] for row in rows["val"]] == ["IMG_train_7"]
+    assert [row["id"] for row in rows["train"]] == [f"IMG_train_{i}" for i in (1, 2, 3, 4, 5, 8, 9)]
+    assert [row["id"] for row in rows["test"]] == ["IMG_test_7", "IMG_test_9"]
+    [first] = Grounding(train=ReasonJSON(str(folder / "val.jsonl"))).datasets("train").values()
+    assert first[0].problem == "Locate the ten."
+    assert first[0].solution.xyxy == (2, 2, 12, 14.5)
+
+
 @pytest.mark.parametrize("refs", ["refs(unc).p", "refs(umd).p", "refs.json"])
 def test_every_expression_of_refcoco_is_a_row(refs, build):
     folder = build("refcoco", refs)
@@ -220,6 +232,9 @@ NEEDED = [
     ("refcoco", "instances.json"),
     ("refcoco", "refs(unc).p"),
     ("refcoco", "train2014/COCO_train2014_000000000001.jpg"),
+    ("cards", "train.json"),
+    ("cards", "test.json"),
+    ("cards", "images/IMG_train_9.jpg"),
 ]
 
 
