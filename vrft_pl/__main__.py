@@ -23,6 +23,10 @@ COMMANDS = {
         "vrft_pl.commands.evaluate:predict",
         "Write one greedy completion to each sample of the test splits.",
     ),
+    "report": (
+        "vrft_pl.commands.report:main",
+        "Make a page of runs or of an ablation, to look at scores, curves and completions; tables and figures.",
+    ),
 }
 """By name: the function that gets the arguments behind it, imported when it is asked for; and what it does."""
 GROUP = "vrft_pl.commands"

@@ -1,0 +1,296 @@
+"""What a report says, whatever it is written as."""
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from urllib.request import urlopen
+
+import pytest
+from PIL import Image
+from reports import TARGET, held_out, trained, write_ablation, write_run
+
+from vrft_pl.__main__ import main
+from vrft_pl.report import read_report
+from vrft_pl.report.completions import read_columns, sources_of
+from vrft_pl.report.live import LivePage, serve
+from vrft_pl.report.marks import marks_of
+from vrft_pl.report.page import render
+from vrft_pl.report.pictures import Album
+from vrft_pl.runs import MetricsLogger, RunFolder
+
+
+@pytest.fixture(scope="module")
+def ablation(tmp_path_factory):
+    return write_ablation(tmp_path_factory.mktemp("ablation"))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Three seeds of one config, and a run of another."""
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in range(3):
+        write_run(folder / f"quick/20260101-12000{seed}-seed{seed}", seed, rows=4)
+    write_run(folder / "other", 0, 0.3, rows=4)
+    return folder
+
+
+def columns(paths, **bounds):
+    return read_columns(read_report(paths).subject.entries, **bounds)
+
+
+def test_runs_that_differ_in_their_seed_alone_are_seeds_of_one_arm(runs):
+    report = read_report([runs])
+    assert report.order == ("other", "quick")
+    other, quick = report.comparison.lines
+    assert (other.seeds, quick.seeds) == (1, 3)
+    assert quick.after[0].over == "seeds"
+    assert other.after[0].over == "samples"
+    assert report.comparison.columns[0].constant == 0.31
+    assert [one.key for one in report.differences] == ["model.gain"]
+    assert [(one.arm, one.cost["samples"]) for one in report.costs] == [("other", 640), *[("quick", 640)] * 3]
+
+
+def test_scores_of_several_seeds_have_the_interval_of_students_t(ablation):
+    (rft,) = [e for e in read_report([ablation.path]).comparison.lines if e.arm == "rft" and e.rows == 64]
+    assert rft.after[0].mean == pytest.approx(0.81)
+    assert rft.after[0].high - rft.after[0].mean == pytest.approx(4.3027 * 0.01 / 3**0.5, abs=1e-4)
+
+
+def test_a_band_reaches_from_the_lowest_to_the_highest_seed(tmp_path):
+    for seed, values in enumerate(([1.0, 2.0], [3.0, 6.0])):
+        logger = MetricsLogger(tmp_path / f"seed{seed}")
+        for step, value in enumerate(values):
+            logger.log_metrics({"train/reward": value}, step)
+        logger.save()
+        RunFolder(tmp_path / f"seed{seed}").write_text("config.yaml", f"seed_everything: {seed}\n")
+    (panel,) = read_report([tmp_path]).panels
+    (series,) = panel.series
+    assert (panel.steps, series.mean, series.low, series.high) == ((0, 1), (2, 4), (1, 2), (3, 6))
+
+
+def test_the_stages_of_a_cell_follow_one_another(ablation):
+    cell = ablation.results().cells[4]
+    twice = replace(ablation.results(), cells=(replace(cell, stages=cell.stages * 2),))
+    folder = type(ablation)(ablation.path / "twice")
+    folder.write(twice)
+    (ablation.path / "twice/cells").symlink_to(ablation.path / "cells")
+    reward = next(panel for panel in read_report([folder.path]).panels if panel.name == "train/reward")
+    assert reward.steps == tuple(range(79))
+
+
+def test_long_curves_are_averaged(tmp_path):
+    logger = MetricsLogger(tmp_path)
+    for step in range(1000):
+        logger.log_metrics({"train/reward": float(step)}, step)
+    logger.save()
+    (panel,) = read_report([tmp_path]).panels
+    assert len(panel.steps) == 240
+    assert panel.series[0].mean[0] == 2.0
+
+
+def test_a_run_that_goes_on_is_judged_by_what_it_logged_last(tmp_path):
+    logger = MetricsLogger(tmp_path)
+    for step in (0, 5):
+        logger.log_metrics({"val/id/BoxIoU": step / 10}, step)
+    logger.save()
+    (line,) = read_report([tmp_path]).comparison.lines
+    assert line.after[0].mean == 0.5
+
+
+def test_a_folder_without_runs_is_named(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["report", str(tmp_path)])
+    assert stop.value.code == 1
+    assert f"Expected the folder of a run or of an ablation, but {tmp_path} holds neither." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "reason"),
+    [
+        pytest.param(["--format", "pdf"], "format", id="format"),
+        pytest.param(["--colour", "md"], "colour", id="misspelt"),
+        pytest.param(["--live", "true", "--format", "md"], "Expected `format` to be html for `live`", id="live"),
+        pytest.param(["--port", "70000"], "`port` in 0 to 65535", id="port"),
+    ],
+)
+def test_wrong_arguments_are_one_line(tmp_path, capsys, args, reason):
+    with pytest.raises(SystemExit) as stop:
+        main(["report", str(tmp_path), *args])
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert reason in line
+
+
+def test_more_completions_than_a_page_holds_are_left_out_as_wholes_and_counted(runs):
+    everything = columns([runs])
+    some = columns([runs], most_records=60)
+    assert 0 < len(some) <= 60
+    assert len(some) + some.left_out == len(everything)
+    assert {len(list_) for list_ in (some.source, some.step, some.text, *some.scores.values())} == {len(some)}
+    of_sample = [some.sample.count(sample) for sample in set(some.sample) if some.group[some.sample.index(sample)] < 0]
+    assert set(of_sample) == {4 * 3}  # four runs, three evaluations
+    groups = [some.group.count(group) for group in set(some.group) if group >= 0]
+    assert set(groups) == {4}
+    page = render(read_report([runs]), some)
+    assert f"{some.left_out:,} more completions lie in the folders" in page
+
+
+def test_a_page_is_bounded_in_bytes_too(runs):
+    assert 0 < len(columns([runs], most_bytes=20_000)) < len(columns([runs]))
+    assert len(columns([runs], most_bytes=0)) == 0
+
+
+def test_samples_with_pictures_come_first(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.append(folder.PREDICTIONS, [held_out(0, row, 0.5, 0, picture=row == 7) for row in range(10)])
+    kept = columns([tmp_path], most_records=1)
+    assert kept.strings[kept.samples["id"][0]] == "scenes row 7"
+
+
+def test_records_that_are_none_end_nothing(tmp_path):
+    good = held_out(0, 0, 0.9, 0).row_of_json()
+    bad = [
+        {"step": 0},
+        good | {"completion": None},
+        good | {"tags": 7},
+        good
+        | {"scores": {"BoxIoU": "high", "Format": float("nan")}, "marks": [{"shape": [1, "x"]}, 3], "truth": [None]},
+        good | {"pictures": ["../secret.webp", 7], "size": [0, "wide"]},
+        good | {"parse_failures": []},
+    ]
+    (tmp_path / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*bad, good]))
+    read = columns([tmp_path])
+    assert len(read) == 4
+    assert read.scores["BoxIoU"] == [None, *[good["scores"]["BoxIoU"]] * 3]
+    assert read.pictures == {}
+    render(read_report([tmp_path]), read)
+
+
+def test_other_files_of_a_run_that_are_broken_end_nothing(tmp_path):
+    write_run(tmp_path, rows=1)
+    (tmp_path / "config.yaml").write_bytes(b"a: [\xff")
+    (tmp_path / "metrics.csv").write_bytes(b"step,train/reward\n0,high\n1,0.5\nx,2\n2,inf\n3,0.7\n")
+    report = read_report([tmp_path])
+    assert report.panels[0].series[0].mean == (0.5, 0.7)
+    render(report, columns([tmp_path]))
+
+
+@pytest.mark.parametrize(
+    ("box", "points", "label"),
+    [
+        pytest.param([1, 2, 3, 4], [1, 2, 3, 4], "", id="box"),
+        pytest.param(
+            {"box": [1, 2, 3, 4], "confidence": 0.5, "category": "cat"}, [1, 2, 3, 4], "cat 0.50", id="object"
+        ),
+        pytest.param({"shape": [1, 2, 3, 4, 5, 6], "label": "a", "faint": True}, [1, 2, 3, 4, 5, 6], "a", id="outline"),
+        pytest.param({"shape": [[1, 2], [3, 4], [5, 6]], "label": ""}, [1, 2, 3, 4, 5, 6], "", id="corners"),
+    ],
+)
+def test_marks_of_every_form_are_drawn(box, points, label):
+    (mark,) = marks_of([box])
+    assert (mark["points"], mark["label"]) == (points, label)
+
+
+@pytest.mark.parametrize("box", [None, 3, [1, 2, 3], {"shape": "box"}, [1, 2, 3, float("nan")], {}])
+def test_what_is_no_mark_is_left_out(box):
+    assert marks_of([box]) == []
+
+
+def test_pictures_are_kept_once_and_made_small(tmp_path):
+    folder = RunFolder(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    for name, size in (("a.webp", 2000), ("b.webp", 2000), ("c.webp", 50)):
+        Image.new("RGB", (size, size // 2), (200, 30, 30)).save(tmp_path / "pictures" / name)
+    (tmp_path / "pictures/d.webp").write_text("<svg onload='alert(1)'/>")
+    album = Album()
+    names = [album.add(folder, name) for name in ("a.webp", "b.webp", "c.webp", "d.webp", "e.webp", "../a.webp")]
+    assert names[0] == names[1] != names[2]
+    assert names[3:] == [None] * 3
+    assert (album.pictures[names[0]].width, album.pictures[names[0]].height) == (2000, 1000)
+    assert len(album.pictures[names[0]].data) < 5000
+    assert Album(most_bytes=10).add(folder, "a.webp") is None
+
+
+def test_a_test_of_an_ablation_is_of_its_suite(ablation):
+    sources = sources_of(read_report([ablation.path]).subject.entries)
+    assert {source.stage for source in sources if source.test} == {"target", "unseen"}
+    read = columns([ablation.path])
+    assert {read.strings[i] for i in read.samples["split"]} == {"target/val", "unseen/night", "val", "train"}
+
+
+def test_a_table_for_papers_has_the_scores_the_contrasts_and_the_verdict(ablation):
+    main(["report", str(ablation.path), "--format", "md"])
+    text = (ablation.path / "report.md").read_text()
+    assert text.startswith("# few-shot grounding\n\nOn target, rft is 15.0 points above sft")
+    assert "| best constant answer |  |  | 0.310 | 0.280 |" in text
+    assert "| rft | 64 | 3 | 0.810 (0.785 to 0.835) | 0.660 (0.635 to 0.685) |" in text
+    assert "| does RFT win? | rft − sft | val BoxIoU | 64 | +0.150 | +0.100 to +0.200 | 0.008 | primary |" in text
+    widths = {block.count("\n") and {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}.__len__()
+              for block in text.split("\n\n") if block.startswith("|")}  # fmt: skip
+    assert widths == {1}
+
+
+def test_a_file_of_commas_has_a_row_for_each_score_and_contrast(ablation, tmp_path):
+    main(["report", str(ablation.path), "--format", "csv", "--output", str(tmp_path / "out/scores.csv")])
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out/scores.csv").read_text())))
+    assert [
+        (r["value"], r["constant"]) for r in rows if (r["arm"], r["rows"], r["metric"]) == ("rft", "64", TARGET)
+    ] == [("0.81", "0.31")]
+    assert [r["p"] for r in rows if r["table"] == "contrasts"] == ["", "0.008"]
+
+
+def test_a_figure_is_drawn(ablation, runs, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is an extra")
+    main(["report", str(ablation.path), "--format", "png"])
+    main(["report", str(runs), "--format", "png", "--output", str(tmp_path / "runs.png")])
+    for path in (ablation.path / "report.png", tmp_path / "runs.png"):
+        with Image.open(path) as image:
+            assert image.convert("L").getextrema() == (0, 255)
+
+
+def test_the_page_of_several_folders_lies_here(runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    main(["report", str(runs / "other"), str(runs / "quick")])
+    assert "Report: report.html" in capsys.readouterr().out
+    text = (tmp_path / "report.html").read_text()
+    assert "<title>other, quick</title>" in text
+    assert "http-equiv" in text
+
+
+def test_a_group_is_known_by_its_place_also_where_it_has_the_same_prompt(tmp_path):
+    folder = RunFolder(tmp_path)
+    for step in (0, 10):
+        folder.append(folder.COMPLETIONS, trained(step, 0, 4, 0.5, 0))
+    assert sorted(columns([tmp_path]).group) == [0] * 4 + [1] * 4
+
+
+def test_a_live_page_is_made_again_only_when_there_is_news():
+    made = []
+    live = LivePage(lambda: len(made) // 2, lambda stamp: made.append(stamp) or "page")
+    assert live.page() == live.page() == b"page"
+    assert len(made) == 1
+    made.append(0)
+    live.page()
+    assert len(made) == 3
+
+
+def test_a_live_page_is_served_to_this_machine_alone():
+    server = serve(LivePage(lambda: 1.0, lambda stamp: "page"))
+    try:
+        assert server.server_address[0] == "127.0.0.1"
+    finally:
+        server.server_close()
+    with pytest.raises(OSError, match="refused"):
+        urlopen(f"http://127.0.0.1:{server.server_port}/")
+
+
+def test_a_port_that_is_taken_is_said(runs, capsys):
+    server = serve(LivePage(lambda: 1.0, lambda stamp: "page"))
+    try:
+        with pytest.raises(SystemExit):
+            main(["report", str(runs), "--live", "true", "--port", str(server.server_port)])
+    finally:
+        server.server_close()
+    assert "Expected `port` " in capsys.readouterr().err

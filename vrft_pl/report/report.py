@@ -1,0 +1,66 @@
+"""A report: everything there is to show of some runs, before it becomes a page, a table or a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vrft_pl.report.comparison import Comparison, compare_cells, compare_runs
+from vrft_pl.report.costs import Spent, read_costs
+from vrft_pl.report.curves import Panel, read_panels
+from vrft_pl.report.entries import Subject, read_subject
+from vrft_pl.report.settings import Difference, Facts, differences, facts
+from vrft_pl.runs import RunFolder
+
+MOST_FACTS = 40
+"""Runs that a page tells the config of."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What there is to show."""
+
+    subject: Subject
+    """The runs."""
+    comparison: Comparison
+    """Scores."""
+    panels: tuple[Panel, ...]
+    """Curves."""
+    costs: tuple[Spent, ...]
+    """What each run took."""
+    arms: tuple[str, ...]
+    """Those whose configs are compared."""
+    differences: tuple[Difference, ...]
+    """Of these configs."""
+    facts: tuple[Facts, ...]
+    """Of each run."""
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The arms in the order in which they get their colours."""
+        planned = [arm.name for arm in self.subject.ablation.arms] if self.subject.ablation else []
+        return tuple(dict.fromkeys([*planned, *(entry.arm for entry in self.subject.entries)]))
+
+
+def read_report(paths: Sequence[str | Path]) -> Report:
+    """Read runs, an ablation or a folder of runs.
+
+    Raises:
+        InputError: If there are none.
+    """
+    subject = read_subject(paths)
+    entries = subject.entries
+    comparison = compare_cells(subject.ablation) if subject.ablation else compare_runs(entries)
+    arms, differ = differences(entries)
+    runs = [(entry.label, run) for entry in entries for run in entry.stages if run.path.exists()]
+    told = tuple(facts(label, run) for label, run in runs[:MOST_FACTS])
+    return Report(subject, comparison, tuple(read_panels(entries)), read_costs(subject), arms, differ, told)
+
+
+def changed_at(paths: Sequence[str | Path]) -> float:
+    """When anything that a report reads was written last, in seconds."""
+    runs = [run for entry in read_subject(paths).entries for run in entry.folders]
+    names = (RunFolder.METRICS, RunFolder.COMPLETIONS, RunFolder.PREDICTIONS, RunFolder.SUMMARY, RunFolder.SCORES)
+    files = [run.path / name for run in runs for name in names] + [Path(path) / "results.json" for path in paths]
+    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
