@@ -9,6 +9,14 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "vrft_pl"
 STAGES = ("answers", "styles", "types", "prompts", "data", "policy", "rollout", "rewards", "metrics")
 """From left to right: each imports only what stands to its left."""
+ABOVE = {
+    "callbacks": {"modules", "check", "ablation", "report"},
+    "modules": {"callbacks", "check", "ablation", "report"},
+    "check": {"ablation", "report"},
+    "ablation": {"report"},
+    "report": {"algorithms", "modules", "callbacks", "check", "ablation"},
+}
+"""Who stands above the stages, and what each may not see; commands see all of them, and none sees commands."""
 
 
 def imports(path):
@@ -21,7 +29,7 @@ def imports(path):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_imports_nothing_to_its_right(stage):
     files = sorted((PACKAGE / stage).rglob("*.py")) or [PACKAGE / f"{stage}.py"]
-    right = {*STAGES[STAGES.index(stage) + 1 :], "algorithms", "modules", "callbacks", "check", "commands", "runs"}
+    right = {*STAGES[STAGES.index(stage) + 1 :], "algorithms", "runs", *ABOVE, "commands"}
     found = {(path.name, name) for path in files for name in imports(path) if name in right}
     assert found == set()
     assert any(True for path in files for _ in imports(path)) or stage in ("answers", "styles")
@@ -42,10 +50,16 @@ def imported(path):
             yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
 
 
-@pytest.mark.parametrize("place", ["runs", "callbacks", "check", "modules"])
+@pytest.mark.parametrize("place", ["distributed", "algorithms", "runs", *ABOVE])
 def test_commands_see_everything_and_nothing_sees_them(place):
-    unseen = {"commands"} | ({"callbacks", "check", "modules"} if place == "runs" else set())
+    """A page is drawn from what a run has left alone; what a run leaves is known to nobody who trains."""
+    unseen = {"commands", *ABOVE.get(place, ABOVE)}
     assert {name for path in (PACKAGE / place).rglob("*.py") for name in imports(path)} & unseen == set()
+
+
+def test_every_folder_has_its_place():
+    placed = {*STAGES, *ABOVE, "distributed", "algorithms", "runs", "commands"}
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} <= placed
 
 
 def test_only_a_kind_itself_asks_which_kind_it_is():

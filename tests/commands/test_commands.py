@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from vrft_pl.__main__ import main
-from vrft_pl.commands.cli import Batches, RunTrainer
+from vrft_pl.commands.trainer import Batches, RunTrainer
 from vrft_pl.rollout import LocalSampler
 from vrft_pl.types import InputError
 

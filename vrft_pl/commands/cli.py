@@ -17,7 +17,6 @@ from typing import Any, ClassVar, NoReturn
 import transformers
 import wandb
 import yaml
-from jsonargparse.typing import register_type
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -29,11 +28,11 @@ from vrft_pl.callbacks import (
     PredictionWriter,
     RewardProgressBar,
     StepCheckpoint,
-    StopOnSignal,
     ValSubset,
 )
 from vrft_pl.commands.constants import constants_of
 from vrft_pl.commands.errors import fail
+from vrft_pl.commands.trainer import TRAINER_DEFAULTS, RunTrainer
 from vrft_pl.data.samples import Split
 from vrft_pl.metrics import Constants
 from vrft_pl.modules import PolicyModule
@@ -43,13 +42,6 @@ from vrft_pl.types import InputError
 
 SAVE_EVERY = 50
 """Optimizer steps between two checkpoints, unless the config says when."""
-TRAINER_DEFAULTS = {
-    "val_check_interval": 1_000_000,  # evaluated before and after training only
-    "check_val_every_n_epoch": None,
-    "num_sanity_val_steps": 0,
-    "log_every_n_steps": 1,
-}
-"""Where a run wants something else than Lightning's own default."""
 OF_EVERY_RUN = {
     "completions": CompletionRecorder,
     "predictions": PredictionWriter,
@@ -92,76 +84,6 @@ class OneLineParser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the innermost reason, with the key it belongs to."""
         fail(message, 2)
-
-
-class Batches(float):
-    """A number of batches, or a share of them.
-
-    Not `Union[int, float]`: `typing` may hand out the `Union[float, int]` that another package wrote first, and the
-    parser then reads ``1``, one batch, as 1.0, all of them.
-    """
-
-
-def read_batches(value: object) -> int | float:
-    """Tell a whole number from a share: ``1`` from ``1.0``."""
-    try:
-        if isinstance(value, bool):
-            raise ValueError
-        return int(str(value)) if str(value).isdigit() else float(str(value))
-    except ValueError:
-        raise ValueError(f"Expected a number of batches or a share of them, but got {value!r}.") from None
-
-
-register_type(Batches, serializer=read_batches, deserializer=read_batches, type_check=lambda value, _: False)
-
-
-class RunTrainer(Trainer):
-    """Lightning's trainer; ends where `StopOnSignal` says, in place of the middle of an optimizer step.
-
-    Args:
-        limit_train_batches: Batches of an epoch that are used, or their share; ``1`` is one batch, ``1.0`` all.
-        limit_val_batches: Batches of each validation part, likewise.
-        limit_test_batches: Batches of each test part, likewise.
-        limit_predict_batches: Batches of each part that ``predict`` reads, likewise.
-        overfit_batches: Batches that are trained and validated on again and again, likewise.
-        **kwargs: Those of Lightning's ``Trainer``.
-    """
-
-    def __init__(
-        self,
-        *,
-        limit_train_batches: Batches | None = None,
-        limit_val_batches: Batches | None = None,
-        limit_test_batches: Batches | None = None,
-        limit_predict_batches: Batches | None = None,
-        overfit_batches: Batches = 0.0,  # type: ignore[assignment]  # a plain number
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            limit_train_batches=limit_train_batches,
-            limit_val_batches=limit_val_batches,
-            limit_test_batches=limit_test_batches,
-            limit_predict_batches=limit_predict_batches,
-            overfit_batches=overfit_batches,
-            **kwargs,
-        )
-
-    run_folder: RunFolder | None = None
-    """Where the run keeps its files, whichever loggers it has."""
-
-    @property
-    def log_dir(self) -> str | None:
-        """The run's folder, that of the first process."""
-        if self.run_folder is None:
-            return super().log_dir
-        return self.strategy.broadcast(str(self.run_folder))
-
-    @property
-    def received_sigterm(self) -> bool:
-        """Whether to end after this batch."""
-        callbacks: list[Callback] = self.callbacks  # type: ignore[attr-defined]  # set by a connector
-        stops = [callback for callback in callbacks if isinstance(callback, StopOnSignal)]
-        return any(stop.asks_to_stop(self) for stop in stops) if stops else super().received_sigterm
 
 
 class RunCLI(LightningCLI):

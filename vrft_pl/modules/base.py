@@ -210,17 +210,7 @@ class PolicyModule(LightningModule):
             for way in self.ways:
                 self.policy.may(way)
 
-    def on_validation_start(self) -> None:
-        """Decide what is to be decided."""
-        self.settle()
-
-    def on_test_start(self) -> None:
-        """Decide what is to be decided."""
-        self.settle()
-
-    def on_predict_start(self) -> None:
-        """Decide what is to be decided."""
-        self.settle()
+    on_validation_start = on_test_start = on_predict_start = settle
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer over the trainable parameters, and the schedule over optimizer steps."""

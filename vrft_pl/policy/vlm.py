@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,10 +12,9 @@ from typing import Any, Literal, Self
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from vrft_pl.distributed import is_sharded, made_whole, rank, whole_weights
+from vrft_pl.distributed import is_sharded, rank, whole_weights
 from vrft_pl.policy import checkpoint as folders
 from vrft_pl.policy.attention import SDPA_LAYOUT, install_layouts, own_attention
 from vrft_pl.policy.batching import append_tokens, collate, kept
@@ -27,22 +25,14 @@ from vrft_pl.policy.coordinates import CoordinateSpace
 from vrft_pl.policy.features import given_features, image_features, join_features
 from vrft_pl.policy.logprobs import TokenLogprobs, is_plain_head, logprobs_of_hidden, logprobs_of_logits
 from vrft_pl.policy.packed_rows import PackedRows, pack_batch
-from vrft_pl.policy.parts import (
-    LoRA,
-    Part,
-    keep_frozen_still,
-    parameter_table,
-    rebuild,
-    trained_parts,
-    vision_prefix,
-)
+from vrft_pl.policy.parts import LoRA, Part, rebuild
 from vrft_pl.policy.shared_prefix import GroupRows
 from vrft_pl.policy.verdicts import SharedPrefix, Verdict, Verdicts, Way, check_mode
-from vrft_pl.policy.weights import Weights, single_precision_default
+from vrft_pl.policy.weights import WeightHolder, Weights, single_precision_default
 from vrft_pl.types import Completions, Prompt, Prompts, Sample
 
 
-class VLM(nn.Module):
+class VLM(WeightHolder):
     """A vision-language model: a `Codec` and weights, which `load` makes.
 
     Args:
@@ -78,14 +68,12 @@ class VLM(nn.Module):
         gradient_checkpointing: bool = False,
         shared_prefix: SharedPrefix = "auto",
     ) -> None:
-        super().__init__()
         check_mode(shared_prefix)
-        self.codec = Codec(checkpoint, coordinates, min_pixels, max_pixels)
-        self.weights = Weights(
-            checkpoint, dtype, attention, lora, tuple(freeze), freeze_pattern, gradient_checkpointing
+        super().__init__(
+            Weights(checkpoint, dtype, attention, lora, tuple(freeze), freeze_pattern, gradient_checkpointing)
         )
+        self.codec = Codec(checkpoint, coordinates, min_pixels, max_pixels)
         self.shared_prefix = shared_prefix
-        self.model: nn.Module | None = None
         self.verdicts: Verdicts | None = None
         self._head_is_last: bool | None = None
         self._banned: Tensor
@@ -100,34 +88,10 @@ class VLM(nn.Module):
                 and ``shared_prefix`` is ``True``.
         """
         if self.model is None:
-            with single_precision_default(), made_whole():
-                self.model = self.weights.make()
+            super().load()
             architecture, obstacle = type(self.hf_model).__name__, install_layouts(self.hf_model)
-            self._vision_prefix = vision_prefix(self.hf_model)
             self.verdicts = Verdicts(architecture, self.shared_prefix, obstacle)
-            self.train()  # `from_pretrained` leaves eval mode, and Lightning keeps the mode it finds
         return self
-
-    @property
-    def hf_model(self) -> PreTrainedModel:
-        """The transformers model, adapters injected.
-
-        Raises:
-            RuntimeError: If the weights are not loaded.
-        """
-        if self.model is None:
-            raise RuntimeError("Expected a policy with weights, but they are not loaded. Call `load` first.")
-        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model  # type: ignore[return-value]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.hf_model.parameters()).device
-
-    @property
-    def has_adapter(self) -> bool:
-        """Whether switching the adapter off gives the model it started from."""
-        return self.weights.lora is not None
 
     def may(self, way: Way) -> bool:
         """Whether a faster way may be taken; see `Verdicts`. It is compared with the plain one when it is asked first.
@@ -154,37 +118,6 @@ class VLM(nn.Module):
         """See `Codec`."""
         return self.codec.banned_token_ids
 
-    def parameter_table(self) -> dict[str, tuple[int, int]]:
-        """Trainable and all parameters by part."""
-        return parameter_table(self.hf_model, self._vision_prefix)
-
-    @contextmanager
-    def adapter_disabled(self) -> Iterator[None]:
-        """Switch the adapter off: the model is then the one it started from."""
-        if not isinstance(self.model, PeftModel):
-            raise ValueError("Expected a policy with `lora`, but it has no adapter to switch off.")
-        with self.model.disable_adapter():
-            yield
-
-    def train(self, mode: bool = True) -> VLM:
-        """Set the mode of everything that is trained; what is frozen stays in evaluation mode."""
-        super().train(mode)
-        if mode and self.model is not None:
-            keep_frozen_still(self.model)
-        return self
-
-    @contextmanager
-    def evaluating(self) -> Iterator[VLM]:
-        """Switch to eval mode without gradients and restore the mode after. Dropout would make another policy."""
-        modes = {module: module.training for module in self.modules()}
-        self.eval()
-        try:
-            with torch.no_grad():
-                yield self
-        finally:
-            for module, training in modes.items():
-                module.training = training
-
     def encode(self, samples: Sequence[Sample]) -> Prompts:
         """Encode samples where the weights are; see `Codec`."""
         return self.codec.encode(samples).to(self.device)
@@ -196,11 +129,6 @@ class VLM(nn.Module):
     def decode(self, ids: Tensor, mask: Tensor) -> tuple[str, ...]:
         """Turn completion tokens into text; see `Codec`."""
         return self.codec.decode(ids, mask)
-
-    @property
-    def sees_alike(self) -> bool:
-        """Whether training leaves alone what is seen in a picture: vision tower and projector are frozen."""
-        return trained_parts(self.hf_model, self._vision_prefix) <= {"language"}
 
     def look(self, prompts: Prompts) -> Prompts:
         """Compute what the vision tower sees, once for every later use; the same prompts where it is still trained."""
@@ -234,16 +162,6 @@ class VLM(nn.Module):
         if seen and all(one is not None for one in seen) and (joined := join_features(seen)) is not None:
             inputs["image_features"] = joined
         return inputs, positions
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> VLM:
-        """Move or cast weights, but never cast a buffer: rotary frequencies in half precision would blur positions."""
-        buffers = {(m, name): b for m in self.modules() for name, b in m._buffers.items() if b is not None}
-        super()._apply(fn, recurse)
-        for (module, name), original in buffers.items():
-            moved = module._buffers[name]
-            if moved is not None and moved.dtype != original.dtype:
-                module._buffers[name] = original.to(moved.device)
-        return self
 
     def forward(self, image_features: ModelOutput | None = None, **inputs: Any) -> Any:
         """Call the transformers model, with features of its pictures if there are any."""

@@ -1,16 +1,30 @@
-"""How the weights of a policy are made."""
+"""How the weights of a policy are made, kept, moved and switched."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 import torch
-from torch import nn
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
 
+from vrft_pl.distributed import made_whole
 from vrft_pl.policy.checkpoint import load_model
-from vrft_pl.policy.parts import LoRA, Part, add_lora, enable_checkpointing, freeze
+from vrft_pl.policy.parts import (
+    LoRA,
+    Part,
+    add_lora,
+    enable_checkpointing,
+    freeze,
+    keep_frozen_still,
+    parameter_table,
+    trained_parts,
+    vision_prefix,
+)
 from vrft_pl.types import InputError
 
 
@@ -55,3 +69,92 @@ class Weights:
         if self.gradient_checkpointing:
             enable_checkpointing(model)
         return whole
+
+
+class WeightHolder(nn.Module):
+    """A model whose weights `load` makes: its parts, its modes and its adapter.
+
+    Args:
+        weights: What to make.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__()
+        self.weights = weights
+        self.model: nn.Module | None = None
+
+    def load(self) -> Self:
+        """Make the weights, once."""
+        if self.model is None:
+            with single_precision_default(), made_whole():
+                self.model = self.weights.make()
+            self._vision_prefix = vision_prefix(self.hf_model)
+            self.train()  # `from_pretrained` leaves eval mode, and Lightning keeps the mode it finds
+        return self
+
+    @property
+    def hf_model(self) -> PreTrainedModel:
+        """The transformers model, adapters injected.
+
+        Raises:
+            RuntimeError: If the weights are not loaded.
+        """
+        if self.model is None:
+            raise RuntimeError("Expected a policy with weights, but they are not loaded. Call `load` first.")
+        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model  # type: ignore[return-value]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.hf_model.parameters()).device
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether switching the adapter off gives the model it started from."""
+        return self.weights.lora is not None
+
+    @property
+    def sees_alike(self) -> bool:
+        """Whether training leaves alone what is seen in a picture: vision tower and projector are frozen."""
+        return trained_parts(self.hf_model, self._vision_prefix) <= {"language"}
+
+    def parameter_table(self) -> dict[str, tuple[int, int]]:
+        """Trainable and all parameters by part."""
+        return parameter_table(self.hf_model, self._vision_prefix)
+
+    @contextmanager
+    def adapter_disabled(self) -> Iterator[None]:
+        """Switch the adapter off: the model is then the one it started from."""
+        if not isinstance(self.model, PeftModel):
+            raise ValueError("Expected a policy with `lora`, but it has no adapter to switch off.")
+        with self.model.disable_adapter():
+            yield
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of everything that is trained; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        if mode and self.model is not None:
+            keep_frozen_still(self.model)
+        return self
+
+    @contextmanager
+    def evaluating(self) -> Iterator[Self]:
+        """Switch to eval mode without gradients and restore the mode after. Dropout would make another policy."""
+        modes = {module: module.training for module in self.modules()}
+        self.eval()
+        try:
+            with torch.no_grad():
+                yield self
+        finally:
+            for module, training in modes.items():
+                module.training = training
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or cast weights, but never cast a buffer: rotary frequencies in half precision would blur positions."""
+        buffers = {(m, name): b for m in self.modules() for name, b in m._buffers.items() if b is not None}
+        super()._apply(fn, recurse)
+        for (module, name), original in buffers.items():
+            moved = module._buffers[name]
+            if moved is not None and moved.dtype != original.dtype:
+                module._buffers[name] = original.to(moved.device)
+        return self
