@@ -5,7 +5,7 @@ from evaluation import SHORT, evaluate, scenes
 from lightning.pytorch.callbacks import ModelCheckpoint
 from training import Share, counting, fit, grpo, sgd, weights
 
-from vrft_pl.callbacks import PredictionWriter, ValSubset
+from vrft_pl.callbacks import CostMeter, PredictionWriter, ValSubset
 from vrft_pl.metrics import Accuracy
 from vrft_pl.modules import SFTModule
 from vrft_pl.rewards import NumberMatch
@@ -79,6 +79,13 @@ def test_training_is_the_same_with_and_without_it(qwen3_vl, tmp_path, module):
         ends.append((weights(one), [numbers(row) for row in folder.metrics() if "train/loss" in row]))
     assert ends[0][1] == ends[1][1]
     assert all(torch.equal(ends[0][0][name], value) for name, value in ends[1][0].items())
+
+
+def test_what_it_writes_is_counted_as_evaluation(qwen3_vl, tmp_path):
+    meter = CostMeter()
+    train(reinforced(qwen3_vl), tmp_path, meter, ValSubset(times=2, num_samples=6), num_sanity_val_steps=0)
+    assert (meter.training.completions, meter.evaluation.completions) == (8 * 4, 3 * 5)
+    assert meter.evaluation.seconds > 0
 
 
 def test_an_evaluation_of_the_whole_split_at_a_step_stays(qwen3_vl, tmp_path):

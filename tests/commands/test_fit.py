@@ -1,10 +1,12 @@
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
 import yaml
 from lightning.pytorch.loggers import Logger
+from offline import run_of, tables
 
 from vrft_pl.__main__ import main
 from vrft_pl.runs import RunFolder
@@ -14,6 +16,10 @@ FIT = ["fit", "--config", str(ROOT / "configs/quickstart.yaml"), "--run.wandb", 
 FIT += ["--trainer.limit_val_batches", "1", "--data.init_args.eval_batch_size", "4", "--data.init_args.batch_size", "1"]
 FIT += ["--trainer.enable_progress_bar", "false", "--export.enabled", "false", "--completions.every_n_rollouts", "1"]
 SHORT = [*FIT, "--trainer.max_steps", "3", "--checkpoint.every_n_train_steps", "2"]
+
+
+JPEG = b"\xff\xd8\xff"
+"""How such a file begins."""
 
 
 class Kept(Logger):
@@ -115,6 +121,38 @@ def test_wandb_is_told_the_resolved_config(place, monkeypatch):
     args = [word if word != "off" else "offline" for word in SHORT]
     main([*args, "--run.evaluate_before", "false", "--run.evaluate_after", "false", "--run.folder", "run"])
     assert [params["trainer"]["max_steps"] for params in told] == [3]
+
+
+def test_an_offline_run_of_wandb_holds_its_place_in_a_group_its_config_its_curves_and_its_pictures(place, monkeypatch):
+    monkeypatch.setenv("HOME", str(place / "home"))
+    monkeypatch.delenv("WANDB_DATA_DIR", raising=False)
+    args = [word if word != "off" else "offline" for word in SHORT]
+    args += ["--run.group", "few shots", "--run.job_type", "sft", "--run.tags", "[a, seed 0]"]
+    main([*args, "--run.folder", "run", "--val_subset.num_samples", "3"])
+    folder = RunFolder("run")
+    run, config, logged = run_of(folder.path)
+    assert (run.run_group, run.job_type, list(run.tags)) == ("few shots", "sft", ["a", "seed 0"])
+    assert config["model"]["init_args"]["group_size"] == 8
+    assert config["run"]["group"] == "few shots"
+    names = {name for row in folder.metrics() for name in row} - {"step"}
+    assert names <= logged.keys()
+    assert [len(table["data"]) for table in tables(folder.path, "completions")] == [8] * 3
+    evaluated = tables(folder.path, "predictions")
+    assert [len(table["data"]) for table in evaluated] == [12, 3, 3, 3, 12]
+    assert {row[evaluated[0]["columns"].index("picture")] for row in evaluated[0]["data"]} == {"Image"}
+    assert "WANDB_DATA_DIR" not in os.environ
+    assert not [path for path in (place / "home").rglob("staging/*") if path.is_file()]
+    waiting = [path.read_bytes() for path in (folder.path / "wandb/artifacts/staging").iterdir()]
+    assert sum(content.startswith(JPEG) for content in waiting) >= 12
+
+
+def test_a_tag_that_wandb_would_refuse_is_a_mistake_in_the_arguments(place, capsys):
+    args = [word if word != "off" else "offline" for word in SHORT]
+    with pytest.raises(SystemExit) as stop:
+        main([*args, "--run.folder", "run", "--run.tags", f"[{'a' * 65}]"])
+    assert stop.value.code == 2
+    assert "Expected `tags` of 1 to 64 characters each, but got 'aaa" in capsys.readouterr().err
+    assert not Path("run").exists()
 
 
 def test_a_logger_of_ones_own_moves_no_file_of_the_run(place):

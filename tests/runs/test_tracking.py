@@ -1,4 +1,5 @@
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import wandb
 from lightning.pytorch.utilities import rank_zero_only
 
 from vrft_pl.runs import MetricsLogger, WandbOrOffline, run_loggers, tracking
-from vrft_pl.runs.tracking import has_wandb_key
+from vrft_pl.runs.tracking import has_wandb_key, staged_below
 
 
 @pytest.fixture(autouse=True)
@@ -118,9 +119,22 @@ def test_metrics_go_to_a_csv_file_in_the_folder_of_the_run(tmp_path):
 def test_runs_are_logged_online_where_there_is_a_key(tmp_path, monkeypatch, mode, key, offline):
     made = []
     monkeypatch.setattr("vrft_pl.runs.tracking.has_wandb_key", lambda: key)
-    monkeypatch.setattr("vrft_pl.runs.tracking.WandbOrOffline", lambda folder, **kwargs: made.append(kwargs))
-    run_loggers(tmp_path / "quickstart" / "now", mode, "mine")
-    assert [(m["offline"], m["project"], m["name"]) for m in made] == [(offline, "mine", "quickstart-now")]
+    monkeypatch.setattr("vrft_pl.runs.tracking.WandbOrOffline", lambda folder, *args: made.append(args))
+    run_loggers(tmp_path / "quickstart" / "now", mode, "mine", "shots", "sft", ["a"])
+    assert made == [("quickstart-now", "mine", offline, "shots", "sft", ["a"])]
+
+
+def test_where_wandb_keeps_what_waits_is_left_to_a_user_who_says_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "mine"))
+    with staged_below(tmp_path / "run"):
+        assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "mine")
+    assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("tags", [[""], ["a", "b" * 65]], ids=["empty", "long"])
+def test_tags_that_wandb_refuses_are_named(tmp_path, tags):
+    with pytest.raises(ValueError, match="Expected `tags` of 1 to 64 characters each, but got"):
+        WandbOrOffline(tmp_path, name="now", project="mine", offline=True, tags=tags)
 
 
 @pytest.mark.parametrize("rank", [0, 1])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
@@ -183,6 +184,18 @@ class CostMeter(RolloutCallback):
     @staticmethod
     def _sum(costs: Sequence[Cost]) -> Cost:
         return sum(costs, start=Cost())
+
+
+@contextmanager
+def counted_as_evaluation(trainer: Trainer, module: LightningModule) -> Iterator[None]:
+    """Let the meters of a run count what a callback writes while training as evaluation."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+    meters = [callback for callback in callbacks if isinstance(callback, CostMeter)]
+    for meter in meters:
+        meter.on_validation_start(trainer, module)
+    yield
+    for meter in meters:
+        meter.on_validation_end(trainer, module)
 
 
 def writer_of(module: LightningModule) -> Writer | None:

@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from vrft_pl.callbacks.checkpoint import between_optimizer_steps
+from vrft_pl.callbacks.cost import counted_as_evaluation
 from vrft_pl.callbacks.evaluation import Evaluation, share_of
 from vrft_pl.callbacks.predictions import PredictionWriter
 from vrft_pl.data import SampleData
@@ -82,13 +83,15 @@ class ValSubset(Callback):
             part: [copy.deepcopy(metric).to(pl_module.device) for metric in pl_module.metrics] for part in self._samples
         }
         if self._samples and trainer.global_step == 0:
-            self._evaluate(trainer, pl_module)
+            with counted_as_evaluation(trainer, pl_module):
+                self._evaluate(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         """Evaluate when it is due and an optimizer step has just ended."""
         step = trainer.global_step
         if self._samples and between_optimizer_steps(trainer) and (step % self._every == 0 or step == self._last):
-            self._evaluate(trainer, pl_module)
+            with counted_as_evaluation(trainer, pl_module):
+                self._evaluate(trainer, pl_module)
 
     def _evaluate(self, trainer: Trainer, module: Any) -> None:
         start = time.perf_counter()

@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
@@ -65,6 +65,9 @@ class RunOptions:
         wandb: ``auto`` and ``online`` log online, or offline where there is no API key or no answer, which ``online``
             says; ``off`` leaves W&B out.
         project: W&B project.
+        group: W&B group, such as the ablation that the run is a cell of.
+        job_type: W&B job type, such as the arm of the ablation.
+        tags: W&B tags, of 1 to 64 characters each.
         evaluate_before: Evaluate the policy before training.
         evaluate_after: Evaluate the policy after training.
         constants: Judge the best constant answer of the training rows beside the policy.
@@ -73,6 +76,9 @@ class RunOptions:
     folder: str | None = None
     wandb: WandbMode = "auto"
     project: str = "vrft_pl"
+    group: str | None = None
+    job_type: str | None = None
+    tags: list[str] = field(default_factory=list)
     evaluate_before: bool = True
     evaluate_after: bool = True
     constants: bool = True

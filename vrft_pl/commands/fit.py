@@ -68,7 +68,8 @@ class FitCLI(RunCLI):
         """A CSV file and W&B, unless the config has its own or wants none."""
         given = self.config_init.trainer.logger
         if given in (None, True):
-            return run_loggers(self.folder.path, self.options.wandb, self.options.project)
+            run = self.options
+            return run_loggers(self.folder.path, run.wandb, run.project, run.group, run.job_type, run.tags)
         return given
 
     def callbacks(self) -> list[Callback]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import netrc
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -19,6 +21,8 @@ WandbMode = Literal["auto", "online", "offline", "off"]
 
 SECONDS = 20
 """How long to wait for the server."""
+DATA_DIR = "WANDB_DATA_DIR"
+"""W&B's own variable for where files wait for their upload."""
 
 
 class WandbOrOffline(WandbLogger):
@@ -31,12 +35,47 @@ class WandbOrOffline(WandbLogger):
         name: Name of the run.
         project: W&B project.
         offline: Do not try to reach the server.
+        group: Group of runs that it belongs to, such as an ablation.
+        job_type: What it is in its group, such as an arm.
+        tags: Tags of the run, of 1 to 64 characters each.
+
+    Raises:
+        ValueError: If a tag is empty or too long.
     """
 
-    def __init__(self, folder: Path, name: str, project: str, offline: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        project: str,
+        offline: bool,
+        group: str | None = None,
+        job_type: str | None = None,
+        tags: Sequence[str] = (),
+    ) -> None:
+        if wrong := [tag for tag in tags if not 1 <= len(tag) <= 64]:
+            raise ValueError(f"Expected `tags` of 1 to 64 characters each, but got {wrong[0]!r}.")
         settings = wandb.Settings(silent=True, init_timeout=SECONDS)
-        super().__init__(name=name, save_dir=folder, offline=offline, project=project, settings=settings)
-        self.offline = offline
+        super().__init__(
+            name=name,
+            save_dir=folder.absolute(),  # not relative: its process may have begun in another working directory
+            offline=offline,
+            project=project,
+            settings=settings,
+            group=group,
+            job_type=job_type,
+            tags=list(tags),
+        )
+        self.offline, self.folder = offline, folder
+
+    @rank_zero_only
+    def log_table(self, *args: Any, **kwargs: Any) -> None:
+        """Log a table, whose pictures wait for their upload in the run's folder.
+
+        W&B would put them below the home directory, apart from an offline run that is to be uploaded later, or moved.
+        """
+        with staged_below(self.folder / "wandb"):
+            super().log_table(*args, **kwargs)
 
     @property
     @rank_zero_experiment
@@ -63,7 +102,30 @@ class WandbOrOffline(WandbLogger):
         return run
 
 
-def run_loggers(folder: Path, mode: WandbMode, project: str) -> list[Logger]:
+@contextmanager
+def staged_below(folder: Path) -> Iterator[None]:
+    """Let W&B put files that wait for their upload below a folder, unless the user has said where.
+
+    It has no option for it but a variable of the environment.
+    """
+    if DATA_DIR in os.environ:
+        yield
+        return
+    os.environ[DATA_DIR] = str(folder.absolute())
+    try:
+        yield
+    finally:
+        del os.environ[DATA_DIR]
+
+
+def run_loggers(
+    folder: Path,
+    mode: WandbMode,
+    project: str,
+    group: str | None = None,
+    job_type: str | None = None,
+    tags: Sequence[str] = (),
+) -> list[Logger]:
     """A CSV file in the run's folder, and W&B unless it is switched off.
 
     Args:
@@ -71,15 +133,19 @@ def run_loggers(folder: Path, mode: WandbMode, project: str) -> list[Logger]:
         mode: ``auto`` and ``online`` log online, or offline where there is no API key or no answer, which ``online``
             says; ``off`` leaves W&B out.
         project: W&B project.
+        group: W&B group.
+        job_type: W&B job type.
+        tags: W&B tags.
     """
     loggers: list[Logger] = [MetricsLogger(folder)]
     if mode != "off":
         offline = mode == "offline" or not has_wandb_key()
         if offline and mode == "online":
             rank_zero_info("W&B has no API key here, so the run goes on offline. `wandb login` stores one.")
+        name = "-".join(folder.parts[-2:])
+        loggers.append(WandbOrOffline(folder, name, project, offline, group, job_type, tags))
         # W&B writes elsewhere when there is no such folder; the processes beside the first may name it otherwise
         rank_zero_only(folder.mkdir)(parents=True, exist_ok=True)
-        loggers.append(WandbOrOffline(folder, name="-".join(folder.parts[-2:]), project=project, offline=offline))
     return loggers
 
 
