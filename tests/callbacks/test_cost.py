@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from checkpoints import loaded
 from lightning import LightningModule
@@ -113,6 +115,18 @@ def test_a_resumed_run_has_counted_what_an_uninterrupted_one_has(qwen3_vl, tmp_p
         resumed = run(str(tmp_path / f"step={step}.ckpt"))
         assert counts(resumed) == counts(whole), step
         assert set(resumed["phases"]) == set(whole["phases"])
+
+
+def test_what_passes_between_a_step_and_an_evaluation_is_training(qwen3_vl):
+    class Slow(RolloutCallback):
+        def on_train_batch_end(self, *args):
+            time.sleep(0.3)
+
+    task = counting(val={"id": CountingScenes(size=1, image_size=32)})
+    meter, module = CostMeter(), sft(qwen3_vl)
+    fit(module, task, callbacks=[meter, Slow()], val_check_interval=1)
+    assert meter.training.seconds > 2 * 0.3
+    assert meter.phases["update"] < meter.training.seconds - 2 * 0.3
 
 
 def test_the_numbers_are_logged_once_at_the_end(qwen3_vl, tmp_path):

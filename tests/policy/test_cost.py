@@ -36,17 +36,20 @@ def test_gradients_pass_a_frozen_language_model_but_not_what_lies_before_all_tha
 
 @pytest.mark.parametrize("lora", [None, LoRA(rank=2)])
 def test_every_parameter_but_the_input_embedding_is_counted_once(qwen3_vl, llava_onevision, lora):
-    for checkpoint in (qwen3_vl, llava_onevision):
+    tied = []
+    for checkpoint in (qwen3_vl, llava_onevision, "tiny"):
         policy = loaded(checkpoint, lora=lora)
         counted = Flops.of(policy).parameters
         every = {id(p): p for p in policy.parameters()}.values()
         embedding = policy.hf_model.get_input_embeddings().weight
         head = policy.hf_model.get_output_embeddings().weight
+        tied.append(head is embedding)
         once = 0 if head is embedding else embedding.numel()
         expected = sum(p.numel() for p in every) - once
         assert sum(total for _, total in counted.values()) == expected
         trainable = sum(p.numel() for p in every if p.requires_grad) - once * embedding.requires_grad
         assert sum(part for part, _ in counted.values()) == trainable
+    assert set(tied) == {True, False}
 
 
 def test_operations_are_those_that_torch_counts_but_for_attention_scores(qwen3_vl):
