@@ -19,6 +19,10 @@ COMMANDS = {
     ),
     "validate": ("vrft_pl.commands.evaluate:validate", "Evaluate a policy on the validation splits."),
     "test": ("vrft_pl.commands.evaluate:test", "Evaluate a policy on the test splits."),
+    "ablate": (
+        "vrft_pl.commands.ablate:main",
+        "Compare ways to train: same rows, matched cost, equal search, several seeds.",
+    ),
     "predict": (
         "vrft_pl.commands.evaluate:predict",
         "Write one greedy completion to each sample of the test splits.",

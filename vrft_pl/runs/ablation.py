@@ -93,6 +93,8 @@ class Cell:
     """What it took."""
     values: dict[str, Any] = field(default_factory=dict)
     """Hyper-parameters that the search chose."""
+    constants: dict[str, float | None] = field(default_factory=dict)
+    """What the best answer that looks at nothing gets, by the key of each metric."""
     rows_hash: str | None = None
     """Of the ids and pixels of the rows it saw."""
 

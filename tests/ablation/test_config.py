@@ -1,0 +1,86 @@
+import pytest
+from ablation.builders import RATE, ablation, recipe
+
+from vrft_pl.ablation import ARMS, ContrastSpec, Match, SearchOptions, Stage, Suite
+from vrft_pl.ablation.arms import arm_of
+from vrft_pl.types import InputError
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param({"arms": {}}, "Expected `arms` to name at least one", id="no-arm"),
+        pytest.param({"seeds": [1, 1]}, "Expected `seeds` to name each once", id="seed-twice"),
+        pytest.param({"rows": []}, "Expected `rows` to name at least one", id="no-size"),
+        pytest.param({"match": Match(amount=0)}, "Expected `match` to be above 0", id="no-budget"),
+        pytest.param(
+            {"search": SearchOptions("snow/NumberMatch", seeds=[2, 3])},
+            "seeds apart from those",
+            id="search-on-the-seeds",
+        ),
+        pytest.param({"recipes": {}}, "Expected `recipes` to have .'sft'. for arm `SFT`", id="no-recipe"),
+        pytest.param(
+            {"arms": {"half": [Stage("sft", share=0.5)]}},
+            "shares of the stages of arm `half` to add up to 1",
+            id="shares",
+        ),
+        pytest.param(
+            {"contrasts": [ContrastSpec("RTF", "SFT", "snow/NumberMatch")]},
+            "to name arms out of .*'RTF'",
+            id="no-such-arm",
+        ),
+        pytest.param(
+            {"contrasts": [ContrastSpec("RFT", "SFT", "snow/NumberMatch", 9)]}, "to name rows out of", id="no-such-size"
+        ),
+        pytest.param({"suites": {"target": Suite({}, [])}}, "Expected another name than `target`", id="suite"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        ablation(tmp_path, **changes)
+
+
+def test_an_ablation_without_rows_to_test_on_is_refused(tmp_path):
+    data = ablation(tmp_path).data
+    data["init_args"].pop("test")
+    with pytest.raises(ValueError, match=r"Expected `data.init_args.test` to name the parts"):
+        ablation(tmp_path, data=data)
+
+
+def test_an_arm_is_shipped_or_a_list_of_stages_or_the_path_of_one():
+    assert arm_of("mine", "cot_sft_rft") is ARMS["cot_sft_rft"]
+    assert arm_of("mine", [Stage("sft", "answer")]).asked_in == "answer"
+    assert arm_of("mine", "extensions.arm.TWICE").stages[1].recipe == "rft"
+
+
+@pytest.mark.parametrize(
+    "path", ["rtf", "vrft_pl.nothing.ARM", "vrft_pl.ablation.arms.NONE", "vrft_pl.ablation.arms.ARMS"]
+)
+def test_what_is_no_arm_is_named(path):
+    with pytest.raises(InputError, match=f"Expected .*{path.split('.')[0]}"):
+        arm_of("mine", path)
+
+
+def test_every_shipped_arm_uses_up_its_budget_and_is_judged_in_its_own_style():
+    for arm in ARMS.values():
+        assert not arm.stages or sum(stage.share for stage in arm.stages) == pytest.approx(1)
+    assert {name for name, arm in ARMS.items() if arm.asked_in == "answer"} == {
+        "base_answer",
+        "ans_sft",
+        "rft_no_thoughts",
+    }
+
+
+def test_values_are_searched_stage_by_stage(tmp_path):
+    recipes = {
+        "sft": recipe(tmp_path, "sft", "SFTModule", search={RATE: [1e-4, 3e-4]}),
+        "rft": recipe(tmp_path, "rft", "GRPOModule", search={RATE: [1e-5]}),
+    }
+    tried = ablation(tmp_path, recipes=recipes, search=SearchOptions("snow/NumberMatch"))
+    assert tried.searched(ARMS["cot_sft_rft"]) == {f"0.{RATE}": [1e-4, 3e-4], f"1.{RATE}": [1e-5]}
+    assert tried.searched(ARMS["base"]) == {}
+    assert ablation(tmp_path, recipes=recipes).searched(ARMS["cot_sft"]) == {}
+
+
+def test_roles_of_parts_default_to_the_domain_trained_on(tmp_path):
+    assert ablation(tmp_path).all_suites["target"].roles == {"snow": "in_domain", "night": "out_of_domain"}

@@ -1,0 +1,254 @@
+import json
+import multiprocessing
+from collections import Counter
+
+import pytest
+import yaml
+from ablation.builders import RATE, SCENES, Counted, ablation, recipe
+
+from vrft_pl.ablation import Busy, Cell, Match, Runner, SearchOptions, Section, Stage, Store, collect
+from vrft_pl.types import InputError
+
+
+def runner(folder, commands=None, told=lambda line: None, keep_checkpoints=False, **kwargs):
+    (folder / "recipes").mkdir(exist_ok=True)
+    made = ablation(folder / "recipes", **kwargs)
+    return Runner(made, Store(folder / "runs"), commands or Counted(), told, keep_checkpoints)
+
+
+def config(folder, name):
+    """The config of a run, by the start of its name."""
+    found = [path for path in (folder / "runs" / "configs").glob("*.yaml") if path.name.startswith(name)]
+    return [yaml.safe_load(path.read_text()) for path in sorted(found)]
+
+
+def test_every_cell_is_carried_out_once_and_a_base_is_judged_once_for_all(tmp_path):
+    commands = Counted()
+    runner(tmp_path, commands).run()
+    assert (commands.count("fit"), commands.count("test")) == (6, 7)
+    again = Counted()
+    runner(tmp_path, again).run()
+    assert again.calls == []
+
+
+def test_all_arms_see_the_rows_that_were_drawn_for_their_seed(tmp_path):
+    tried = runner(tmp_path)
+    tried.run()
+    hashes = {cell: tried.store.read(f"{cell.name}.json")["rows_hash"] for cell in tried.cells}
+    by_seed = {seed: {h for cell, h in hashes.items() if cell.seed == seed} for seed in (0, 1, 2)}
+    assert all(len(found) == 1 for found in by_seed.values())
+    assert len(set.union(*by_seed.values())) == 3
+    rows = {c["data"]["init_args"]["train"]["init_args"]["path"] for c in config(tmp_path, "sft-seed1")}
+    assert rows == {c["data"]["init_args"]["train"]["init_args"]["path"] for c in config(tmp_path, "rft-seed1")}
+
+
+def test_one_draw_serves_all_seeds_where_that_is_asked_for(tmp_path):
+    tried = runner(tmp_path, same_rows=True)
+    assert tried.drawn(8, 0) == tried.drawn(8, 2)
+
+
+def test_a_smaller_set_is_part_of_a_larger_one(tmp_path):
+    tried = runner(tmp_path, rows=[4, 16])
+    ids = [{json.loads(line)["id"] for line in tried.drawn(n, 1).path.read_text().splitlines()} for n in (4, 16)]
+    assert [len(found) for found in ids] == [4, 16]
+    assert ids[0] < ids[1]
+
+
+def test_a_stage_starts_from_the_one_before_and_shares_the_budget(tmp_path):
+    tried = runner(tmp_path, arms={"both": "cot_sft_rft"}, seeds=[0])
+    tried.run()
+    (first,), (second,) = config(tmp_path, "sft-seed0"), config(tmp_path, "rft-seed0")
+    stages = tried.store.read(f"{tried.cells[0].name}.json")["stages"]
+    assert first["model"]["init_args"]["policy"]["init_args"]["checkpoint"] == "tiny"
+    assert second["model"]["init_args"]["policy"]["init_args"]["checkpoint"].endswith(f"{stages[0]}/export")
+    assert [c["trainer"]["max_steps"] for c in (first, second)] == [5, 5]  # 40 samples by 4 prompts a step, halved
+    assert tried.store.read(f"{tried.cells[0].name}.json")["cost"]["samples"] == 40
+
+
+def test_two_arms_with_the_same_first_stage_train_it_once(tmp_path):
+    twice = [Stage("sft", share=0.5), Stage("rft", share=0.5)]
+    commands = Counted()
+    runner(tmp_path, commands, arms={"both": "cot_sft_rft", "mine": twice}, seeds=[0]).run()
+    assert commands.count("fit") == 2
+
+
+@pytest.mark.parametrize(
+    ("match", "steps"),
+    [
+        pytest.param(Match("samples", 40), (10, 10), id="samples"),
+        pytest.param(Match("steps", 12), (12, 12), id="steps"),
+        pytest.param(Match("seconds", 30), (15, 15), id="seconds"),
+        pytest.param(Match("generated_tokens", 500, steps=9), (9, 5), id="tokens"),
+    ],
+)
+def test_arms_are_matched_by_what_is_asked_for(tmp_path, match, steps):
+    runner(tmp_path, match=match, seeds=[0], arms={"SFT": "cot_sft", "RFT": "rft"}).run()
+    cells = [json.loads((tmp_path / f"runs/cells/{arm}-rows8-seed0.json").read_text()) for arm in ("SFT", "RFT")]
+    assert tuple(cell["cost"]["optimizer_steps"] for cell in cells) == steps
+
+
+def test_a_stage_without_the_cost_that_is_matched_fails_and_says_so(tmp_path):
+    tried = runner(tmp_path, match=Match("generated_tokens", 500), seeds=[0])
+    tried.run()
+    failed = tried.store.read("cells/SFT-rows8-seed0.json")
+    assert failed["state"] == "failed"
+    assert "Give `match.steps`" in failed["error"]
+    assert tried.store.read("cells/RFT-rows8-seed0.json")["state"] == "done"
+
+
+def test_a_cell_that_fails_is_told_and_tried_again_next_time(tmp_path):
+    lines = []
+    tried = runner(tmp_path, Counted(breaks=("GRPO",)), lines.append, seeds=[0])
+    tried.run()
+    assert [tried.state(cell) for cell in tried.cells] == ["done", "done", "failed"]
+    assert "RFT, 8 rows, seed 0 failed: CUDA out of memory" in lines
+    mended = runner(tmp_path, seeds=[0])
+    mended.run()
+    assert [mended.state(cell) for cell in mended.cells] == ["done"] * 3
+
+
+def test_a_changed_config_trains_anew_what_depends_on_it_and_nothing_else(tmp_path):
+    runner(tmp_path).run()
+    commands = Counted()
+    recipes = {"sft": recipe(tmp_path, "s", "SFTModule"), "rft": recipe(tmp_path, "r", "GRPOModule", set={RATE: 2e-4})}
+    tried = runner(tmp_path, commands, recipes=recipes)
+    tried.run()
+    assert {name.rpartition("-")[0] for call, name in commands.calls if call == "fit"} == {
+        f"rft-seed{i}" for i in range(3)
+    }
+    assert commands.count("test") == 3
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(
+            {"policy": Section(class_path="vrft_pl.policy.VLM", init_args={"checkpoint": "other"})}, id="policy"
+        ),
+        pytest.param({"metrics": [Section(class_path="vrft_pl.rewards.Format")]}, id="metrics"),
+        pytest.param({"rows_seed": 5}, id="rows"),
+        pytest.param({"eval_params": Section(temperature=0.0, max_tokens=9)}, id="params"),
+    ],
+)
+def test_whatever_decides_a_score_is_part_of_the_name_of_its_run(tmp_path, changes):
+    runner(tmp_path, seeds=[0]).run()
+    commands = Counted()
+    runner(tmp_path, commands, seeds=[0], **changes).run()
+    # the base sees no rows
+    assert commands.count("test") == (2 if "rows_seed" in changes else 3)
+    # how it is judged is nothing to training
+    assert commands.count("fit") == (0 if set(changes) & {"metrics", "eval_params"} else 2)
+
+
+def test_names_that_would_share_a_file_are_refused(tmp_path):
+    with pytest.raises(InputError, match="names of arms that differ in letters and digits"):
+        runner(tmp_path, arms={"SFT+RFT": "cot_sft_rft", "SFT RFT": "rft"})
+
+
+def test_the_search_gives_every_arm_as_many_trials_and_its_own_best(tmp_path):
+    grid = {RATE: [1e-4, 2e-4, 4e-4]}
+    recipes = {
+        "sft": recipe(tmp_path, "sft", "SFTModule", search=grid),
+        "rft": recipe(tmp_path, "rft", "GRPOModule", search={RATE: [1e-4, 1.5e-4]}),
+    }
+    options = SearchOptions("snow/NumberMatch", trials=5, seeds=[1000, 1001])
+    tried = runner(tmp_path, recipes=recipes, search=options)
+    tried.run()
+    for arm in ("SFT", "RFT"):
+        kept = tried.store.read(f"search/{arm}-rows8.json")
+        assert len(kept["trials"]) == 5
+        assert all(len(trial["scores"]) == 2 for trial in kept["trials"])
+        chosen = next(trial for trial in kept["trials"] if trial["chosen"])
+        assert chosen["mean"] == max(trial["mean"] for trial in kept["trials"])
+        assert tried.store.read(f"cells/{arm}-rows8-seed0.json")["values"] == chosen["values"]
+        assert abs(chosen["values"][f"0.{RATE}"] - 3e-4) < 5e-5
+    trained = config(tmp_path, "sft-seed1000")
+    assert all(c["data"]["init_args"]["val"] == {"snow": SCENES} for c in trained)
+    assert not any("test" in c["data"]["init_args"] for c in config(tmp_path, "sft"))
+
+
+def test_a_metric_that_the_search_does_not_find_is_named(tmp_path):
+    recipes = {
+        "sft": recipe(tmp_path, "sft", "SFTModule", search={RATE: [1e-4]}),
+        "rft": recipe(tmp_path, "r", "GRPOModule"),
+    }
+    tried = runner(tmp_path, recipes=recipes, search=SearchOptions("snow/Typo"), seeds=[0])
+    tried.run()
+    error = tried.store.read("cells/SFT-rows8-seed0.json")["error"]
+    assert error == "Expected `search.metric` to be one of snow/NumberMatch, but got 'snow/Typo'."
+
+
+def test_a_misspelt_key_is_found_before_anything_is_trained(tmp_path):
+    tried = runner(tmp_path, arms={"wrong": [Stage("sft", set={"trainer.confg": 1})]})
+    assert list(tried.check()) == ["arm `wrong`, stage 1: Key 'confg' is not expected"]
+    assert list(runner(tmp_path).check()) == []
+
+
+def test_what_another_worker_is_at_is_left_to_it(tmp_path):
+    tried, other = runner(tmp_path), runner(tmp_path)
+    cell = tried.cells[0]
+    with other.store.only(cell.name):
+        assert tried.state(cell) == "running"
+        assert not tried.attempt(cell)
+        with pytest.raises(Busy), tried.store.only(cell.name):
+            pass
+    assert tried.state(cell) == "waiting"
+    assert tried.attempt(cell)
+
+
+@pytest.mark.parametrize("moment", range(1, 14))
+def test_an_ablation_that_is_broken_off_anywhere_ends_with_the_same_table(tmp_path, moment):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole, broken):
+        folder.mkdir()
+    runner(whole).run()
+    with pytest.raises(KeyboardInterrupt):
+        runner(broken, Counted(die_at=moment)).run()
+    runner(broken).run()
+    assert table(runner(whole)) == table(runner(broken))
+
+
+def table(tried):
+    results = collect(tried)
+    return (
+        [(c.arm, c.seed, c.state, c.scores, c.cost, c.rows_hash) for c in results.cells],
+        results.contrasts,
+        results.verdict,
+    )
+
+
+def work(folder, log):
+    runner(folder, Counted(log)).run()
+
+
+def test_two_workers_at_once_never_do_anything_twice(tmp_path):
+    log, fork = tmp_path / "log", multiprocessing.get_context("fork")
+    workers = [fork.Process(target=work, args=(tmp_path, log)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert len(log.read_text().splitlines()) == 13
+    assert set(Counter(log.read_text().splitlines()).values()) == {1}
+    tried = runner(tmp_path)
+    assert {tried.state(cell) for cell in tried.cells} == {"done"}
+
+
+def test_checkpoints_of_finished_runs_are_dropped_unless_they_are_wanted(tmp_path):
+    class Saving(Counted):
+        def fit(self, config, folder):
+            super().fit(config, folder)
+            folder.checkpoints.mkdir(parents=True)
+
+    for keep in (False, True):
+        folder = tmp_path / str(keep)
+        folder.mkdir()
+        tried = runner(folder, Saving(), keep_checkpoints=keep, seeds=[0])
+        tried.run()
+        stages = list((folder / "runs" / "stages").iterdir())
+        assert [(path / "checkpoints").exists() for path in stages] == [keep] * 2
+
+
+def test_a_name_is_a_name_of_a_file_everywhere():
+    assert Cell("CoT-SFT, then RFT / 2", 0.25, 3).name == "cells/CoT-SFT_then_RFT_2-rows0.25-seed3"

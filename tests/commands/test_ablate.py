@@ -1,0 +1,208 @@
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vrft_pl.__main__ import main
+from vrft_pl.ablation import ARMS, Section, Stage
+from vrft_pl.ablation.compose import stage_config
+from vrft_pl.commands.ablate import InProcess, apart, parsed, sections_apart
+from vrft_pl.runs import RunFolder
+from vrft_pl.types import InputError
+
+QUICK = "configs/ablations/quick.yaml"
+TINY = (
+    *("--config", QUICK, "--rows", "[8]", "--seeds", "[0, 1]", "--match", "{by: steps, amount: 2}"),
+    *("--arms", "{base: base, SFT: cot_sft, rejection: rejection_sft, RFT: rft}"),
+    *("--contrasts", "[{arm: RFT, against: SFT, metric: snow/NumberMatch}]", "--data.init_args.batch_size", "4"),
+    *("--data.init_args.test", "{snow: {class_path: vrft_pl.data.CountingScenes, init_args: {domain: snow, size: 8}}}"),
+)
+
+
+def ablate(folder, *args):
+    """Run it as a user does."""
+    main(["ablate", *TINY, "--folder", str(folder), *args])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ablation") / "tiny"
+    ablate(folder)
+    return folder
+
+
+def test_a_whole_ablation_leaves_ordinary_runs_and_its_results(finished):
+    results = json.loads((finished / "results.json").read_text())
+    assert {cell["state"] for cell in results["cells"]} == {"done"}
+    assert len(results["cells"]) == 8
+    stages = [finished / name for cell in results["cells"] for name in cell["stages"]]
+    assert len(stages) == 6
+    assert all((stage / "export" / "config.json").exists() and RunFolder(stage).finished for stage in stages)
+    assert not any((stage / "checkpoints").exists() for stage in stages)
+    costs = {cell["arm"]: cell["cost"] for cell in results["cells"]}
+    assert costs["base"]["samples"] == 0
+    assert costs["SFT"]["samples"] == costs["RFT"]["samples"] == 8
+    assert costs["SFT"]["generated_tokens"] == 0 < costs["RFT"]["generated_tokens"]
+    assert costs["rejection"]["generated_tokens"] > 0
+    assert results["contrasts"][0]["primary"]
+    assert "seeds" in " ".join(results["verdict"])
+
+
+def test_it_is_finished_at_once_when_it_is_asked_for_again(finished, capsys):
+    before = sorted(finished.rglob("*"))
+    ablate(finished)
+    assert sorted(finished.rglob("*")) == before
+    assert "RFT" in capsys.readouterr().out
+
+
+def test_what_changed_is_said(finished, tmp_path, capsys):
+    main(["ablate", *TINY, "--folder", str(finished), "--name", "other"])
+    assert "Changed since the last start: name." in capsys.readouterr().out
+
+
+def test_cells_are_listed_without_doing_anything(tmp_path, capsys):
+    ablate(tmp_path / "new", "--dry_run", "true")
+    assert capsys.readouterr().out.splitlines()[3] == "3: RFT, 8 rows, seed 0: waiting"
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_slurm_array_has_a_task_a_cell(tmp_path, capsys):
+    ablate(tmp_path / "new", "--submit", "slurm", "--dry_run", "true", "--submit_options", "[--gpus=1]")
+    script = capsys.readouterr().out
+    assert "#SBATCH --array=0-7" in script
+    assert "#SBATCH --gpus=1" in script
+    assert '--cell "$SLURM_ARRAY_TASK_ID"' in script
+    assert subprocess.run(("bash", "-n"), input=script, text=True, check=False).returncode == 0
+
+
+def test_an_array_is_handed_to_sbatch(tmp_path, monkeypatch, capsys):
+    sbatch = tmp_path / "bin" / "sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text(f"#!/bin/sh\ncat > {tmp_path}/script\necho Submitted batch job 7\n")
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{sbatch.parent}:/bin:/usr/bin")
+    ablate(tmp_path / "new", "--submit", "slurm")
+    assert capsys.readouterr().out == "Submitted batch job 7\n"
+    assert "ablate" in (tmp_path / "script").read_text()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        pytest.param(["--cell", "8"], 2, "Expected `cell` to be from 0 to 7, but got 8.", id="cell"),
+        pytest.param(["--workers", "0"], 2, "Expected `workers` to be at least 1", id="workers"),
+        pytest.param(["--sedes", "[1]"], 2, "--sedes", id="misspelt"),
+        pytest.param(["--arms", "{RFT: rtf}"], 2, "Expected arm `RFT` to be one of base", id="arm"),
+        pytest.param(["--seeds", "[]"], 2, "Expected `seeds` to name at least one", id="seeds"),
+        pytest.param(["--policy.init_args.checkpont", "x"], 1, "checkpont", id="within-a-section"),
+        pytest.param(["--policy.init_args.checkpoint"], 2, "Expected a value behind", id="no-value"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, capsys, args, code, message):
+    with pytest.raises(SystemExit) as stop:
+        ablate(tmp_path / "new", *args)
+    said = capsys.readouterr().err.splitlines()
+    assert stop.value.code == code
+    assert message in said[-1]
+    assert len(said) == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_values_within_a_section_are_options():
+    rest, changes = sections_apart(["--policy.init_args.checkpoint", "FOLDER", "--seeds", "[1]", "--trainer.devices=2"])
+    assert rest == ["--seeds", "[1]"]
+    assert changes == {"policy.init_args.checkpoint": "FOLDER", "trainer.devices": 2}
+    ablation = parsed([*TINY, "--policy.init_args.checkpoint", "FOLDER"])[0]
+    assert ablation.policy["init_args"]["checkpoint"] == "FOLDER"
+
+
+@pytest.mark.parametrize("family", ["classification", "counting", "detection", "grounding", "spatial", "structure"])
+def test_every_shipped_arm_fits_every_family(tmp_path, family):
+    data = Section(yaml.safe_load(Path(f"configs/{family}/grpo.yaml").read_text())["data"])
+    data["init_args"]["test"] = data["init_args"]["val"]
+    recipes = {
+        r: {"config": f"configs/{family}/{name}.yaml", "set": {}} for r, name in (("sft", "sft"), ("rft", "grpo"))
+    }
+    changes = ["--recipes", json.dumps(recipes)]
+    ablation = parsed([*TINY, *changes])[0]
+    assert {stage.recipe for arm in ARMS.values() for stage in arm.stages} == {"sft", "rft"}
+    for recipe in ("sft", "rft"):
+        made = stage_config(
+            replace(ablation, data=data), Stage(recipe, "answer"), None, data["init_args"]["train"], {}, 0
+        )
+        path = tmp_path / f"{recipe}.yaml"
+        path.write_text(yaml.safe_dump(made))
+        InProcess().check(path)
+
+
+def test_a_config_that_is_wrong_is_named(tmp_path):
+    path = tmp_path / "wrong.yaml"
+    path.write_text("trainer: {max_step: 3}")
+    with pytest.raises(InputError, match="max_step"):
+        InProcess().check(path)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "expected"),
+    [
+        ({}, False),
+        ({"devices": 1}, False),
+        ({"devices": 2}, True),
+        ({"devices": [0, 1]}, True),
+        ({"num_nodes": 2}, True),
+    ],
+)
+def test_runs_of_several_processes_are_started_apart(tmp_path, trainer, expected):
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({"trainer": trainer}))
+    assert apart(path) == expected
+
+
+def test_two_workers_share_the_cells(tmp_path, finished):
+    done = subprocess.run(
+        [sys.executable, "-m", "vrft_pl", "ablate", *TINY, "--folder", str(tmp_path / "shared"), "--workers", "2"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    ours, theirs = (json.loads((f / "results.json").read_text()) for f in (finished, tmp_path / "shared"))
+    assert [cell["rows_hash"] for cell in ours["cells"]] == [cell["rows_hash"] for cell in theirs["cells"]]
+    assert [cell["state"] for cell in theirs["cells"]] == ["done"] * 8
+
+
+KILLED = (
+    *(*TINY, "--arms", "{SFT: cot_sft}", "--contrasts", "[]", "--match", "{by: steps, amount: 6}", "--recipes"),
+    "{sft: {config: configs/counting/sft.yaml, set: {checkpoint.every_n_train_steps: 1}}}",
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ablation") / "whole"
+    main(["ablate", *KILLED, "--folder", str(folder)])
+    return folder
+
+
+@pytest.mark.parametrize("moment", ["checkpoints/*.ckpt", "export/config.json"])
+def test_one_that_is_killed_and_started_again_ends_with_the_same_table(tmp_path, whole, moment):
+    broken = tmp_path / "broken"
+    process = subprocess.Popen([sys.executable, "-m", "vrft_pl", "ablate", *KILLED, "--folder", str(broken)])
+    deadline = time.monotonic() + 120
+    while not list(broken.glob(f"stages/*/{moment}")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (broken / "results.json").exists()
+    main(["ablate", *KILLED, "--folder", str(broken)])
+    cells = [json.loads((folder / "results.json").read_text())["cells"] for folder in (whole, broken)]
+    for ours, theirs in zip(*cells, strict=True):
+        assert ours["scores"] == theirs["scores"]
+        same = ("samples", "optimizer_steps", "generated_tokens", "trained_tokens", "flops")
+        assert {name: ours["cost"][name] for name in same} == {name: theirs["cost"][name] for name in same}
+        assert ours["stages"] == theirs["stages"]

@@ -1,0 +1,268 @@
+"""What an ablation is, as its YAML file says it."""
+
+from __future__ import annotations
+
+from collections import UserDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from jsonargparse.typing import register_type
+
+from vrft_pl.ablation.arms import Arm, Stage, arm_of
+from vrft_pl.ablation.search import GridSearch, Search
+from vrft_pl.types import InputError
+
+Config: TypeAlias = dict[str, Any]
+"""A config of `vrft_pl fit`, or a part of one."""
+
+
+class Section(UserDict[str, Any]):
+    """A section of a config of `vrft_pl fit` as it is written: nothing of it is built here.
+
+    Not a dict: the parser would build what it names.
+    """
+
+
+def read_section(value: object) -> Section:
+    """Take a section as it is written."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"Expected a section of a config, but got {value!r}.")
+    return Section(value)
+
+
+register_type(Section, dict, read_section, type_check=lambda value, _: isinstance(value, Section))
+Role = Literal["in_domain", "out_of_domain", "home", "other"]
+"""What a test part stands for: the domain that is trained on; one never seen; that which the policy comes from, where
+one looks for forgetting; another task."""
+TARGET = "target"
+"""The suite of the task that is trained on."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one kind of stage trains. What all arms share (policy, data, metrics, seeds) is not taken from it.
+
+    Args:
+        config: Files of `vrft_pl fit`; later ones override.
+        set: Values by dotted key, over those of the files.
+        search: Values to search over, by dotted key; numbers from the least to the greatest.
+    """
+
+    config: str | list[str]
+    set: dict[str, Any] = field(default_factory=dict)
+    search: dict[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def files(self) -> list[str]:
+        """Its files."""
+        return [self.config] if isinstance(self.config, str) else list(self.config)
+
+
+@dataclass(frozen=True)
+class Match:
+    """What all arms get the same of.
+
+    Args:
+        by: ``samples`` seen in training (prompts; a row counts each time), optimizer ``steps``, ``generated_tokens``,
+            ``seconds`` or ``flops``. The last three are measured in a short pilot of each stage, which sets its steps.
+        amount: How much, for all stages of an arm together.
+        steps: Optimizer steps of a stage that generates nothing, where generated tokens are matched.
+        pilot: Optimizer steps of the pilot.
+    """
+
+    by: Literal["samples", "steps", "generated_tokens", "seconds", "flops"] = "samples"
+    amount: float = 1024
+    steps: int | None = None
+    pilot: int = 8
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How hyper-parameters are found: on the validation rows, with seeds and drawn rows of its own.
+
+    Args:
+        metric: What is to be great, as ``<part>/<Name>`` of the validation rows.
+        trials: Trials of each arm that has something to search.
+        seeds: Seeds of each trial.
+        rows: The size of the training set that is searched with, for all sizes; each size by itself where it is left
+            out.
+        method: Proposes values.
+    """
+
+    metric: str
+    trials: int = 4
+    seeds: list[int] = field(default_factory=lambda: [1000, 1001])
+    rows: float | None = None
+    method: Search = field(default_factory=GridSearch)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Held-out rows that every arm is judged on.
+
+    Args:
+        data: A ``data`` section with ``test`` parts.
+        metrics: A ``metrics`` section.
+        eval_params: How completions are drawn; those of the ablation where it is left out.
+        style: The form in which answers are asked for; that of the arm where it is left out.
+        roles: What each part stands for; ``other`` where it is left out.
+    """
+
+    data: Section
+    metrics: list[Section]
+    eval_params: Section | None = None
+    style: str | dict[str, Any] | None = None
+    roles: dict[str, Role] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ContrastSpec:
+    """A question that is asked before the answer is known.
+
+    Args:
+        arm: Name of an arm.
+        against: Name of the arm that it is compared with.
+        metric: As ``<suite>/<part>/<Name>``, or ``<part>/<Name>`` of the task that is trained on.
+        rows: Size of the training set; the largest where it is left out.
+    """
+
+    arm: str
+    against: str
+    metric: str
+    rows: float | None = None
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Arms x sizes of the training set x seeds, on the same rows, at a matched cost, after an equal search.
+
+    Args:
+        name: Of the ablation: title of its report, group in W&B.
+        recipes: How stages train, by name; the shipped arms know ``sft`` and ``rft``.
+        arms: By the name that tables show: the name of a shipped arm, the path of an `Arm`, or a list of stages.
+        policy: A ``policy`` section: where every arm starts.
+        data: A ``data`` section: ``train`` is the pool that rows are drawn from, ``val`` the rows that the search
+            looks at, ``test`` those that are read once, at the end.
+        metrics: A ``metrics`` section.
+        eval_params: How held-out completions are drawn.
+        rows: Sizes of the training set.
+        draw: What a size counts: ``rows``, ``shots`` (rows of each class) or a ``fraction`` of the pool.
+        seeds: Seeds of training, one cell each.
+        rows_seed: Seed of the draw of the rows, apart from that of training. Each seed draws its own rows, the same for
+            all arms; of two sizes the smaller is part of the larger.
+        same_rows: Draw once, for all seeds: differences then say nothing of other rows.
+        match: What all arms get the same of.
+        search: How hyper-parameters are found; those of the recipes are used as they are where it is left out.
+        roles: What each part of ``data.test`` stands for; ``in_domain`` where it is left out.
+        suites: Held-out rows of other tasks, by name.
+        contrasts: The primary ones; everything else is exploratory.
+        trainer: A ``trainer`` section over those of all recipes: devices, precision and the like.
+        run: A ``run`` section for all runs, such as ``wandb``.
+
+    Raises:
+        ValueError: If something does not go together.
+    """
+
+    name: str
+    recipes: dict[str, Recipe]
+    arms: dict[str, str | list[Stage]]
+    policy: Section
+    data: Section
+    metrics: list[Section]
+    rows: list[float]
+    eval_params: Section = field(default_factory=lambda: Section(temperature=0.0))
+    draw: Literal["rows", "shots", "fraction"] = "rows"
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3, 4])
+    rows_seed: int = 0
+    same_rows: bool = False
+    match: Match = field(default_factory=Match)
+    search: SearchOptions | None = None
+    roles: dict[str, Role] = field(default_factory=dict)
+    suites: dict[str, Suite] = field(default_factory=dict)
+    contrasts: list[ContrastSpec] = field(default_factory=list)
+    trainer: Section = field(default_factory=Section)
+    run: Section = field(default_factory=Section)
+
+    def __post_init__(self) -> None:
+        counted: dict[str, Sequence[float | str]] = {"arms": list(self.arms), "rows": self.rows, "seeds": self.seeds}
+        for name, numbers in counted.items():
+            if not numbers:
+                raise ValueError(f"Expected `{name}` to name at least one, but it is empty.")
+            if len(set(numbers)) < len(numbers):
+                raise ValueError(f"Expected `{name}` to name each once, but got {numbers}.")
+        if self.match.amount <= 0 or self.match.pilot < 1:
+            raise ValueError(f"Expected `match` to be above 0, but got {self.match}.")
+        if self.search and (self.search.trials < 1 or set(self.search.seeds) & set(self.seeds)):
+            raise ValueError(
+                "Expected `search` to have at least one trial and seeds apart from those of the comparison, but got "
+                f"{self.search.trials} and {self.search.seeds}."
+            )
+        for section in ("class_path", "init_args"):
+            if section not in self.data:
+                raise ValueError(f"Expected `data` to have a `{section}`, but it has {sorted(self.data)}.")
+        if not self.data["init_args"].get("test"):
+            raise ValueError("Expected `data.init_args.test` to name the parts that are read at the end, but got none.")
+        if TARGET in self.suites:
+            raise ValueError(f"Expected another name than `{TARGET}` in `suites`: that is the task that is trained on.")
+        for name, arm in self.all_arms.items():
+            self._check_arm(name, arm)
+        for contrast in self.contrasts:
+            self._check_contrast(contrast)
+
+    @property
+    def all_arms(self) -> dict[str, Arm]:
+        """The arms, by name."""
+        return {name: arm_of(name, value) for name, value in self.arms.items()}
+
+    @property
+    def all_suites(self) -> dict[str, Suite]:
+        """The suites, that of the task first."""
+        roles: Mapping[str, Role] = dict.fromkeys(self.data["init_args"]["test"], "in_domain")
+        target = Suite(self.data, self.metrics, roles={**roles, **self.roles})
+        return {TARGET: target, **self.suites}
+
+    def searched(self, arm: Arm) -> dict[str, list[Any]]:
+        """What is searched for an arm, by the position of the stage and the dotted key: ``0.model.init_args...``."""
+        if self.search is None:
+            return {}
+        return {
+            f"{i}.{key}": values
+            for i, stage in enumerate(arm.stages)
+            for key, values in self.recipes[stage.recipe].search.items()
+        }
+
+    def _check_arm(self, name: str, arm: Arm) -> None:
+        if unknown := {stage.recipe for stage in arm.stages} - set(self.recipes):
+            raise ValueError(f"Expected `recipes` to have {sorted(unknown)} for arm `{name}`, but it has "
+                             f"{sorted(self.recipes)}.")  # fmt: skip
+        if arm.stages and abs(sum(stage.share for stage in arm.stages) - 1) > 1e-6:
+            shares = [stage.share for stage in arm.stages]
+            raise ValueError(f"Expected the shares of the stages of arm `{name}` to add up to 1, but got {shares}.")
+
+    def _check_contrast(self, contrast: ContrastSpec) -> None:
+        if unknown := {contrast.arm, contrast.against} - set(self.arms):
+            raise ValueError(
+                f"Expected `contrasts` to name arms out of {sorted(self.arms)}, but got {sorted(unknown)}."
+            )
+        if contrast.rows is not None and contrast.rows not in self.rows:
+            raise ValueError(f"Expected `contrasts` to name rows out of {self.rows}, but got {contrast.rows}.")
+
+
+def label(size: float) -> str:
+    """A size as names and tables write it."""
+    return f"{size:g}"
+
+
+def checked_metric(metric: str, keys: Sequence[str]) -> str:
+    """Find the logged number that a contrast names.
+
+    Raises:
+        InputError: If there is none of that name.
+    """
+    for key in (metric, f"{TARGET}/{metric}"):
+        if key in keys:
+            return key
+    raise InputError(
+        f"Expected a contrast to name one of {', '.join(sorted(keys)) or 'no metric'}, but got {metric!r}."
+    )

@@ -1,0 +1,99 @@
+"""The folder of an ablation: what was done, and who is doing what."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from vrft_pl.runs import RunFolder
+from vrft_pl.runs.files import read_json, whole_file, write_json, write_rows
+
+
+class Busy(Exception):
+    """Another worker is doing it."""
+
+
+class Store:
+    """Every run of an ablation is an ordinary run folder, named after everything that decides it.
+
+    So a run that is finished is never done again, whoever needs it, and one whose config has changed has another name.
+    A lock is held while something is done and goes with the process that holds it, however that ends.
+
+    Args:
+        path: The folder.
+    """
+
+    ABLATION: ClassVar = "ablation.yaml"
+    LOCKS: ClassVar = ".locks"
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def run(self, name: str) -> RunFolder:
+        """The folder of a run."""
+        return RunFolder(self.path / name)
+
+    @contextmanager
+    def only(self, name: str) -> Iterator[None]:
+        """Be the only one who does something.
+
+        Raises:
+            Busy: If another worker does it.
+        """
+        path = self.path / self.LOCKS / f"{slug(name)}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Busy(name) from None
+            yield
+
+    def busy(self, name: str) -> bool:
+        """Whether a worker is at something."""
+        if not (self.path / self.LOCKS / f"{slug(name)}.lock").exists():
+            return False
+        try:
+            with self.only(name):
+                return False
+        except Busy:
+            return True
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """Read JSON that `write` left; ``None`` where there is none."""
+        path = self.path / name
+        return dict(read_json(path)) if path.exists() else None
+
+    def write(self, name: str, value: object) -> None:
+        """Write JSON."""
+        write_json(self.path / name, value)
+
+    def write_yaml(self, name: str, value: Mapping[str, Any]) -> Path:
+        """Write a config."""
+        with whole_file(self.path / name) as file:
+            file.write(yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True).encode())
+        return self.path / name
+
+    def read_yaml(self, name: str) -> dict[str, Any]:
+        """Read a config that `write_yaml` left; nothing where there is none."""
+        path = self.path / name
+        return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+    def write_lines(self, name: str, lines: list[dict[str, Any]]) -> Path:
+        """Write JSON lines."""
+        write_rows(self.path / name, lines)
+        return self.path / name
+
+
+def slug(text: str) -> str:
+    """A name that is a file's name everywhere."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("_") or "_"
