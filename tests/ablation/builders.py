@@ -111,6 +111,7 @@ class Counted:
                 for i in range(3)
             ],
         )
+        folder.write("constants.json", {"scores": {"test/snow/NumberMatch": 0.25}})
         folder.write("scores.json", {**scores, "test/snow/parse_failures/NumberMatch": 0.0})
 
     def probe(self, config, completions, seed):

@@ -52,6 +52,12 @@ def test_numbers_say_what_they_stand_for(results):
     assert roles == {"target/snow/NumberMatch": "in_domain", "target/night/NumberMatch": "out_of_domain"}
 
 
+def test_the_constant_answer_stands_beside_the_scores(results, tmp_path, capsys):
+    assert [metric.constant for metric in results.metrics] == [0.25, None]
+    print_results(results, tmp_path)
+    assert "best constant" in capsys.readouterr().out
+
+
 def test_under_three_seeds_there_is_no_verdict(tmp_path):
     tried = runner(tmp_path, Noisy(), seeds=[0, 1], contrasts=PRIMARY)
     tried.run()

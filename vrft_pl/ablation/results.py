@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -49,13 +49,18 @@ def collect(runner: Runner) -> AblationResults:
         metrics=metrics,
         cells=cells,
         seeds=tuple(ablation.seeds),
-        rows=tuple(ablation.rows),
+        rows=tuple(map(named, ablation.rows)),
         config=runner.store.read_yaml(runner.store.ABLATION),
         search=tuple(trials_of(runner)),
         contrasts=contrasts,
         curves=tuple(curves_of(runner, scored, metrics)),
         verdict=tuple(verdict(contrasts, len(ablation.seeds))),
     )
+
+
+def named(size: float) -> int | float:
+    """A size without decimals that say nothing."""
+    return int(size) if size == int(size) else size
 
 
 def cell_of(runner: Runner, arm: str, rows: float, seed: int) -> Cell:
@@ -66,16 +71,17 @@ def cell_of(runner: Runner, arm: str, rows: float, seed: int) -> Cell:
     kept: dict[str, Any] = runner.store.read(f"{key.name}.json") or {}
     state: Any = runner.state(key)
     if state != "done":
-        return Cell(arm, rows, seed, key.name, state=state, error=kept.get("error"))
+        return Cell(arm, named(rows), seed, key.name, state=state, error=kept.get("error"))
     return Cell(
         arm=arm,
-        rows=rows,
+        rows=named(rows),
         seed=seed,
         folder=key.name,
         stages=tuple(kept["stages"]),
         tests=kept["tests"],
         state="done",
         scores=kept["scores"],
+        constants=kept["constants"],
         cost=Cost(**{name: kept["cost"][name] for name in COSTS}),
         values=kept["values"],
         rows_hash=kept["rows_hash"],
@@ -127,7 +133,7 @@ def contrast(runner: Runner, scored: Scored, spec: ContrastSpec, primary: bool) 
     shared = [seed for seed in seeds if seed in ours and seed in theirs]
     pairs = tuple(ours[seed] - theirs[seed] for seed in shared)
     name = f"{spec.arm} - {spec.against}, {spec.metric}, {label(spec.rows)} rows"
-    result = Contrast(name, spec.arm, spec.against, spec.metric, spec.rows, primary, pairs=pairs)
+    result = Contrast(name, spec.arm, spec.against, spec.metric, named(spec.rows), primary, pairs=pairs)
     if not pairs:
         return result
     result = replace(result, difference=float(np.mean(pairs)))
@@ -206,21 +212,48 @@ def print_results(results: AblationResults, folder: Path) -> None:
     console = Console(soft_wrap=True)
     shown = [metric for metric in results.metrics if metric.name != "Format"] or list(results.metrics)
     for rows in results.rows:
-        table = Table(title=f"{results.name}, {rows:g} rows: mean and deviation over seeds")
-        table.add_column("arm")
-        for metric in shown:
-            table.add_column(metric.key.removeprefix("target/"), justify="right")
-        for cost in ("samples", "tokens", "seconds", "PFLOP"):
-            table.add_column(cost, justify="right", style="dim")
-        for arm in results.arms:
-            cells = [c for c in results.cells if (c.arm, c.rows, c.state) == (arm.name, rows, "done")]
-            table.add_row(arm.name, *(spread([c.scores.get(m.key) for c in cells]) for m in shown), *costs(cells))
-        if any(metric.constant is not None for metric in shown):
-            table.add_row("best constant", *("" if m.constant is None else f"{m.constant:.3f}" for m in shown))
-        console.print(table)
+        done = {
+            arm.name: [c for c in results.cells if (c.arm, c.rows, c.state) == (arm.name, rows, "done")]
+            for arm in results.arms
+        }
+        console.print(score_table(f"{results.name}, {rows} rows: mean and deviation over seeds", done, shown))
+        console.print(cost_table(f"{results.name}, {rows} rows: cost of a cell", done))
     for line in results.verdict:
         console.print(line)
     console.print(f"Files: {folder}. A page: vrft_pl report {folder}")
+
+
+def score_table(title: str, done: Mapping[str, Sequence[Cell]], metrics: Sequence[MetricInfo]) -> Table:
+    """A line an arm, and one for the best answer that looks at nothing."""
+    table = Table(title=title)
+    table.add_column("arm", no_wrap=True)
+    for metric in metrics:
+        table.add_column(metric.key.removeprefix("target/"), justify="right")
+    for arm, cells in done.items():
+        table.add_row(arm, *(spread([cell.scores.get(metric.key) for cell in cells]) for metric in metrics))
+    if any(metric.constant is not None for metric in metrics):
+        table.add_row(
+            "best constant", *("" if m.constant is None else f"{m.constant:.3f}" for m in metrics), style="dim"
+        )
+    return table
+
+
+def cost_table(title: str, done: Mapping[str, Sequence[Cell]]) -> Table:
+    """What a cell of each arm took on average."""
+    table = Table(title=title)
+    table.add_column("arm", no_wrap=True)
+    for cost in COSTS:
+        table.add_column(cost.removeprefix("optimizer_").replace("_", " "), justify="right")
+    for arm, cells in done.items():
+        means = [float(np.mean([getattr(cell.cost, name) for cell in cells])) if cells else 0.0 for name in COSTS]
+        table.add_row(
+            arm,
+            *(
+                f"{mean:.2g}" if name in ("seconds", "flops") else f"{mean:,.0f}"
+                for name, mean in zip(COSTS, means, strict=True)
+            ),
+        )
+    return table
 
 
 def spread(scores: Sequence[float | None]) -> str:
@@ -229,15 +262,6 @@ def spread(scores: Sequence[float | None]) -> str:
     if not known:
         return ""
     return f"{np.mean(known):.3f}" + (f" ±{np.std(known, ddof=1):.3f}" if len(known) > 1 else "")
-
-
-def costs(cells: Sequence[Cell]) -> list[str]:
-    """What a cell cost on average."""
-    if not cells:
-        return [""] * 4
-    mean = {name: float(np.mean([getattr(cell.cost, name) for cell in cells])) for name in COSTS}
-    tokens = f"{mean['generated_tokens']:,.0f}"
-    return [f"{mean['samples']:,.0f}", tokens, f"{mean['seconds']:.1f}", f"{mean['flops'] / 1e15:.3f}"]
 
 
 def changed_keys(earlier: Any, later: Any, path: str = "") -> list[str]:

@@ -164,15 +164,15 @@ class Runner:
         drawn = self.drawn(cell.rows, cell.seed)
         chain = self.chain(arm, cell.rows, cell.seed, values)
         tests = {name: self.judged(arm, name, chain, drawn) for name in self.ablation.all_suites}
-        scores = {
-            f"{suite}/{name}": value for suite, run in tests.items() for name, value in judged_scores(run).items()
-        }
+        scores = {suite: by_part(run.scores()) for suite, run in tests.items()}
+        constants = {suite: by_part(run.constants()) for suite, run in tests.items()}
         return {
             "state": "done",
             "key": chain.key,
             "stages": [self.relative(run) for run in chain.stages],
             "tests": {suite: self.relative(run) for suite, run in tests.items()},
-            "scores": scores,
+            "scores": flat(scores),
+            "constants": flat(constants),
             "cost": dict(chain.cost),
             "values": values,
             "rows_hash": drawn.hash,
@@ -417,9 +417,14 @@ def decisive(config: Config, judges: bool = True) -> Config:
     return {**kept, "model": model, "data": {"class_path": config["data"]["class_path"], "init_args": data}}
 
 
-def judged_scores(run: RunFolder) -> dict[str, float]:
+def by_part(scores: Mapping[str, float | None]) -> dict[str, float]:
     """Scores of an evaluation, by ``<part>/<Name>``."""
-    return {name.removeprefix("test/"): value for name, value in run.scores().items() if value is not None}
+    return {name.removeprefix("test/"): value for name, value in scores.items() if value is not None}
+
+
+def flat(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Scores of all suites, by ``<suite>/<part>/<Name>``."""
+    return {f"{suite}/{name}": value for suite, of_suite in scores.items() for name, value in of_suite.items()}
 
 
 def describe(cell: Cell) -> str:
