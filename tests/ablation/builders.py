@@ -67,8 +67,8 @@ class Counted:
         return sum(call == what for call, _ in self.calls)
 
     def check(self, config):
-        if "confg" in config.read_text():
-            raise InputError("Key 'confg' is not expected")
+        if "konfig" in config.read_text():
+            raise InputError("Key 'konfig' is not expected")
 
     def source(self, config):
         return CountingScenes(domain="snow", size=100)

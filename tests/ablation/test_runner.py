@@ -179,8 +179,8 @@ def test_a_metric_that_the_search_does_not_find_is_named(tmp_path):
 
 
 def test_a_misspelt_key_is_found_before_anything_is_trained(tmp_path):
-    tried = runner(tmp_path, arms={"wrong": [Stage("sft", set={"trainer.confg": 1})]})
-    assert list(tried.check()) == ["arm `wrong`, stage 1: Key 'confg' is not expected"]
+    tried = runner(tmp_path, arms={"wrong": [Stage("sft", set={"trainer.konfig": 1})]})
+    assert list(tried.check()) == ["arm `wrong`, stage 1: Key 'konfig' is not expected"]
     assert list(runner(tmp_path).check()) == []
 
 

@@ -99,7 +99,7 @@ def test_an_array_is_handed_to_sbatch(tmp_path, monkeypatch, capsys):
         pytest.param(["--sedes", "[1]"], 2, "--sedes", id="misspelt"),
         pytest.param(["--arms", "{RFT: rtf}"], 2, "Expected arm `RFT` to be one of base", id="arm"),
         pytest.param(["--seeds", "[]"], 2, "Expected `seeds` to name at least one", id="seeds"),
-        pytest.param(["--policy.init_args.checkpont", "x"], 1, "checkpont", id="within-a-section"),
+        pytest.param(["--policy.init_args.checkpunkt", "x"], 1, "checkpunkt", id="within-a-section"),
         pytest.param(["--policy.init_args.checkpoint"], 2, "Expected a value behind", id="no-value"),
     ],
 )
