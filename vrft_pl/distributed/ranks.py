@@ -96,7 +96,7 @@ def in_order(rows: Sequence[T], share: DataShare) -> Iterator[T]:
 
 def gather_states(state: dict[str, Any]) -> dict[str, Any]:
     """Put the states of all ranks into one, for Lightning writes that of the first rank alone."""
-    return {"ranks": gather(_to_cpu(state) if is_distributed() else state)}
+    return {"ranks": gather(_to_cpu(state))}
 
 
 def own_state(state: dict[str, Any]) -> dict[str, Any]:
