@@ -46,6 +46,7 @@ BESIDE = {
     "__main__": ["tests/commands", "tests/test_cli.py"],
     "answers": ["tests/test_prompts.py", "tests/policy/test_targets.py", "tests/callbacks/test_pictures.py"],
     "axes": ["tests/test_types.py", "tests/rollout/test_loader.py"],
+    "callbacks": ["tests/test_cli.py"],
     "commands": ["tests/test_cli.py"],
     "names": ["tests/rewards/test_class_names.py", "tests/data/test_splits.py"],
     "prompts": ["tests/policy/test_targets.py", "tests/data/test_base.py"],

@@ -1,12 +1,13 @@
 import os
 import signal
 
+import pytest
 import torch
 from checkpoints import loaded
 from lightning import Callback
 from training import counting, fit, sgd
 
-from vrft_pl.callbacks import StopOnSignal
+from vrft_pl.callbacks import StepCheckpoint, StopOnSignal
 from vrft_pl.modules import SFTModule
 
 
@@ -39,3 +40,28 @@ def test_slurms_signal_saves_between_optimizer_steps_and_requeues_the_job(qwen3_
     )
     assert (tmp_path / "asked").read_text() == "requeue 7\n"
     assert trainer.global_step == 3
+
+
+@pytest.fixture
+def handlers():
+    """Puts back what listens to signals."""
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_at_the_end_of_the_step_it_comes_in(qwen3_vl, tmp_path, handlers, signum):
+    module, stop = SFTModule(loaded(qwen3_vl, max_pixels=1024), optimizer=sgd), StopOnSignal()
+    saves = StepCheckpoint(tmp_path, filename="{step}", every_n_train_steps=100, save_top_k=-1)
+    callbacks = [SendAt(signum, 5), stop, saves]
+    fit(
+        module,
+        counting(size=12, batch_size=1),
+        accumulate_grad_batches=4,
+        enable_checkpointing=True,
+        callbacks=callbacks,
+    )
+    assert stop.stopping
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step=2.ckpt", "step=3.ckpt"]
