@@ -19,12 +19,13 @@ def log(logger, *steps, **metrics):
 
 
 def test_a_row_is_on_disk_when_it_is_logged(tmp_path):
-    logger = MetricsLogger(tmp_path / "run")
+    folder = tmp_path / "runs" / "first"
+    logger = MetricsLogger(folder)
     logger.log_metrics({"loss": torch.tensor(0.5), "epoch": 0}, 0)
-    assert read(tmp_path / "run") == [{"loss": "0.5", "epoch": "0", "step": "0"}]
+    assert read(folder) == [{"loss": "0.5", "epoch": "0", "step": "0"}]
     logger.log_metrics({"val/id": 0.25}, 0)
     logger.log_metrics({"loss": float("nan")}, 1)
-    assert read(tmp_path / "run")[1:] == [{"val/id": "0.25", "step": "0"}, {"loss": "nan", "step": "1"}]
+    assert read(folder)[1:] == [{"val/id": "0.25", "step": "0"}, {"loss": "nan", "step": "1"}]
 
 
 def test_a_resumed_run_goes_on_behind_the_rows_before_its_step(tmp_path):

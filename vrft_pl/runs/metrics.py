@@ -96,9 +96,7 @@ class MetricsLogger(Logger):
         if self._columns is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._earlier = read_table(self.path)
-            self._columns = []
-            if self.path.exists():
-                self._write(self._earlier)  # without a line that a kill has cut in two
+            self._columns = []  # so that the first row writes the file anew, without a line that a kill has cut in two
 
     def _write(self, rows: Iterable[Row]) -> None:
         rows = list(rows)
