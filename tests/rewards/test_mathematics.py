@@ -242,6 +242,24 @@ def test_what_would_explode_never_reaches_the_parser(text, reason):
 
 
 @pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (r"\angle ABC", None),
+        (r"\triangle ABC", None),
+        ("ABC", None),
+        ("ABCD=2", None),
+        ("x+ABC", Unread.MALFORMED),
+        ("2ABC", Unread.MALFORMED),
+        (r"\sin ABC", Unread.MALFORMED),
+        ("ABC+1", Unread.MALFORMED),
+        (r"\angle ABCDE", Unread.MALFORMED),
+    ],
+)
+def test_several_capitals_name_an_angle_or_what_an_equation_is_of(text, reason):
+    assert unsafe(text) is reason
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("5 cm", ("5", "cm")),
