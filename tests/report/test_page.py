@@ -308,6 +308,7 @@ def test_what_is_looked_at_can_be_linked(opened, ablation):
     choose(page, "arm", "sft")
     page.locator(".row").nth(3).click()
     item, count = page.locator(".row[aria-selected=true]").get_attribute("data-item"), listed(page)
+    playwright.expect(page).to_have_url(re.compile(f"at={item}$"))
     page.reload()
     page.wait_for_selector("body.ready")
     assert listed(page) == count

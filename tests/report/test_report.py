@@ -14,6 +14,7 @@ from reports import TARGET, held_out, trained, write_ablation, write_run
 from vrft_pl.__main__ import main
 from vrft_pl.report import read_report
 from vrft_pl.report.completions import read_columns, sources_of
+from vrft_pl.report.curves import family_of
 from vrft_pl.report.live import LivePage, serve
 from vrft_pl.report.marks import marks_of
 from vrft_pl.report.page import render
@@ -78,6 +79,22 @@ def test_the_stages_of_a_cell_follow_one_another(ablation):
     (ablation.path / "twice/cells").symlink_to(ablation.path / "cells")
     reward = next(panel for panel in read_report([folder.path]).panels if panel.name == "train/reward")
     assert reward.steps == tuple(range(79))
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("train/reward/BoxIoU", "Reward"),
+        ("val_subset/id/BoxIoU", "Held out"),
+        ("val_subset/id/truncated", "Cut off"),
+        ("val_subset/id/completion_tokens", "Length"),
+        ("val/id/parse_failures/BoxIoU", "Answers that can't be read"),
+        ("time/rollout", "Seconds by phase"),
+        ("train/sampler_gap", "Loss and the rest"),
+    ],
+)
+def test_every_quantity_stands_below_its_heading(name, family):
+    assert family_of(name) == family
 
 
 def test_long_curves_are_averaged(tmp_path):

@@ -14,10 +14,10 @@ from vrft_pl.runs.ablation import Rows
 
 FAMILIES: Mapping[str, str] = {
     "Reward": r"train/reward.*",
-    "Held out": r"(val|probe)/(?!.*parse_failures).*",
+    "Held out": r"(?!train/|time/)(?!.*(parse_failures|truncated|completion_tokens)).*",
     "Divergence from the reference": r"train/kl.*",
     "Entropy": r"train/entropy.*",
-    "Length": r"train/(completion_tokens|length).*",
+    "Length": r".*/(completion_tokens|length)",
     "Cut off": r".*/truncated.*",
     "Dead groups": r"train/dead_groups.*",
     "Answers that can't be read": r".*/parse_failures.*",

@@ -77,7 +77,7 @@ def read_subject(paths: Sequence[str | Path]) -> Subject:
         results = folder.results()
         return Subject(results.name, tuple(entries_of(folder, results)), results)
     found = [run for path in paths for run in runs_of(Path(path))]
-    return Subject(", ".join(Path(path).resolve().name for path in paths[:3]), tuple(named(found)))
+    return Subject(", ".join(heading(Path(path).resolve()) for path in paths[:3]), tuple(named(found)))
 
 
 def entries_of(folder: AblationFolder, results: AblationResults) -> Iterable[Entry]:
@@ -127,6 +127,11 @@ def named(runs: Sequence[RunFolder]) -> list[Entry]:
 def short_name(path: Path) -> str:
     """The name of a folder, or of the config that a folder is named after."""
     return path.parent.name if _STAMP.fullmatch(path.name) else path.name
+
+
+def heading(path: Path) -> str:
+    """The name of a folder for people, with that of its config where no one named it."""
+    return f"{path.parent.name} {path.name}" if _STAMP.fullmatch(path.name) else path.name
 
 
 def unused(name: str, taken: Iterable[str]) -> str:

@@ -177,6 +177,7 @@ def view(report: Report, columns: Columns) -> dict[str, Any]:
         "compared": report.arms,
         "differences": report.differences,
         "facts": report.facts,
+        "more_runs": report.runs - len(report.facts),
     }
 
 

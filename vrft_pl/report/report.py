@@ -34,7 +34,9 @@ class Report:
     differences: tuple[Difference, ...]
     """Of these configs."""
     facts: tuple[Facts, ...]
-    """Of each run."""
+    """Of each run, as many as a page can hold."""
+    runs: int
+    """All of them."""
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -55,7 +57,7 @@ def read_report(paths: Sequence[str | Path]) -> Report:
     arms, differ = differences(entries)
     runs = [(entry.label, run) for entry in entries for run in entry.stages if run.path.exists()]
     told = tuple(facts(label, run) for label, run in runs[:MOST_FACTS])
-    return Report(subject, comparison, tuple(read_panels(entries)), read_costs(subject), arms, differ, told)
+    return Report(subject, comparison, tuple(read_panels(entries)), read_costs(subject), arms, differ, told, len(runs))
 
 
 def changed_at(paths: Sequence[str | Path]) -> float:

@@ -8,7 +8,7 @@ import { List } from "./list.js";
 
 const SELECTS = ["split", "arm", "rows", "seed", "step", "picture", "verdict", "score", "sort"];
 const INPUTS = ["low", "high", "text"];
-let [choice, list, current] = [null, null, -1];
+let [choice, list, current, waiting, keeping] = [null, null, -1, 0, 0];
 
 function row(i) {
   const score = scoreOf(i, choice.score);
@@ -19,7 +19,13 @@ function row(i) {
   ];
 }
 
+/** Write what is looked at into the address, once the hand rests. */
 function keep() {
+  clearTimeout(keeping);
+  keeping = setTimeout(write, 120);
+}
+
+function write() {
   const told = new URLSearchParams(Object.entries(choice).filter(([, value]) => value !== ""));
   if (current >= 0) told.set("at", current);
   location.replace(`#?${told}`);
@@ -77,7 +83,6 @@ function put(values) {
   choice = values;
 }
 
-let waiting = 0;
 
 function listen() {
   for (const name of SELECTS) {

@@ -41,6 +41,12 @@ function lines(panel) {
   return { data, series, bands };
 }
 
+/** A number at an axis: never rounded to nothing. */
+function tick(value) {
+  if (value === null) return "";
+  return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(1) : String(Number(value.toPrecision(5)));
+}
+
 function options(panel, width, reading) {
   const { series, bands } = lines(panel);
   const [ink, grid] = [colour("--muted"), colour("--line")];
@@ -55,7 +61,7 @@ function options(panel, width, reading) {
     scales: { x: panel.log ? { time: false, distr: 3, log: 2 } : { time: false } },
     axes: [
       { ...axis, size: 26, space: 60 },
-      { ...axis, size: 46, space: 34 },
+      { ...axis, size: 50, space: 34, values: (_, values) => values.map(tick) },
     ],
     padding: [8, 10, 0, 0],
     hooks: { setCursor: [(plot) => read(plot, panel, reading)] },
