@@ -1,9 +1,11 @@
 """Callbacks around rollouts, records, exports and progress."""
 
+from vrft_pl.callbacks.blind import BlindAccuracy
 from vrft_pl.callbacks.checkpoint import StepCheckpoint
 from vrft_pl.callbacks.completions import CompletionRecorder
 from vrft_pl.callbacks.cost import CostMeter
 from vrft_pl.callbacks.export import HFExport
+from vrft_pl.callbacks.hacking import RewardHackingAlarm
 from vrft_pl.callbacks.predictions import PredictionWriter
 from vrft_pl.callbacks.profile import StepProfile
 from vrft_pl.callbacks.progress import RewardProgressBar
@@ -12,10 +14,12 @@ from vrft_pl.callbacks.subset import ValSubset
 from vrft_pl.rollout import RolloutCallback
 
 __all__ = [
+    "BlindAccuracy",
     "CompletionRecorder",
     "CostMeter",
     "HFExport",
     "PredictionWriter",
+    "RewardHackingAlarm",
     "RewardProgressBar",
     "RolloutCallback",
     "StepCheckpoint",

@@ -1,0 +1,96 @@
+"""Judging a few samples apart from a run's own evaluations, without a trace in its training."""
+
+from __future__ import annotations
+
+import copy
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.utils.data import Dataset
+
+from vrft_pl.callbacks.cost import CostMeter
+from vrft_pl.data import SampleData
+from vrft_pl.data.randomness import random_state, set_random_state
+from vrft_pl.distributed import data_share
+from vrft_pl.rewards import Judge
+from vrft_pl.rollout import SamplingParams
+from vrft_pl.types import Completions, Sample
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """A module that writes and has metrics to judge by, as a `PolicyModule` does."""
+
+    metrics: Sequence[Judge]
+    eval_params: SamplingParams
+
+    def generate(self, samples: Sequence[Sample], group_size: int, params: SamplingParams, seed: int) -> Completions:
+        """Write ``group_size`` completions to each sample, reproducibly for a seed."""
+
+
+def judged(
+    trainer: Trainer, module: Writes, samples: Sequence[Sample], name: str, metrics: Sequence[Judge] | None = None
+) -> dict[str, float]:
+    """What metrics say of what the policy writes on samples, ranks sharing them. Every rank calls it.
+
+    Args:
+        trainer: The run's trainer.
+        module: Writes as in its evaluations.
+        samples: The same on every rank.
+        name: Chooses the seed of what is drawn.
+        metrics: What judges; copies of them do. Defaults to those of the module.
+
+    Returns:
+        The numbers by name, the same on every rank.
+    """
+    device = torch.device(trainer.strategy.root_device)
+    judges = [copy.deepcopy(metric).to(device) for metric in (module.metrics if metrics is None else metrics)]
+    share = data_share(trainer.strategy)
+    own, task = samples[share.position :: share.num_shares], getattr(trainer, "datamodule", None)
+    size = task.eval_batch_size if isinstance(task, SampleData) else len(samples)
+    with left_as_it_was(), torch.no_grad(), trainer.precision_plugin.forward_context():
+        for start in range(0, len(own), size):
+            batch = own[start : start + size]
+            seed = zlib.crc32(f"{name}/{start}".encode())
+            completions = module.generate(batch, 1, module.eval_params, seed)
+            for judge in judges:
+                if any(judge.judges(sample) for sample in batch):
+                    judge.update(completions, batch)
+    numbers: dict[str, float] = {}
+    for judge in judges:
+        with judge.sync_context():
+            numbers |= {quantity: float(value) for quantity, value in judge.values().items()}
+    return numbers
+
+
+@contextmanager
+def left_as_it_was() -> Iterator[None]:
+    """Give back the global random numbers, which training goes on drawing."""
+    state = random_state()
+    try:
+        yield
+    finally:
+        set_random_state(state)
+
+
+@contextmanager
+def apart(trainer: Trainer, module: LightningModule) -> Iterator[None]:
+    """Let what is written while training be counted as evaluation by what counts costs."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+    meters = [callback for callback in callbacks if isinstance(callback, CostMeter)]
+    for meter in meters:
+        meter.on_validation_start(trainer, module)
+    yield
+    for meter in meters:
+        meter.on_validation_end(trainer, module)
+
+
+def spread(rows: Dataset[Sample], most: int) -> list[Sample]:
+    """Up to ``most`` samples, evenly over the rows."""
+    sized: Any = rows
+    count = min(len(sized), most)
+    return [sized[i * len(sized) // count] for i in range(count)]
