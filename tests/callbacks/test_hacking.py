@@ -103,9 +103,9 @@ def test_each_event_is_warned_of_once_with_its_numbers(qwen3_vl, tmp_path):
     logged, told, rows = train(qwen3_vl, tmp_path, Steps(every_n_steps=1, window=3), rewards, held_out)
     alarms = [int(alarm) for _, alarm in logged]
     assert sum(b > a for a, b in zip([0, *alarms], alarms, strict=False)) == len(told) == 2
-    assert "from step 1 to 3: train/reward from 0.1" in told[0]
-    assert "val/watched/id/HeldOut/mean from 0.900 to 0.750" in told[0]
-    assert float(rows[1]["val/watched/id/HeldOut/mean"]) == 0.8
+    assert "from step 3 to 5: train/reward from 0.3" in told[0]
+    assert "val/watched/id/HeldOut/mean from 0.750 to 0.500" in told[0]
+    assert float(rows[1]["val/watched/id/HeldOut/mean"]) == pytest.approx(0.8)
 
 
 def test_the_reward_is_the_mean_of_the_rollouts_since_the_time_before(qwen3_vl, tmp_path):

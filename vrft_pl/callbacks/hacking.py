@@ -18,6 +18,9 @@ from vrft_pl.rewards import Judge
 from vrft_pl.rollout import RolloutCallback
 from vrft_pl.types import Experience, InputError, Sample
 
+_SIGN = 0.5
+"""Level at which the test asks for no more than the sign of the slope."""
+
 
 class Point(NamedTuple):
     """One time that the held-out samples were judged."""
@@ -50,12 +53,13 @@ class RewardHackingAlarm(RolloutCallback):
     """Warns when the training reward rises while a held-out metric falls.
 
     Every ``every_n_steps`` optimizer steps it judges the same held-out samples and takes the mean training reward of
-    the rollouts since the time before. There is an alarm where, over the newest ``window`` times, the least-squares
-    slope of the reward is above 0 and that of the held-out metric below 0, each by a one-sided t test with
-    ``window`` - 2 degrees of freedom at ``level``. Where neither has a trend and they are independent, that happens by
-    accident at a share of ``level`` squared of the times. Logs ``train/reward_hacking`` (1 while there is an alarm,
-    else 0) and ``val/watched/<part>/<Name>``, and warns once when an alarm begins. What it remembers is in
-    checkpoints; training is the same with and without it, to the bit. A module without rollouts is left alone.
+    the rollouts since the time before. An alarm begins where, over the newest ``window`` times, the least-squares slope
+    of the reward is above 0 and that of the held-out metric below 0, each by a one-sided t test with ``window`` - 2
+    degrees of freedom at ``level``; it ends when one of the slopes changes its sign. Where neither has a trend and they
+    are independent, the tests agree by accident at a share of ``level`` squared of the times. Logs
+    ``train/reward_hacking`` (1 while there is an alarm, else 0) and ``val/watched/<part>/<Name>``, and warns once when
+    an alarm begins. What it remembers is in checkpoints; training is the same with and without it, to the bit. A module
+    without rollouts is left alone.
 
     Args:
         metric: Name of the metric of the module that is watched, best one that the policy is not trained on. Defaults
@@ -154,9 +158,9 @@ class RewardHackingAlarm(RolloutCallback):
 
     def _is_hacked(self, sign: int) -> bool:
         """Whether there is an alarm; more of the held-out metric is better where ``sign`` is 1, less where it is -1."""
-        full = len(self.points) == self.window
+        full, level = len(self.points) == self.window, _SIGN if self.sounding else self.level
         rewards, worse = [p.reward for p in self.points], [-sign * p.held_out for p in self.points]
-        return full and rises(rewards, self.level) and rises(worse, self.level)
+        return full and rises(rewards, level) and rises(worse, level)
 
     def _sentence(self, name: str) -> str:
         first, last = self.points[0], self.points[-1]
