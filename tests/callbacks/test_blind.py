@@ -10,6 +10,7 @@ from vrft_pl.callbacks import BlindAccuracy, CostMeter
 from vrft_pl.data import CountingScenes
 from vrft_pl.metrics import Collected
 from vrft_pl.modules import SFTModule
+from vrft_pl.rewards import Format
 from vrft_pl.rollout import SamplingParams
 from vrft_pl.runs import CutBack, MetricsLogger, RunFolder
 
@@ -28,8 +29,8 @@ class Looks(Collected):
         return {f"{self.name}/samples": len(rows), f"{self.name}/grey": sum(row.value for row in rows)}
 
 
-def reinforced(checkpoint, metrics=()):
-    return grpo(checkpoint, metrics=[Share(), Looks(), *metrics])
+def reinforced(checkpoint):
+    return grpo(checkpoint, metrics=[Share(), Looks(), Format()])
 
 
 def imitating(checkpoint):
@@ -65,6 +66,7 @@ def test_the_same_samples_are_judged_seen_grey_and_with_anothers_picture_while_t
         grey = [float(first[f"val/blind/{part}/{sight}/Looks/grey"]) for sight in SIGHTS]
         assert (samples, grey) == ([count] * 3, [0, count, 0])
         assert all(f"val/blind/{part}/{sight}/Share" in second for sight in SIGHTS)
+    assert not any("Format" in name for name in first)
 
 
 def test_they_are_judged_before_and_after_training_too(qwen3_vl, tmp_path):

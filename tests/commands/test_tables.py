@@ -24,6 +24,13 @@ def test_a_constant_stands_beside_what_it_is_known_for_and_beside_what_was_sampl
     assert "Warning: [/a] stays as it is" in lines
 
 
+def test_a_long_name_is_not_cut(capsys):
+    name = "val/ood_night/sampled/parse_failures/" + "TransformationMatch" * 4
+    print_scores({name: 0.5}, {"val/id/A": 0.5})
+    cells = [line.split("\u2502")[1].strip() for line in capsys.readouterr().out.splitlines() if line[0] == "\u2502"]
+    assert "".join(cells) == name
+
+
 def test_a_run_without_scores_prints_no_table(tmp_path, capsys):
     print_summary(RunFolder(tmp_path), {}, {}, 1.0)
     assert capsys.readouterr().out == f"Files of this run: {tmp_path}\n"

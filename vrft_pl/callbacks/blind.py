@@ -13,6 +13,7 @@ from vrft_pl.callbacks.judging import Writes, apart, judged, spread
 from vrft_pl.data import SampleData
 from vrft_pl.data.blind import exchanged, greyed
 from vrft_pl.data.samples import Split
+from vrft_pl.metrics.constant import heeds_answers
 from vrft_pl.types import Sample
 
 SIGHTS: dict[str, Callable[[Sequence[Sample]], list[Sample]]] = {
@@ -28,9 +29,9 @@ class BlindAccuracy(Callback):
 
     What a policy gets without the picture, or with a wrong one, it has from language alone: shortcuts that form unseen
     while rewards rise (https://arxiv.org/abs/2606.22043). Logs ``<split>/blind/<part>/seen/<Name>``, ``/grey/<Name>``
-    and ``/other/<Name>`` of every metric at each evaluation (so before and after training) and while training, beside
-    the step it comes after. Samples without pictures are left out. Training is the same with and without it, to the
-    bit.
+    and ``/other/<Name>`` of every metric that heeds answers (not of `Format` and the like): at each evaluation, so
+    before and after training, and while training beside the step it comes after. Samples without pictures are left out.
+    Training is the same with and without it, to the bit.
 
     Args:
         num_samples: Most samples of a part, spread evenly over it; the same at each time.
@@ -73,7 +74,8 @@ class BlindAccuracy(Callback):
             return {}
         numbers: dict[str, float] = {}
         for name, samples in self._samples(trainer, split).items():
-            scores = judged(trainer, module, samples, f"blind/{name}")
+            metrics = [metric for metric in module.metrics if heeds_answers(metric)]
+            scores = judged(trainer, module, samples, f"blind/{name}", metrics)
             numbers |= {f"{split}/blind/{name}/{metric}": value for metric, value in scores.items()}
         return numbers
 

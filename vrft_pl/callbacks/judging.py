@@ -33,7 +33,7 @@ class Writes(Protocol):
 
 
 def judged(
-    trainer: Trainer, module: Writes, samples: Sequence[Sample], name: str, metrics: Sequence[Judge] | None = None
+    trainer: Trainer, module: Writes, samples: Sequence[Sample], name: str, metrics: Sequence[Judge]
 ) -> dict[str, float]:
     """What metrics say of what the policy writes on samples, ranks sharing them. Every rank calls it.
 
@@ -42,13 +42,13 @@ def judged(
         module: Writes as in its evaluations.
         samples: The same on every rank.
         name: Chooses the seed of what is drawn.
-        metrics: What judges; copies of them do. Defaults to those of the module.
+        metrics: What judges; copies of them do.
 
     Returns:
         The numbers by name, the same on every rank.
     """
     device = torch.device(trainer.strategy.root_device)
-    judges = [copy.deepcopy(metric).to(device) for metric in (module.metrics if metrics is None else metrics)]
+    judges = [copy.deepcopy(metric).to(device) for metric in metrics]
     share = data_share(trainer.strategy)
     own, task = samples[share.position :: share.num_shares], getattr(trainer, "datamodule", None)
     size = task.eval_batch_size if isinstance(task, SampleData) else len(samples)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from vrft_pl.runs import RunFolder
 
@@ -21,7 +21,7 @@ def finite(scores: Scores) -> dict[str, float | None]:
 
 def print_scores(scores: Scores, constant: Scores | None = None, warnings: Sequence[str] = ()) -> None:
     """Print each metric, what a constant answer gets where that is known, and lines that warn."""
-    table = Table("metric")
+    table = Table(names())
     for column in ("value", *(["constant"] if constant else [])):
         table.add_column(column, justify="right")
     for name, value in scores.items():
@@ -38,7 +38,7 @@ def print_summary(
     warnings: Sequence[str] = (),
 ) -> None:
     """Print each metric before and after, what a constant answer gets, lines that warn, and where the files are."""
-    table = Table("metric", title=f"{seconds:.0f} seconds")
+    table = Table(names(), title=f"{seconds:.0f} seconds")
     for column in ("before", "after", "change", *(["constant"] if constant else [])):
         table.add_column(column, justify="right")
     for name in dict.fromkeys([*before, *after]):
@@ -46,6 +46,11 @@ def print_summary(
         change = f"{last - first:+.3f}" if first is not None and last is not None else ""
         table.add_row(name, shown(first), shown(last), change, *beside(constant, name))
     print_with_lines(table, [*warnings, f"Files of this run: {folder}"])
+
+
+def names() -> Column:
+    """A column of names; one that is too long for the screen goes on in the next line, and is not cut."""
+    return Column("metric", overflow="fold")
 
 
 def print_with_lines(table: Table, lines: Sequence[str]) -> None:
