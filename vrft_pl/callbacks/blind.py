@@ -9,7 +9,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from vrft_pl.callbacks.checkpoint import between_optimizer_steps
-from vrft_pl.callbacks.judging import Writes, apart, judged, spread
+from vrft_pl.callbacks.cost import counted_as_evaluation
+from vrft_pl.callbacks.judging import judged, spread
+from vrft_pl.callbacks.subset import Writes
 from vrft_pl.data import SampleData
 from vrft_pl.data.blind import exchanged, greyed
 from vrft_pl.data.samples import Split
@@ -62,7 +64,7 @@ class BlindAccuracy(Callback):
         """Judge when it is due and an optimizer step has just ended."""
         due = self.every_n_steps and trainer.global_step % self.every_n_steps == 0
         if due and between_optimizer_steps(trainer) and trainer.limit_val_batches:
-            with apart(trainer, pl_module):
+            with counted_as_evaluation(trainer, pl_module):
                 numbers = self.judge(trainer, pl_module, "val")
             for logger in trainer.loggers:
                 # beside the training step it comes after, with which it is cut back

@@ -10,7 +10,9 @@ from lightning.pytorch.utilities import rank_zero_warn
 from scipy import stats
 
 from vrft_pl.callbacks.checkpoint import between_optimizer_steps
-from vrft_pl.callbacks.judging import Writes, apart, judged, spread
+from vrft_pl.callbacks.cost import counted_as_evaluation
+from vrft_pl.callbacks.judging import judged, spread
+from vrft_pl.callbacks.subset import Writes
 from vrft_pl.data import SampleData
 from vrft_pl.distributed import mean_over_ranks
 from vrft_pl.metrics.constant import heeds_answers
@@ -137,7 +139,7 @@ class RewardHackingAlarm(RolloutCallback):
         """Judge when it is due, an optimizer step has just ended and there were rollouts."""
         due = trainer.global_step % self.every_n_steps == 0 and between_optimizer_steps(trainer)
         if due and self._judge is not None and self._rewards and isinstance(pl_module, Writes):
-            with apart(trainer, pl_module):
+            with counted_as_evaluation(trainer, pl_module):
                 scores = judged(trainer, pl_module, self._samples, f"watched/{self._part}", [self._judge])
             self._take(trainer, scores)
 

@@ -6,30 +6,18 @@ import copy
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Trainer
 from torch.utils.data import Dataset
 
-from vrft_pl.callbacks.cost import CostMeter
+from vrft_pl.callbacks.subset import Writes
 from vrft_pl.data import SampleData
 from vrft_pl.data.randomness import random_state, set_random_state
 from vrft_pl.distributed import data_share
 from vrft_pl.rewards import Judge
-from vrft_pl.rollout import SamplingParams
-from vrft_pl.types import Completions, Sample
-
-
-@runtime_checkable
-class Writes(Protocol):
-    """A module that writes and has metrics to judge by, as a `PolicyModule` does."""
-
-    metrics: Sequence[Judge]
-    eval_params: SamplingParams
-
-    def generate(self, samples: Sequence[Sample], group_size: int, params: SamplingParams, seed: int) -> Completions:
-        """Write ``group_size`` completions to each sample, reproducibly for a seed."""
+from vrft_pl.types import Sample
 
 
 def judged(
@@ -75,18 +63,6 @@ def left_as_it_was() -> Iterator[None]:
         yield
     finally:
         set_random_state(state)
-
-
-@contextmanager
-def apart(trainer: Trainer, module: LightningModule) -> Iterator[None]:
-    """Let what is written while training be counted as evaluation by what counts costs."""
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
-    meters = [callback for callback in callbacks if isinstance(callback, CostMeter)]
-    for meter in meters:
-        meter.on_validation_start(trainer, module)
-    yield
-    for meter in meters:
-        meter.on_validation_end(trainer, module)
 
 
 def spread(rows: Dataset[Sample], most: int) -> list[Sample]:
