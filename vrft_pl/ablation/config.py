@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from jsonargparse.typing import register_type
 
 from vrft_pl.ablation.arms import Arm, Stage, arm_of
-from vrft_pl.ablation.search import GridSearch, Search
+from vrft_pl.ablation.search import Search
 from vrft_pl.types import InputError
 
 Config: TypeAlias = dict[str, Any]
@@ -87,14 +87,14 @@ class SearchOptions:
         seeds: Seeds of each trial.
         rows: The size of the training set that is searched with, for all sizes; each size by itself where it is left
             out.
-        method: Proposes values.
+        method: Proposes values; `GridSearch` where it is left out.
     """
 
     metric: str
     trials: int = 4
     seeds: list[int] = field(default_factory=lambda: [1000, 1001])
     rows: float | None = None
-    method: Search = field(default_factory=GridSearch)
+    method: Search | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from vrft_pl.ablation.arms import Arm, Selection, Stage
 from vrft_pl.ablation.compose import JUDGE, digest, judging, prompts_a_step, stage_config, task, test_config
 from vrft_pl.ablation.config import Ablation, Config, label
 from vrft_pl.ablation.rows import Probe, draw
-from vrft_pl.ablation.search import Trial, Values, at_edge
+from vrft_pl.ablation.search import GridSearch, Trial, Values, at_edge
 from vrft_pl.ablation.store import Busy, Store, slug
 from vrft_pl.data import Source, fingerprint
 from vrft_pl.runs import RunFolder
@@ -162,7 +162,7 @@ class Runner:
         arm = self.arms[cell.arm]
         values = self.found(cell.arm, cell.rows)
         drawn = self.drawn(cell.rows, cell.seed)
-        chain = self.chain(arm, cell.rows, cell.seed, values)
+        chain = self.chain(cell.arm, cell.rows, cell.seed, values)
         tests = {name: self.judged(arm, name, chain, drawn) for name in self.ablation.all_suites}
         scores = {suite: by_part(run.scores()) for suite, run in tests.items()}
         constants = {suite: by_part(run.constants()) for suite, run in tests.items()}
@@ -210,11 +210,11 @@ class Runner:
 
     # training
 
-    def chain(self, arm: Arm, size: float, seed: int, values: Values, validate: bool = False) -> Chain:
+    def chain(self, arm: str, size: float, seed: int, values: Values, validate: bool = False) -> Chain:
         """Carry out the stages of an arm.
 
         Args:
-            arm: The arm.
+            arm: Name of the arm.
             size: Size of the training set.
             seed: Seed of its rows and of training.
             values: Hyper-parameters, by the position of the stage and the dotted key.
@@ -222,10 +222,11 @@ class Runner:
         """
         drawn = self.drawn(size, seed)
         chain = self.start(drawn)
-        for i, stage in enumerate(arm.stages):
+        stages = self.arms[arm].stages
+        for i, stage in enumerate(stages):
             own = {key.partition(".")[2]: value for key, value in values.items() if key.partition(".")[0] == str(i)}
-            last = validate and i == len(arm.stages) - 1
-            chain = self.extended(chain, stage, drawn, own, seed, last)
+            last = validate and i == len(stages) - 1
+            chain = self.extended(chain, arm, stage, drawn, own, seed, last)
         return chain
 
     def start(self, drawn: Drawn) -> Chain:
@@ -235,6 +236,7 @@ class Runner:
     def extended(
         self,
         chain: Chain,
+        arm: str,
         stage: Stage,
         drawn: Drawn,
         values: Values,
@@ -253,7 +255,7 @@ class Runner:
             config["data"]["init_args"]["val"] = self.ablation.data["init_args"]["val"]
         chosen_by = Path(section["init_args"]["path"]).name if stage.rows is not None else None
         key = digest(chain.key, decisive(config, validate), chosen_by, config["data"]["init_args"].get("val"))
-        config["run"] = {"evaluate_before": False, "evaluate_after": validate, **self.tracking(stage)}
+        config["run"] = {"evaluate_before": False, "evaluate_after": validate, **self.tracking(arm, stage)}
         run = self.trained(config, f"stages/{slug(stage.recipe)}-seed{seed}-{key}")
         spent = run.summary().get("cost", {})
         total = {name: chain.cost[name] + spent.get(name, 0.0) + cost.get(name, 0.0) for name in COSTS}
@@ -273,9 +275,15 @@ class Runner:
         """Write down a config, beside the run that it is of."""
         return self.store.write_yaml(f"configs/{Path(name).name}.yaml", config)
 
-    def tracking(self, stage: Stage) -> Config:
-        """Where loggers put a run."""
-        return {"wandb": "off", **self.ablation.run}
+    def tracking(self, arm: str, stage: Stage) -> Config:
+        """Where loggers put a run. One that two arms share goes by the first that needed it."""
+        return {
+            "wandb": "off",
+            "group": self.ablation.name,
+            "job_type": arm,
+            "tags": [stage.recipe],
+            **self.ablation.run,
+        }
 
     def steps(self, config: Config, stage: Stage) -> int:
         """Optimizer steps that use up the stage's share of the budget."""
@@ -286,7 +294,7 @@ class Runner:
         if match.by == "samples":
             return max(1, round(amount / prompts_a_step(config)))
         drawn = self.drawn(max(self.ablation.rows), seed := self.ablation.seeds[0])
-        run = self.extended(self.start(drawn), replace(stage, rows=None), drawn, {}, seed, steps=match.pilot)
+        run = self.extended(self.start(drawn), "pilot", replace(stage, rows=None), drawn, {}, seed, steps=match.pilot)
         each = run.cost[UNITS.get(match.by, match.by)] / match.pilot
         if each > 0:
             return max(1, round(amount / each))
@@ -338,7 +346,7 @@ class Runner:
         with self.store.only(name):
             trials: list[Trial] = []
             while len(trials) < options.trials:
-                values = options.method.propose(space, trials)
+                values = (options.method or GridSearch()).propose(space, trials)
                 if values is None:
                     break
                 scores = tuple(self.tried(arm, size, seed, values) for seed in options.seeds)
@@ -354,7 +362,7 @@ class Runner:
     def tried(self, arm: str, size: float, seed: int, values: Values) -> float:
         """Score of an arm on the validation rows."""
         assert self.ablation.search is not None
-        chain = self.chain(self.arms[arm], size, seed, values, validate=True)
+        chain = self.chain(arm, size, seed, values, validate=True)
         scores = chain.stages[-1].summary()["after"]
         name = f"val/{self.ablation.search.metric}"
         if scores.get(name) is None:
@@ -386,7 +394,7 @@ class Runner:
             for i, stage in enumerate(arm.stages):
                 section = self.listed(self.store.path / "rows.jsonl")
                 config = stage_config(self.ablation, stage, None, section, {}, 0)
-                config["run"] = self.tracking(stage)
+                config["run"] = self.tracking(name, stage)
                 try:
                     self.commands.check(self.config(f"check-{slug(name)}-{i}", config))
                 except InputError as error:
