@@ -11,13 +11,17 @@ import pytest
 import yaml
 
 from vrft_pl.__main__ import main
+from vrft_pl.ablation import Runner, Store
+from vrft_pl.commands.ablate import InProcess, parsed
 from vrft_pl.commands.cli import RunCLI
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"
 FAMILIES = ("classification", "detection", "grounding", "counting", "structure", "spatial")
 STAGES = ("sft", "grpo")
-EVERY = sorted(p for folder in ("configs", "experiments") for p in (ROOT / folder).rglob("*.yaml"))
+FILES = sorted(p for folder in ("configs", "experiments") for p in (ROOT / folder).rglob("*.yaml"))
+ABLATIONS = [path for path in FILES if "\narms:" in path.read_text()]
+EVERY = [path for path in FILES if path not in ABLATIONS]
 HARDWARE, MODELS = (sorted((CONFIGS / folder).glob("*.yaml")) for folder in ("hardware", "model"))
 RUN = [CONFIGS / family / f"{stage}.yaml" for family in FAMILIES for stage in STAGES]
 BCCD = ROOT / "experiments/bccd_detection"
@@ -199,3 +203,18 @@ def test_misspelt_key_in_a_config_is_refused(tmp_path, capsys, parse):
         parse(bad)
     assert stop.value.code == 2
     assert "grup_size" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ABLATIONS, ids=name)
+def test_an_ablation_and_the_config_of_each_of_its_stages_parse(path, tmp_path, monkeypatch, no_argv):
+    monkeypatch.chdir(ROOT)
+    ablation = parsed(["--config", str(path)])[0]
+    runner = Runner(ablation, Store(tmp_path), InProcess())
+    assert list(runner.check()) == []
+    assert len(runner.cells) >= 3 * len(ablation.arms)
+    assert ablation.contrasts
+    assert all(contrast.metric.count("/") == 1 for contrast in ablation.contrasts)
+
+
+def test_there_are_ablations():
+    assert len(ABLATIONS) >= 4

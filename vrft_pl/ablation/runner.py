@@ -390,8 +390,13 @@ class Runner:
 
     def check(self) -> Iterator[str]:
         """Parse the config of every stage, so that a misspelt key is found before anything is trained."""
+        seen = set()
         for name, arm in self.arms.items():
             for i, stage in enumerate(arm.stages):
+                kind = digest(stage.recipe, stage.style, stage.set)
+                if kind in seen:
+                    continue
+                seen.add(kind)
                 section = self.listed(self.store.path / "rows.jsonl")
                 config = stage_config(self.ablation, stage, None, section, {}, 0)
                 config["run"] = self.tracking(name, stage)
