@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Dataset
 
-from vrft_pl.__main__ import main
+from vrft_pl.__main__ import available, main
 from vrft_pl.commands.errors import one_line
 from vrft_pl.rewards import Reward
 from vrft_pl.types import InputError
@@ -92,7 +92,7 @@ def test_help_answers_without_importing_torch():
 def test_unknown_command_is_refused(capsys):
     assert refused(["fitt"], capsys) == (
         2,
-        "vrft_pl: expected a command out of check, fit, validate, test, predict, but got 'fitt'.",
+        f"vrft_pl: expected a command out of {', '.join(available())}, but got 'fitt'.",
     )
 
 

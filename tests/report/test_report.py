@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from urllib.request import urlopen
 
 import pytest
@@ -15,6 +15,7 @@ from vrft_pl.__main__ import main
 from vrft_pl.report import read_report
 from vrft_pl.report.completions import read_columns, sources_of
 from vrft_pl.report.curves import family_of
+from vrft_pl.report.data import as_json
 from vrft_pl.report.live import LivePage, serve
 from vrft_pl.report.marks import marks_of
 from vrft_pl.report.page import render
@@ -157,6 +158,16 @@ def test_more_completions_than_a_page_holds_are_left_out_as_wholes_and_counted(r
 def test_a_page_is_bounded_in_bytes_too(runs):
     assert 0 < len(columns([runs], most_bytes=20_000)) < len(columns([runs]))
     assert len(columns([runs], most_bytes=0)) == 0
+
+
+@pytest.mark.parametrize("field", ["completion", "problem", "answer", "marks"])
+def test_long_questions_and_many_marks_count_too(tmp_path, field):
+    long = [{"shape": [1.5, 2.5, 30.5, 40.5], "label": "<", "faint": False}] * 40 if field == "marks" else "<" * 400
+    folder = RunFolder(tmp_path)
+    folder.append(folder.PREDICTIONS, [replace(held_out(0, row, 0.5, 0), **{field: long}) for row in range(20)])
+    read = columns([tmp_path], most_bytes=20_000)
+    assert 0 < len(read) < 20
+    assert len(as_json(asdict(read) | {"pictures": {}})) < 22_000
 
 
 def test_samples_with_pictures_come_first(tmp_path):

@@ -119,7 +119,7 @@ class Columns:
             column.append(round(score, 4))
         if record.parse_failures:
             self.failures[i] = record.parse_failures
-        if marks := marks_of(record.boxes if record.marks is None else record.marks):
+        if marks := marks_of(answered(record)):
             self.marks[i] = marks
 
     def finished(self, album: Album) -> Columns:
@@ -179,7 +179,7 @@ def read_columns(entries: Sequence[Entry], most_records: int = MOST_RECORDS, mos
     for source in sources:
         for unit, record in units(source):
             known = sizes.get(unit, Size())
-            added = written_bytes(record.completion) + BYTES_BESIDE
+            added = written_bytes(record, of_sample=unit not in sizes)
             sizes[unit] = Size(known.records + 1, known.bytes + added, known.seen or bool(record.pictures))
     chosen = choose(sizes, most_records, most_bytes)
     columns, album = Columns(), Album()
@@ -193,14 +193,22 @@ def read_columns(entries: Sequence[Entry], most_records: int = MOST_RECORDS, mos
     return columns.finished(album)
 
 
-def written_bytes(text: str) -> int:
-    r"""What a text takes in a page.
+def written_bytes(record: CompletionRecord, of_sample: bool) -> int:
+    """What a record takes in a page.
 
-    Example:
-        >>> written_bytes("a"), written_bytes("<")
-        (1, 6)
+    Args:
+        record: The record.
+        of_sample: Count its question and the truth too, which are in the page once.
     """
-    return len(as_json(text)) - 2
+    parts: list[object] = [record.completion, record.parse_failures, marks_of(answered(record))]
+    if of_sample:
+        parts += [record.id, record.problem, record.answer, record.split, marks_of(record.truth)]
+    return len(as_json(parts)) + BYTES_BESIDE
+
+
+def answered(record: CompletionRecord) -> Sequence[Any] | None:
+    """What an answer draws; earlier runs have written boxes alone."""
+    return record.boxes if record.marks is None else record.marks
 
 
 def kept_pictures(album: Album, run: RunFolder, record: CompletionRecord) -> list[str]:

@@ -26,6 +26,8 @@ FAMILIES: Mapping[str, str] = {
 }
 """Headings of the curves, each with the names that belong below it; the first that fits holds."""
 NO_CURVES = {"step", "epoch"}
+MOST_PANELS = 240
+"""Quantities of a page; those of the last headings are left out first."""
 MOST_POINTS = 1440
 """Of all curves of a panel, at most 240 of one; more steps are averaged."""
 
@@ -79,7 +81,7 @@ def read_panels(entries: Sequence[Entry]) -> list[Panel]:
             for arm in arms
         }  # fmt: skip
         panels.append(panel(name, {arm: found for arm, found in by_arm.items() if found}))
-    return [panel for panel in panels if len(panel.steps) > 1]
+    return [panel for panel in panels if len(panel.steps) > 1][:MOST_PANELS]
 
 
 def _in_order(name: str) -> tuple[int, str]:
