@@ -86,6 +86,7 @@ def test_the_truth_earns_everything_in_every_style_and_space(kind, style):
         assert Format().grade_one(text, sample, frame) == 1
         for reward in rewards:
             assert reward.judges(sample)
+            assert reward.bounds[1] == 1, reward.name
             assert reward.grade_one(text, sample, frame) == pytest.approx(1, abs=1e-9), (reward.name, space, text)
 
 
