@@ -172,6 +172,7 @@ CMYK_AS_RGB = grid([(255, 0, 0), (0, 255, 0), (0, 0, 255)], [(0, 0, 0), (255, 25
         pytest.param(Image.fromarray(CMYK, mode="CMYK"), "TIFF", CMYK_AS_RGB, id="cmyk-tiff"),
     ],
 )
+@pytest.mark.filterwarnings("error:invalid value encountered in cast:RuntimeWarning")
 def test_every_pixel_of_every_mode_is_right(image, format, expected):
     lossless = {"lossless": True} if format == "WEBP" else {}
     opened = encoded(image, format, **lossless).open()
