@@ -132,6 +132,28 @@ def cards(folder):
             picture(folder / "images" / name)
 
 
+def nlvr(folder):
+    """Six pictures of three boxes to develop on, the first under two sentences; one to test on."""
+
+    def shape(colour, kind, x, y, size):
+        return {"color": colour, "type": kind, "x_loc": x, "y_loc": y, "size": size}
+
+    boxes = [
+        [shape("Yellow", "circle", 10, 0, 20), shape("Yellow", "circle", 10, 80, 20)],
+        [shape("Black", "square", 40, 80, 20)],
+        [shape("#0099ff", "triangle", 0, 0, 30)],
+    ]
+    for split, ids in {"dev": ["1-0", "1-1", "2-0", "3-0", "4-0", "5-0", "6-0"], "test": ["7-0"]}.items():
+        rows = [{"id": name, "image": f"{split}/{split}-{name}-0.png", "sentence": "", "boxes": boxes} for name in ids]
+        put(folder / f"{split}.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows))
+        for row in rows:
+            page = Image.new("RGBA", (400, 100))
+            for left in (40, 190):
+                page.paste((255, 0, 0, 255), (left, 80, left + 20, 100))
+            (folder / row["image"]).parent.mkdir(parents=True, exist_ok=True)
+            page.save(folder / row["image"])
+
+
 def read_csv(path):
     with path.open(newline="") as file:
         return list(csv.reader(file))

@@ -17,7 +17,7 @@ from vrft_pl.names import normalize_name
 
 TOOLS = Path(__file__).parents[2] / "tools"
 LISTS = Path(__file__).parents[2].parent / "shared" / "data" / "class_names"
-SETS = ["flowers102", "pets37", "fgvc_aircraft", "cars196", "reason_rft", "geometry3k", "refcoco", "cards"]
+SETS = ["flowers102", "pets37", "fgvc_aircraft", "cars196", "reason_rft", "geometry3k", "refcoco", "cards", "nlvr"]
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +170,26 @@ def test_every_sixth_photograph_of_one_card_is_for_validation(build):
     assert first[0].solution.xyxy == (2, 2, 12, 14.5)
 
 
+def test_each_box_of_nlvr_is_counted_and_searched_once(build):
+    folder = build("nlvr")
+    prepare("nlvr", folder)
+    rows = {p.stem: published.read_jsonl(p) for p in folder.glob("*_*.jsonl")}
+    assert [row["id"] for row in rows["counting_val"]] == ["6-0-a", "6-0-b", "6-0-c"]
+    assert len(rows["counting_train"]) == 15
+    first, second, third = rows["counting_train"][:3]
+    assert (first["problem"], first["answer"], first["cot"]) == ("How many yellow objects are there?", 2, "1 0 0 1")
+    assert (second["problem"], second["answer"]) == ("How many black objects are there?", 1)
+    assert (third["problem"], third["answer"]) == ("How many blue objects are there?", 1)
+    places = [row["answer"] for row in rows["grounding_train"] if row["id"].startswith("1-0")]
+    assert places == [[40, 80, 60, 100], [0, 0, 30, 30]]  # the first has two of a kind; the last ends at the edge
+    task = Grounding(val={"val": ReasonJSON(str(folder / "grounding_val.jsonl"))})
+    task.setup("validate")
+    sample = task.datasets("val")["val"][0]
+    assert sample.images[0].size() == (100, 100)
+    assert sample.images[0].open().getpixel((50, 90)) == (255, 0, 0)
+    assert sample.images[0].open().getpixel((0, 0)) == (255, 255, 255)
+
+
 @pytest.mark.parametrize("refs", ["refs(unc).p", "refs(umd).p", "refs.json"])
 def test_every_expression_of_refcoco_is_a_row(refs, build):
     folder = build("refcoco", refs)
@@ -235,6 +255,9 @@ NEEDED = [
     ("cards", "train.json"),
     ("cards", "test.json"),
     ("cards", "images/IMG_train_9.jpg"),
+    ("nlvr", "dev.jsonl"),
+    ("nlvr", "test.jsonl"),
+    ("nlvr", "dev/dev-3-0-0.png"),
 ]
 
 
