@@ -44,12 +44,14 @@ def test_all_arms_see_the_rows_that_were_drawn_for_their_seed(tmp_path):
 
 def test_one_draw_serves_all_seeds_where_that_is_asked_for(tmp_path):
     tried = runner(tmp_path, same_rows=True)
-    assert tried.drawn(8, 0) == tried.drawn(8, 2)
+    assert tried.training.drawn(8, 0) == tried.training.drawn(8, 2)
 
 
 def test_a_smaller_set_is_part_of_a_larger_one(tmp_path):
     tried = runner(tmp_path, rows=[4, 16])
-    ids = [{json.loads(line)["id"] for line in tried.drawn(n, 1).path.read_text().splitlines()} for n in (4, 16)]
+    ids = [
+        {json.loads(line)["id"] for line in tried.training.drawn(n, 1).path.read_text().splitlines()} for n in (4, 16)
+    ]
     assert [len(found) for found in ids] == [4, 16]
     assert ids[0] < ids[1]
 

@@ -6,10 +6,11 @@ from vrft_pl.ablation.config import Ablation, ContrastSpec, Match, Recipe, Searc
 from vrft_pl.ablation.progress import shown
 from vrft_pl.ablation.results import changed_keys, collect, print_results
 from vrft_pl.ablation.rows import Probe, probe
-from vrft_pl.ablation.runner import Cell, Commands, Runner
+from vrft_pl.ablation.runner import Cell, Runner
 from vrft_pl.ablation.search import GridSearch, OptunaSearch, RandomSearch, Search, Trial
 from vrft_pl.ablation.slurm import array_script
 from vrft_pl.ablation.store import Busy, Store
+from vrft_pl.ablation.training import Commands
 
 __all__ = [
     "ARMS",

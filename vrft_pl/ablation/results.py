@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from vrft_pl.ablation.config import ContrastSpec, checked_metric, label
-from vrft_pl.ablation.runner import COSTS, Runner
+from vrft_pl.ablation.runner import Runner
 from vrft_pl.ablation.statistics import area_under, crossed_bootstrap, holm, paired_t, seeds_needed
+from vrft_pl.ablation.training import COSTS
 from vrft_pl.ablation.verdicts import MIN_SEEDS, sentence, verdict
 from vrft_pl.runs import RunFolder
 from vrft_pl.runs.ablation import AblationResults, Arm, Cell, Contrast, Cost, Curve, MetricInfo, Trial
