@@ -13,6 +13,7 @@ from reports import TARGET, held_out, trained, write_ablation, write_run
 
 from vrft_pl.__main__ import main
 from vrft_pl.report import read_report
+from vrft_pl.report.comparison import Estimate, compare_cells, over_seeds
 from vrft_pl.report.completions import read_columns, sources_of
 from vrft_pl.report.curves import family_of
 from vrft_pl.report.data import as_json
@@ -58,6 +59,25 @@ def test_scores_of_several_seeds_have_the_interval_of_students_t(ablation):
     (rft,) = [e for e in read_report([ablation.path]).comparison.lines if e.arm == "rft" and e.rows == 64]
     assert rft.after[0].mean == pytest.approx(0.81)
     assert rft.after[0].high - rft.after[0].mean == pytest.approx(4.3027 * 0.01 / 3**0.5, abs=1e-4)
+
+
+def test_what_no_seed_changes_has_no_interval():
+    assert over_seeds([0.5, 0.5, 0.5]) == Estimate(0.5, None, None, 3)
+
+
+def test_constants_that_depend_on_the_rows_are_averaged(ablation):
+    results = ablation.results()
+    cells = tuple(replace(cell, constants={TARGET: 0.1 * (i % 2)}) for i, cell in enumerate(results.cells[:2]))
+    metrics = (replace(results.metrics[0], constant=None),)
+    assert compare_cells(replace(results, cells=cells, metrics=metrics)).columns[0].constant == pytest.approx(0.05)
+
+
+def test_a_run_that_two_arms_share_is_shown_once(ablation):
+    entries = read_report([ablation.path]).subject.entries
+    shared = [replace(entries[3], arm=arm) for arm in ("sft", "sft then rft")]
+    read = read_columns(shared)
+    assert {source["arm"] for source in read.sources} == {"sft"}
+    assert len(read) == len(read_columns(shared[:1]))
 
 
 def test_a_band_reaches_from_the_lowest_to_the_highest_seed(tmp_path):

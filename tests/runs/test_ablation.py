@@ -36,6 +36,12 @@ def test_results_are_what_they_were_when_they_are_read_again(folder):
     assert folder.results() == RESULTS
 
 
+def test_a_number_of_rows_is_whole(folder):
+    folder.write(AblationResults("x", (), (), (Cell("a", 64.0, 0, "a"),), rows=(64.0, 0.5)))
+    results = folder.results()
+    assert [str(rows) for rows in (results.cells[0].rows, *results.rows)] == ["64", "64", "0.5"]
+
+
 def test_a_number_that_json_cannot_hold_becomes_null(folder):
     folder.write(AblationResults("x", (), (), (Cell("a", 1, 0, "a", scores={KEY: float("nan")}),)))
     assert json.loads((folder.path / "results.json").read_text())["cells"][0]["scores"] == {KEY: None}

@@ -14,7 +14,7 @@ from vrft_pl.metrics.interval import wilson_interval
 from vrft_pl.report.entries import Entry
 from vrft_pl.report.records import number, numbers, readable
 from vrft_pl.runs import RunFolder
-from vrft_pl.runs.ablation import AblationResults, Rows
+from vrft_pl.runs.ablation import AblationResults, MetricInfo, Rows
 
 MOST_COLUMNS = 8
 """Metrics in front; all of them are in the longer table."""
@@ -99,7 +99,7 @@ def over_seeds(values: Sequence[float]) -> Estimate:
         (0.452, 0.948)
     """
     mean, count = float(np.mean(values)), len(values)
-    if count < 2:
+    if count < 2 or len(set(values)) == 1:  # what no seed changes has no spread to tell of
         return Estimate(mean, None, None, count)
     half = float(stats.t.ppf(0.975, count - 1) * np.std(values, ddof=1) / math.sqrt(count))
     return Estimate(mean, mean - half, mean + half, count)
@@ -116,7 +116,7 @@ def over_samples(values: Sequence[float]) -> Estimate:
 
 def compare_cells(results: AblationResults) -> Comparison:
     """Compare the finished cells of an ablation."""
-    columns = tuple(Column(metric.key, metric.role, metric.constant) for metric in results.metrics)
+    columns = tuple(Column(metric.key, metric.role, constant_of(results, metric)) for metric in results.metrics)
     order = {arm.name: i for i, arm in enumerate(results.arms)}
     cells = [cell for cell in results.cells if cell.state == "done"]
     cells.sort(key=lambda cell: order.get(cell.arm, len(order)))
@@ -125,6 +125,12 @@ def compare_cells(results: AblationResults) -> Comparison:
         scores = [cell.scores for cell in cells if (cell.arm, cell.rows) == (arm, rows)]
         lines.append(Line(arm, rows, len(scores), estimates(columns, scores)))
     return Comparison(columns, tuple(lines))
+
+
+def constant_of(results: AblationResults, metric: MetricInfo) -> float | None:
+    """What the best constant answer gets, on average where it depends on the rows that were drawn."""
+    own = [value for cell in results.cells if (value := cell.constants.get(metric.key)) is not None]
+    return float(np.mean(own)) if metric.constant is None and own else metric.constant
 
 
 def compare_runs(entries: Sequence[Entry]) -> Comparison:

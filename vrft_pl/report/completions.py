@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from vrft_pl.report.data import as_json
@@ -16,7 +17,7 @@ from vrft_pl.runs import CompletionRecord, RunFolder
 
 MOST_RECORDS = 20_000
 """Completions of a page."""
-MOST_BYTES = 8_000_000
+MOST_BYTES = 9_000_000
 """What they take in a page."""
 BYTES_BESIDE = 80
 """What one takes beside its text."""
@@ -153,15 +154,16 @@ class Columns:
 
 
 def sources_of(entries: Sequence[Entry]) -> list[Source]:
-    """Every file of records of all runs."""
-    found = []
+    """Every file of records of all runs; a run that several arms or seeds share is of the first of them."""
+    found: dict[Path, list[Source]] = {}
     for entry in entries:
         own = entry.arm, entry.rows, entry.seed
         for i, run in enumerate(entry.stages):
             stage = f"stage {i + 1}" if len(entry.stages) > 1 else ""
-            found += [Source(*own, stage, run, False), Source(*own, stage, run, True)]
-        found += [Source(*own, suite, run, False, True) for suite, run in entry.tests]
-    return found
+            found.setdefault(run.path, [Source(*own, stage, run, False), Source(*own, stage, run, True)])
+        for suite, run in entry.tests:
+            found.setdefault(run.path, [Source(*own, suite, run, False, True)])
+    return [source for sources in found.values() for source in sources]
 
 
 def read_columns(entries: Sequence[Entry], most_records: int = MOST_RECORDS, most_bytes: int = MOST_BYTES) -> Columns:

@@ -90,6 +90,8 @@ def draw_panel(axes: Any, panel: Panel, order: Sequence[str]) -> None:
             axes.fill_between(steps, *ends, color=colour, alpha=0.15, lw=0)
     if panel.family == "Scores by rows":
         axes.set_xscale("log", base=2)
+        axes.set_xticks(panel.steps, [f"{rows:g}" for rows in panel.steps])
+        axes.minorticks_off()
     axes.set_xlabel("rows" if panel.family == "Scores by rows" else "optimizer steps", fontsize=8)
     if len(panel.series) > 1:
         axes.legend(fontsize=7, frameon=False)

@@ -14,7 +14,7 @@ from vrft_pl.runs import RunFolder
 
 MOST_PIXELS = 640
 """Longer side of a picture in a page."""
-MOST_BYTES = 5_000_000
+MOST_BYTES = 4_500_000
 """All pictures of a page, as they are written into it."""
 
 

@@ -55,8 +55,10 @@ def read_report(paths: Sequence[str | Path]) -> Report:
     entries = subject.entries
     comparison = compare_cells(subject.ablation) if subject.ablation else compare_runs(entries)
     arms, differ = differences(entries)
-    runs = [(entry.label, run) for entry in entries for run in entry.stages if run.path.exists()]
-    told = tuple(facts(label, run) for label, run in runs[:MOST_FACTS])
+    runs: dict[Path, tuple[str, RunFolder]] = {}
+    for label, run in ((entry.label, run) for entry in entries for run in entry.stages if run.path.exists()):
+        runs.setdefault(run.path, (label, run))  # several arms may begin with the same stage
+    told = tuple(facts(label, run) for label, run in list(runs.values())[:MOST_FACTS])
     return Report(subject, comparison, tuple(read_panels(entries)), read_costs(subject), arms, differ, told, len(runs))
 
 

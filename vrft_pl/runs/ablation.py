@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from vrft_pl.runs.files import write_json
 from vrft_pl.runs.folder import RunFolder
@@ -17,7 +17,19 @@ State = Literal["waiting", "running", "done", "failed"]
 """How far a cell is."""
 Role = Literal["in_domain", "out_of_domain", "home", "other"]
 """What a metric tells of: the domain trained on, one never seen, the domain the base comes from, another family."""
-Rows = int | float | str | None
+
+
+def whole(rows: int | float | str | None) -> int | float | str | None:
+    """Write a whole number without a point: 64 rows, not 64.0.
+
+    Example:
+        >>> whole(64.0), whole(0.5), whole("all")
+        (64, 0.5, 'all')
+    """
+    return int(rows) if isinstance(rows, float) and rows.is_integer() else rows
+
+
+Rows = Annotated[int | float | str | None, AfterValidator(whole)]
 """How many rows were drawn, as the config says it; ``None`` where an arm sees none, as the base."""
 
 
