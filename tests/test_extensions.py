@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from vrft_pl.__main__ import main
+from vrft_pl.commands.ablate import parsed
 from vrft_pl.modules import GRPOModule
 
 ROOT = Path(__file__).parents[1]
@@ -63,7 +64,7 @@ def test_the_table_names_every_idea_that_is_tried():
     readme = (ROOT / "README.md").read_text()
     table = readme.partition("## A new idea is one file")[2].partition("\n## ")[0]
     ideas = re.findall(r"^\| ([a-z][^|]*) \|", table, re.MULTILINE)
-    tried = {*HERE, *ELSEWHERE, "source of rows", "callback around rollouts", "subcommand"}
+    tried = {*HERE, *ELSEWHERE, "source of rows", "callback around rollouts", "arm of an ablation", "subcommand"}
     assert set(ideas) - {"idea"} == tried
     for test in ELSEWHERE.values():
         file, _, name = test.partition("::")
@@ -121,6 +122,18 @@ def test_a_callback_decides_what_is_trained_on(capsys, monkeypatch):
         "0.1",
     )  # so that no group is left out for being dead
     assert trained == [1]
+
+
+def test_an_arm_is_compared(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    options = ["--arms", "{twice: arm.TWICE}", "--contrasts", "[]", "--seeds", "[4]", "--dry_run", "true"]
+    main(["ablate", "--config", "configs/ablations/quick.yaml", *options])
+    assert capsys.readouterr().out == "0: twice, 64 rows, seed 4: waiting\n"
+    arm = parsed(["--config", "configs/ablations/quick.yaml", *options])[0].all_arms["twice"]
+    assert [(stage.recipe, stage.style, stage.share) for stage in arm.stages] == [
+        ("sft", "answer", 0.3),
+        ("rft", "think", 0.7),
+    ]
 
 
 def test_an_installed_command_is_run(tmp_path, monkeypatch, capsys):
