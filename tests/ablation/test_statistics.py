@@ -27,6 +27,14 @@ def test_differences_that_are_all_alike_have_an_interval_without_width(value, p)
     assert paired_t([value] * 3) == Interval(value, value, value, p)
 
 
+def test_differences_that_are_alike_but_for_the_rounding_of_single_precision_have_no_width_either():
+    scores = np.float32([[200 / 384, 250 / 384, 300 / 384], [100 / 384, 150 / 384, 200 / 384]]).astype(float)
+    assert np.ptp(scores[0] - scores[1]) > 0
+    interval = paired_t(scores[0] - scores[1])
+    assert interval.low == interval.high == pytest.approx(100 / 384, abs=1e-6)
+    assert paired_t([1e-9, -1e-9, 2e-9]) == Interval(0.0, 0.0, 0.0, 1.0)
+
+
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 def test_t_intervals_hold_the_truth_as_often_as_they_say(seeds):
     rng = np.random.default_rng(seeds)

@@ -16,6 +16,8 @@ from scipy import integrate, stats
 
 CHUNK = 500
 """Bootstrap draws that are in memory at once."""
+SAME = 1e-6
+"""Differences that lie no further apart are equal but for rounding."""
 MOST_SEEDS = 10_000
 """Where `seeds_needed` gives up: nobody trains more."""
 
@@ -56,9 +58,10 @@ def paired_t(differences: ArrayLike, level: float = 0.95) -> Interval:
     if values.ndim != 1 or len(values) < 2:
         raise ValueError(f"Expected the differences of at least 2 seeds, but got an array of shape {values.shape}.")
     mean, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values))
-    # the mean of equal numbers may differ from them in its last bits
-    if np.ptp(values) == 0:
-        return Interval(float(values[0]), float(values[0]), float(values[0]), float(values[0] == 0))
+    # scores of single precision: equal differences may differ in their last bits, and so does the mean of equal numbers
+    if np.ptp(values) <= SAME:
+        same = 0.0 if abs(values[0]) <= SAME else float(values[0])
+        return Interval(same, same, same, float(same == 0))
     degrees = len(values) - 1
     half = float(stats.t.ppf((1 + level) / 2, degrees)) * error
     return Interval(mean, mean - half, mean + half, 2 * float(stats.t.sf(abs(mean) / error, degrees)))

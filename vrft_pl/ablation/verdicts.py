@@ -21,7 +21,8 @@ def sentence(contrast: Contrast, margin: float = MARGIN) -> str:
 
     A difference is claimed where the p-value, corrected for a primary contrast, is at most `LEVEL`. That there is none
     is never claimed from a wide interval; that it is small is, where the interval lies within the margin. What was not
-    named beforehand is called exploratory.
+    named beforehand is called exploratory. Where all seeds differ by the same there is no spread to judge by, and nothing
+    is claimed.
 
     Args:
         contrast: One arm against another on one metric.
@@ -39,12 +40,18 @@ def sentence(contrast: Contrast, margin: float = MARGIN) -> str:
     if contrast.difference is None or contrast.low is None or contrast.high is None or contrast.p is None:
         return f"{_asked(contrast)}: no verdict, for the difference could not be computed."
     mean, low, high, p = contrast.difference, contrast.low, contrast.high, _p_value(contrast)
+    if low == high:
+        # the t test divides by the spread: its p-value of 0 or 1 would be a claim from nothing
+        return (
+            f"{_asked(contrast)}: no verdict, for all {seeds} seeds differ by the same {mean:+.3f}, and how far another "
+            "may lie can't be told."
+        )
     interval = f"{mean:+.3f} (95 % interval {low:+.3f} to {high:+.3f} over {seeds} seeds, {_shown_p(contrast)})."
     mark = "" if contrast.primary else "Exploratory: "
     if p <= LEVEL and mean:
         more = "higher" if mean > 0 else "lower"
         claim = f"{mark}{contrast.arm} scores {more} than {contrast.against}{_where(contrast)}: {interval}"
-        return " ".join([claim, *_doubts(contrast, low, high, seeds)])
+        return " ".join([claim, *_doubts(contrast)])
     said = [f"{mark}No difference between {contrast.arm} and {contrast.against} is shown{_where(contrast)}: {interval}"]
     if -margin < low and high < margin:
         said.append(f"If there is one, it is likely below {margin:g}.")
@@ -96,7 +103,7 @@ def _shown_p(contrast: Contrast) -> str:
     return f"{value} after Holm's correction" if corrected else f"{value} uncorrected"
 
 
-def _doubts(contrast: Contrast, low: float, high: float, seeds: int) -> list[str]:
+def _doubts(contrast: Contrast) -> list[str]:
     """What speaks against a difference that is claimed."""
     doubts = []
     ends = contrast.bootstrap or (None, None)
@@ -105,8 +112,6 @@ def _doubts(contrast: Contrast, low: float, high: float, seeds: int) -> list[str
             f"With other held-out samples it may not hold: drawn over seeds and samples, {ends[0]:+.3f} to "
             f"{ends[1]:+.3f} fits."
         )
-    if low == high:
-        doubts.append(f"All {seeds} seeds differ by the same, so the interval says nothing of other samples.")
     return doubts
 
 
