@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from ablation.builders import RATE, ablation, recipe
 
@@ -21,8 +23,69 @@ from vrft_pl.types import InputError
         pytest.param({"recipes": {}}, "Expected `recipes` to have .'sft'. for arm `SFT`", id="no-recipe"),
         pytest.param(
             {"arms": {"half": [Stage("sft", share=0.5)]}},
-            "shares of the stages of arm `half` to add up to 1",
+            "shares of the stages of arm `half` to be above 0 and add up to 1",
             id="shares",
+        ),
+        pytest.param(
+            {"arms": {"less": [Stage("sft", share=1.5), Stage("sft", share=-0.5)]}},
+            "shares of the stages of arm `less` to be above 0",
+            id="share-below-0",
+        ),
+        pytest.param({"arms": {"x": [Stage("sft", share=math.nan)]}}, "shares .* to be above 0", id="share-of-nan"),
+        *(
+            pytest.param(
+                {"arms": {"own": [Stage("sft", set={key: 1})]}},
+                f"Expected arm `own` to leave to the ablation what all arms share, but it sets {key}",
+                id=f"sets-{key}",
+            )
+            for key in (
+                "seed_everything",
+                "trainer.max_steps",
+                "data.init_args.train.init_args.path",
+                "data.init_args.style",
+                "model.init_args.metrics",
+            )
+        ),
+        *(
+            pytest.param({"rows": [size], "draw": draw}, "Expected `rows` to be", id=f"{draw}-{size}")
+            for draw, size in (
+                ("rows", 0),
+                ("rows", -3),
+                ("rows", 8.5),
+                ("rows", math.nan),
+                ("shots", 1.5),
+                ("fraction", 2.0),
+                ("fraction", 0.0),
+            )
+        ),
+        pytest.param({"seeds": [-1]}, "Expected `seeds` to be from 0", id="seed-below-0"),
+        pytest.param({"match": Match(amount=math.inf)}, "Expected `match` to be above 0", id="no-end"),
+        pytest.param({"match": Match("generated_tokens", 9, steps=0)}, "Expected `match` to be above 0", id="no-steps"),
+        pytest.param(
+            {"roles": {"nigth": "home"}},
+            "Expected `roles` of suite `target` to name parts .*'nigth'",
+            id="role-of-none",
+        ),
+        pytest.param(
+            {"search": SearchOptions("snow/NumberMatch", seeds=[])}, "Expected `search`", id="search-unseeded"
+        ),
+        pytest.param(
+            {"search": SearchOptions("sno/NumberMatch")}, "part of `data.init_args.val`.*'sno'", id="search-where"
+        ),
+        pytest.param(
+            {"suites": {"other": Suite({"init_args": {}}, [])}}, "of suite `other` to name parts", id="suite-of-nothing"
+        ),
+        pytest.param({"suites": {"a/b": Suite({}, [])}}, "names of `suites` without a slash", id="suite-slash"),
+        pytest.param(
+            {"contrasts": [ContrastSpec("RFT", "SFT", "sonw/NumberMatch")]},
+            "Expected `contrasts` to name a metric of target/night, target/snow.*'sonw/NumberMatch'",
+            id="no-such-part",
+        ),
+        pytest.param(
+            {"contrasts": [ContrastSpec("RFT", "RFT", "snow/NumberMatch")]}, "once, of two arms", id="arm-with-itself"
+        ),
+        pytest.param(
+            {"contrasts": [ContrastSpec("RFT", "SFT", "snow/NumberMatch")] * 2}, "once, of two arms", id="asked-twice"
         ),
         pytest.param(
             {"contrasts": [ContrastSpec("RTF", "SFT", "snow/NumberMatch")]},
@@ -32,7 +95,11 @@ from vrft_pl.types import InputError
         pytest.param(
             {"contrasts": [ContrastSpec("RFT", "SFT", "snow/NumberMatch", 9)]}, "to name rows out of", id="no-such-size"
         ),
-        pytest.param({"suites": {"target": Suite({}, [])}}, "Expected another name than `target`", id="suite"),
+        pytest.param(
+            {"suites": {"target": Suite({"init_args": {"test": {"a": {}}}}, [])}},
+            "Expected another name than `target`",
+            id="suite",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(tmp_path, changes, message):

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from ablation.builders import RATE, SCENES, Counted, ablation, recipe
 
-from vrft_pl.ablation import Busy, Cell, Match, Runner, SearchOptions, Section, Stage, Store, collect
+from vrft_pl.ablation import Busy, Cell, ContrastSpec, Match, Runner, SearchOptions, Section, Stage, Store, collect
 from vrft_pl.types import InputError
 
 
@@ -29,6 +29,15 @@ def test_every_cell_is_carried_out_once_and_a_base_is_judged_once_for_all(tmp_pa
     again = Counted()
     runner(tmp_path, again).run()
     assert again.calls == []
+
+
+def test_a_metric_that_no_cell_has_ends_the_ablation_after_its_first_cell(tmp_path):
+    commands = Counted()
+    tried = runner(tmp_path, commands, contrasts=[ContrastSpec("RFT", "SFT", "snow/NumberMtach")])
+    with pytest.raises(InputError, match=r"Expected a contrast to name one of .*'snow/NumberMtach'"):
+        tried.run()
+    assert (commands.count("fit"), commands.count("test")) == (0, 1)
+    assert tried.state(tried.cells[0]) == "done"
 
 
 def test_all_arms_see_the_rows_that_were_drawn_for_their_seed(tmp_path):

@@ -45,7 +45,8 @@ def stage_config(
         arguments.pop(key, None)
     arguments |= judging(ablation, ablation.metrics, ablation.eval_params, checkpoint)
     config["trainer"] = {**merged(config.get("trainer", {}), ablation.trainer), **QUIET}
-    config["trainer"].pop("max_epochs", None)
+    for key in ("max_epochs", "max_time"):
+        config["trainer"].pop(key, None)
     config["data"] = task(ablation.data, stage.style, train=train)
     for changes in (recipe.set, stage.set, values):
         for key, value in changes.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import UserDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,24 @@ Role = Literal["in_domain", "out_of_domain", "home", "other"]
 one looks for forgetting; another task."""
 TARGET = "target"
 """The suite of the task that is trained on."""
+MOST_SEED = 2**32 - 1
+"""The greatest seed that `seed_everything` takes."""
+GIVEN = (
+    "seed_everything",
+    "run",
+    "trainer.max_steps",
+    "trainer.max_epochs",
+    "trainer.max_time",
+    "data.init_args.style",
+    "data.init_args.train",
+    "data.init_args.val",
+    "data.init_args.test",
+    "model.init_args.policy.init_args.checkpoint",
+    "model.init_args.metrics",
+    "model.init_args.eval_params",
+    "model.init_args.eval_samples",
+)
+"""What an arm can't set: its rows, its length and how it is judged are those of all arms."""
 
 
 @dataclass(frozen=True)
@@ -191,9 +210,13 @@ class Ablation:
                 raise ValueError(f"Expected `{name}` to name at least one, but it is empty.")
             if len(set(numbers)) < len(numbers):
                 raise ValueError(f"Expected `{name}` to name each once, but got {numbers}.")
-        if self.match.amount <= 0 or self.match.pilot < 1:
+        self._check_sizes()
+        steps = 1 if self.match.steps is None else self.match.steps
+        if not 0 < self.match.amount < math.inf or self.match.pilot < 1 or steps < 1:
             raise ValueError(f"Expected `match` to be above 0, but got {self.match}.")
-        if self.search and (self.search.trials < 1 or set(self.search.seeds) & set(self.seeds)):
+        if self.search and (
+            self.search.trials < 1 or not self.search.seeds or set(self.search.seeds) & set(self.seeds)
+        ):
             raise ValueError(
                 "Expected `search` to have at least one trial and seeds apart from those of the comparison, but got "
                 f"{self.search.trials} and {self.search.seeds}."
@@ -203,6 +226,7 @@ class Ablation:
                 raise ValueError(f"Expected `data` to have a `{section}`, but it has {sorted(self.data)}.")
         if not self.data["init_args"].get("test"):
             raise ValueError("Expected `data.init_args.test` to name the parts that are read at the end, but got none.")
+        self._check_parts()
         if TARGET in self.suites:
             raise ValueError(f"Expected another name than `{TARGET}` in `suites`: that is the task that is trained on.")
         for name, arm in self.all_arms.items():
@@ -232,21 +256,70 @@ class Ablation:
             for key, values in self.recipes[stage.recipe].search.items()
         }
 
+    def _check_sizes(self) -> None:
+        whole = self.draw != "fraction"
+        sizes = [*self.rows, *(() if self.search is None or self.search.rows is None else (self.search.rows,))]
+        if wrong := [n for n in sizes if not (n >= 1 and float(n).is_integer() if whole else 0 < n <= 1)]:
+            raise ValueError(
+                f"Expected `rows` to be {'whole numbers of at least 1' if whole else 'above 0 and at most 1'} with "
+                f"`draw: {self.draw}`, but got {wrong}."
+            )
+        if wrong := [seed for seed in self.seeds if not 0 <= seed <= MOST_SEED]:
+            raise ValueError(f"Expected `seeds` to be from 0 to {MOST_SEED}, but got {wrong}.")
+
+    def _check_parts(self) -> None:
+        val = self.data["init_args"].get("val") or {}
+        if self.search and (part := self.search.metric.rpartition("/")[0]) not in val:
+            raise ValueError(
+                f"Expected `search.metric` to be <part>/<Name> of a part of `data.init_args.val`, {sorted(val)}, but "
+                f"got part {part!r}."
+            )
+        if "/" in "".join(self.suites):
+            raise ValueError(f"Expected names of `suites` without a slash, but got {sorted(self.suites)}.")
+        for name, suite in self.suites.items():
+            if not suite.data.get("init_args", {}).get("test"):
+                raise ValueError(f"Expected `data.init_args.test` of suite `{name}` to name parts, but got none.")
+        for name, suite in self.all_suites.items():
+            if unknown := set(suite.roles) - set(parts := suite.data["init_args"]["test"]):
+                raise ValueError(
+                    f"Expected `roles` of suite `{name}` to name parts out of {sorted(parts)}, but got "
+                    f"{sorted(unknown)}."
+                )
+
     def _check_arm(self, name: str, arm: Arm) -> None:
         if unknown := {stage.recipe for stage in arm.stages} - set(self.recipes):
             raise ValueError(f"Expected `recipes` to have {sorted(unknown)} for arm `{name}`, but it has "
                              f"{sorted(self.recipes)}.")  # fmt: skip
-        if arm.stages and abs(sum(stage.share for stage in arm.stages) - 1) > 1e-6:
-            shares = [stage.share for stage in arm.stages]
-            raise ValueError(f"Expected the shares of the stages of arm `{name}` to add up to 1, but got {shares}.")
+        shares = [stage.share for stage in arm.stages]
+        if shares and not (all(share > 0 for share in shares) and abs(sum(shares) - 1) <= 1e-6):
+            raise ValueError(
+                f"Expected the shares of the stages of arm `{name}` to be above 0 and add up to 1, but got {shares}."
+            )
+        for stage in arm.stages:
+            recipe = self.recipes[stage.recipe]
+            keys = [*recipe.set, *stage.set, *(recipe.search if self.search else ())]
+            if wrong := sorted(key for key in keys if any(f"{key}.".startswith(f"{name}.") for name in GIVEN)):
+                raise ValueError(
+                    f"Expected arm `{name}` to leave to the ablation what all arms share, but it sets "
+                    f"{', '.join(wrong)}."
+                )
 
     def _check_contrast(self, contrast: ContrastSpec) -> None:
+        if contrast.arm == contrast.against or self.contrasts.count(contrast) > 1:
+            raise ValueError(f"Expected each of `contrasts` once, of two arms, but got {contrast}.")
         if unknown := {contrast.arm, contrast.against} - set(self.arms):
             raise ValueError(
                 f"Expected `contrasts` to name arms out of {sorted(self.arms)}, but got {sorted(unknown)}."
             )
         if contrast.rows is not None and contrast.rows not in self.rows:
             raise ValueError(f"Expected `contrasts` to name rows out of {self.rows}, but got {contrast.rows}.")
+        parts = {f"{n}/{part}" for n, suite in self.all_suites.items() for part in suite.data["init_args"]["test"]}
+        part = contrast.metric.rpartition("/")[0]
+        if part not in parts and f"{TARGET}/{part}" not in parts:
+            raise ValueError(
+                f"Expected `contrasts` to name a metric of {', '.join(sorted(parts))}, as in "
+                f"{sorted(parts)[0]}/<Name>, but got {contrast.metric!r}."
+            )
 
 
 def label(size: float) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from vrft_pl.ablation.compose import digest, stage_config
-from vrft_pl.ablation.config import Ablation, label
+from vrft_pl.ablation.config import Ablation, checked_metric, label
 from vrft_pl.ablation.search import GridSearch, Trial, Values, at_edge
 from vrft_pl.ablation.store import Busy, Store, slug
 from vrft_pl.ablation.training import Commands, Training
@@ -101,6 +101,8 @@ class Runner:
         self.store.write(f"{cell.name}.json", {**cell._asdict(), **result, "wall_seconds": seconds})
         if result["state"] == "done":
             self.told(f"{describe(cell)} done in {seconds:.0f} s")
+            for contrast in self.ablation.contrasts:  # now, and not when everything is trained
+                checked_metric(contrast.metric, [*result["scores"]])
 
     def result(self, cell: Cell) -> dict[str, Any]:
         """Train and judge a cell."""

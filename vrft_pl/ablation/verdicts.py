@@ -21,8 +21,8 @@ def sentence(contrast: Contrast, margin: float = MARGIN) -> str:
 
     A difference is claimed where the p-value, corrected for a primary contrast, is at most `LEVEL`. That there is none
     is never claimed from a wide interval; that it is small is, where the interval lies within the margin. What was not
-    named beforehand is called exploratory. Where all seeds differ by the same there is no spread to judge by, and nothing
-    is claimed.
+    named beforehand is called exploratory. Where all seeds differ by the same there is no spread to judge by, and
+    nothing is claimed.
 
     Args:
         contrast: One arm against another on one metric.
@@ -43,8 +43,8 @@ def sentence(contrast: Contrast, margin: float = MARGIN) -> str:
     if low == high:
         # the t test divides by the spread: its p-value of 0 or 1 would be a claim from nothing
         return (
-            f"{_asked(contrast)}: no verdict, for all {seeds} seeds differ by the same {mean:+.3f}, and how far another "
-            "may lie can't be told."
+            f"{_asked(contrast)}: no verdict, for all {seeds} seeds differ by the same {mean:+.3f}, and how far "
+            "another may lie can't be told."
         )
     interval = f"{mean:+.3f} (95 % interval {low:+.3f} to {high:+.3f} over {seeds} seeds, {_shown_p(contrast)})."
     mark = "" if contrast.primary else "Exploratory: "
