@@ -20,6 +20,7 @@ TINY = (
     *("--config", QUICK, "--rows", "[8]", "--seeds", "[0, 1]", "--match", "{by: steps, amount: 2}"),
     *("--arms", "{base: base, SFT: cot_sft, rejection: rejection_sft, RFT: rft}"),
     *("--contrasts", "[{arm: RFT, against: SFT, metric: snow/NumberMatch}]", "--data.init_args.batch_size", "4"),
+    *("--roles", "{snow: in_domain}"),
     *("--data.init_args.test", "{snow: {class_path: vrft_pl.data.CountingScenes, init_args: {domain: snow, size: 8}}}"),
 )
 
@@ -133,7 +134,12 @@ def test_every_shipped_arm_fits_every_family(tmp_path, family):
     assert {stage.recipe for arm in ARMS.values() for stage in arm.stages} == {"sft", "rft"}
     for recipe in ("sft", "rft"):
         made = stage_config(
-            replace(ablation, data=data), Stage(recipe, "answer"), None, data["init_args"]["train"], {}, 0
+            replace(ablation, data=data, roles={}, contrasts=[]),
+            Stage(recipe, "answer"),
+            None,
+            data["init_args"]["train"],
+            {},
+            0,
         )
         path = tmp_path / f"{recipe}.yaml"
         path.write_text(yaml.safe_dump(made))
