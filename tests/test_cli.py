@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Dataset
 
+from vrft_pl import __version__
 from vrft_pl.__main__ import available, main
 from vrft_pl.commands.errors import one_line
 from vrft_pl.rewards import Reward
@@ -87,6 +88,12 @@ def test_help_answers_without_importing_torch():
     assert time.perf_counter() - start < 1
     assert "vrft_pl fit --config configs/quickstart.yaml" in done.stdout
     assert "torch" not in done.stderr
+
+
+def test_the_version_is_that_of_the_package(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["vrft_pl", "--version"])
+    main()
+    assert capsys.readouterr().out == f"vrft_pl {__version__}\n"
 
 
 def test_unknown_command_is_refused(capsys):
