@@ -62,6 +62,7 @@ def test_sampled_logprobs_are_those_of_the_policy(checkpoint, samples, temperatu
     got = generate(policy, prompts, 4, SamplingParams(32, temperature))
     assert len(set(got.mask.sum(1).tolist())) > 4
     expected = policy.logprobs(prompts, got, temperature).logprobs
+    assert LocalSampler().exact
     torch.testing.assert_close(got.logprobs, expected, rtol=1e-4, atol=1e-4)
     assert not got.logprobs[~got.mask].any()
     assert len(set(got.texts[:4])) == 4
