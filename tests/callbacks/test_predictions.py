@@ -328,3 +328,9 @@ def test_rows_drawn_from_a_coco_file_keep_its_ids(tmp_path):
     assert [source[i].answer.image_id for i in range(len(source))] == [100, 100, 107, 107]
     assert category_ids(Subset(Subset(source))) == {"dog": 7, "cat": 3, "emu": 12}
     assert category_ids(Subset(scenes())) == category_ids(None) == {}
+
+
+@pytest.mark.parametrize("bounds", [{"pictures": -1}, {"max_side": 0}])
+def test_bounds_of_pictures_that_mean_nothing_are_refused(bounds):
+    with pytest.raises(ValueError, match=f"`{next(iter(bounds))}`"):
+        PredictionWriter(**bounds)

@@ -252,3 +252,20 @@ def test_the_schedule_by_hand(kwargs, factors):
 def test_the_schedule_has_ranges(kwargs, message):
     with pytest.raises(ValueError, match=message):
         WarmupDecay(SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0), **kwargs)
+
+
+def test_held_out_completions_are_greedy_and_of_step_0_without_a_trainer(qwen3_vl, samples):
+    seen = []
+
+    class Told(Looking):
+        def generate(self, *args, **kwargs):
+            seen.append(self.step)
+            return super().generate(*args, **kwargs)
+
+        def update(self, policy, step):
+            self.step = step
+
+    module = PolicyModule(loaded(qwen3_vl), sampler=Told())
+    assert module.eval_params.temperature == 0
+    module.generate(samples[:1], 1, SHORT, 0)
+    assert seen == [0]
