@@ -62,8 +62,8 @@ from vrft_pl.types import InputError
         pytest.param({"match": Match(amount=math.inf)}, "Expected `match` to be above 0", id="no-end"),
         pytest.param({"match": Match("generated_tokens", 9, steps=0)}, "Expected `match` to be above 0", id="no-steps"),
         pytest.param(
-            {"roles": {"nigth": "home"}},
-            "Expected `roles` of suite `target` to name parts .*'nigth'",
+            {"roles": {"dawn": "home"}},
+            "Expected `roles` of suite `target` to name parts .*'dawn'",
             id="role-of-none",
         ),
         pytest.param(

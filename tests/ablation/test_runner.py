@@ -33,8 +33,8 @@ def test_every_cell_is_carried_out_once_and_a_base_is_judged_once_for_all(tmp_pa
 
 def test_a_metric_that_no_cell_has_ends_the_ablation_after_its_first_cell(tmp_path):
     commands = Counted()
-    tried = runner(tmp_path, commands, contrasts=[ContrastSpec("RFT", "SFT", "snow/NumberMtach")])
-    with pytest.raises(InputError, match=r"Expected a contrast to name one of .*'snow/NumberMtach'"):
+    tried = runner(tmp_path, commands, contrasts=[ContrastSpec("RFT", "SFT", "snow/NumberMach")])
+    with pytest.raises(InputError, match=r"Expected a contrast to name one of .*'snow/NumberMach'"):
         tried.run()
     assert (commands.count("fit"), commands.count("test")) == (0, 1)
     assert tried.state(tried.cells[0]) == "done"
