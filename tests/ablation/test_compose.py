@@ -3,7 +3,7 @@ import yaml
 from ablation.builders import RATE, SCENES, ablation, recipe
 
 from vrft_pl.ablation import Stage
-from vrft_pl.ablation.compose import digest, merged, prompts_a_step, put, stage_config, test_config
+from vrft_pl.ablation.compose import merged, put, stage_config, test_config
 from vrft_pl.types import InputError
 
 test_config.__test__ = False
@@ -93,13 +93,3 @@ def test_a_recipe_that_is_no_config_is_named(tmp_path, text):
     recipes = {"sft": type(recipe(tmp_path, "x", "SFTModule"))(str(tmp_path / "bad.yaml"))}
     with pytest.raises(InputError, match=r"Expected .*bad.yaml to be a config of `vrft_pl fit`"):
         stage_config(ablation(tmp_path, recipes=recipes, arms={"SFT": "cot_sft"}), Stage("sft"), None, {}, {}, 0)
-
-
-def test_prompts_of_a_step_are_those_of_all_devices_and_micro_batches():
-    trainer = {"devices": [0, 1], "accumulate_grad_batches": 3, "num_nodes": 2}
-    assert prompts_a_step({"trainer": trainer, "data": {"init_args": {"batch_size": 5}}}) == 60
-    assert prompts_a_step({"trainer": {}, "data": {"init_args": {"batch_size": 5}}}) == 5
-
-
-def test_a_digest_is_of_values_and_not_of_their_order():
-    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1}) != digest({"a": 1, "b": 3})

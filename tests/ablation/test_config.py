@@ -3,7 +3,7 @@ import math
 import pytest
 from ablation.builders import RATE, ablation, recipe
 
-from vrft_pl.ablation import ARMS, ContrastSpec, Match, SearchOptions, Stage, Suite
+from vrft_pl.ablation import ARMS, ByDifficulty, ContrastSpec, Match, SearchOptions, Section, Stage, Suite
 from vrft_pl.ablation.arms import arm_of
 from vrft_pl.types import InputError
 
@@ -73,9 +73,30 @@ from vrft_pl.types import InputError
             {"search": SearchOptions("sno/NumberMatch")}, "part of `data.init_args.val`.*'sno'", id="search-where"
         ),
         pytest.param(
-            {"suites": {"other": Suite({"init_args": {}}, [])}}, "of suite `other` to name parts", id="suite-of-nothing"
+            {"suites": {"other": Suite({"init_args": {}}, [])}},
+            "of suite `other` to name the parts",
+            id="suite-of-nothing",
         ),
-        pytest.param({"suites": {"a/b": Suite({}, [])}}, "names of `suites` without a slash", id="suite-slash"),
+        pytest.param(
+            {"suites": {"other": Suite({"init_args": {"test": {"a": {}}}}, [])}},
+            "`metrics` of suite `other` to name at least one",
+            id="suite-unjudged",
+        ),
+        pytest.param({"metrics": []}, "Expected `metrics` to name at least one", id="unjudged"),
+        pytest.param(
+            {"metrics": [Section(class_path="a")] * 2}, "Expected `metrics` to name .* once", id="judged-twice"
+        ),
+        *(
+            pytest.param({"name": name}, "Expected names of ", id=repr(name))
+            for name in ("", " ", "a\n", "a\nb", "a\u2028b", "../a", "a\\b", "\0")
+        ),
+        pytest.param({"arms": {"a\nb": "base"}}, "Expected names of one line", id="arm-of-two-lines"),
+        pytest.param(
+            {"search": SearchOptions("snow/NumberMatch", seeds=[-1])}, "Expected `search.seeds`", id="search-seed"
+        ),
+        pytest.param(
+            {"suites": {"a/b": Suite({}, [])}}, "names of ablation and `suites` without a slash", id="suite-slash"
+        ),
         pytest.param(
             {"contrasts": [ContrastSpec("RFT", "SFT", "sonw/NumberMatch")]},
             "Expected `contrasts` to name a metric of target/night, target/snow.*'sonw/NumberMatch'",
@@ -112,6 +133,29 @@ def test_an_ablation_without_rows_to_test_on_is_refused(tmp_path):
     data["init_args"].pop("test")
     with pytest.raises(ValueError, match=r"Expected `data.init_args.test` to name the parts"):
         ablation(tmp_path, data=data)
+
+
+def test_an_ablation_without_a_pool_is_refused(tmp_path):
+    data = ablation(tmp_path).data
+    data["init_args"]["train"] = None
+    with pytest.raises(ValueError, match=r"Expected `data.init_args.train` to name the pool"):
+        ablation(tmp_path, data=data)
+
+
+@pytest.mark.parametrize("values", [[], [3e-4, 1e-4], [1e-4, 1e-4]], ids=["none", "descending", "twice"])
+def test_an_axis_that_can_not_be_walked_is_refused(tmp_path, values):
+    recipes = {
+        "sft": recipe(tmp_path, "sft", "SFTModule", search={RATE: values}),
+        "rft": recipe(tmp_path, "rft", "GRPOModule"),
+    }
+    with pytest.raises(ValueError, match=f"Expected `search.{RATE}` of recipe `sft` to name values"):
+        ablation(tmp_path, recipes=recipes, search=SearchOptions("snow/NumberMatch"))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.8, 0.2), (-0.1, 0.5), (0.5, 1.1)])
+def test_shares_of_difficulty_are_in_order(low, high):
+    with pytest.raises(ValueError, match="Expected `low` and `high` to be shares in order"):
+        ByDifficulty(low=low, high=high)
 
 
 def test_an_arm_is_shipped_or_a_list_of_stages_or_the_path_of_one():

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from ablation.builders import Counted, ablation
 from ablation.test_runner import runner
+from rich.console import Console
 from scipy import stats
 
 from vrft_pl.ablation import ContrastSpec, changed_keys, collect, print_results
+from vrft_pl.ablation.progress import progress_table
 
 PRIMARY = [ContrastSpec("RFT", "SFT", "snow/NumberMatch"), ContrastSpec("RFT", "base", "target/night/NumberMatch")]
 
@@ -108,3 +110,13 @@ def test_keys_that_changed_are_found_however_deep():
 def test_a_contrast_names_the_largest_size_unless_it_says(tmp_path):
     made = ablation(tmp_path, rows=[4, 16], contrasts=[ContrastSpec("RFT", "SFT", "snow/NumberMatch", 4)])
     assert made.contrasts[0].rows == 4
+
+
+def test_square_brackets_in_names_are_printed_as_they_are(tmp_path, capsys):
+    arms = {"[bold]SFT[/]": "cot_sft", "RFT [/x]": "rft"}
+    tried = runner(tmp_path, arms=arms, name="[red]tried", contrasts=[])
+    tried.run()
+    print_results(collect(tried), tmp_path / "[runs]")
+    Console().print(progress_table(tried, 0.0))
+    said = capsys.readouterr().out
+    assert [said.count(text) for text in (*arms, "[red]tried", "[runs]")] == [3, 3, 2, 2]

@@ -1,12 +1,29 @@
 import json
+import math
 import multiprocessing
+import shutil
 from collections import Counter
 
 import pytest
 import yaml
-from ablation.builders import RATE, SCENES, Counted, ablation, recipe
+from ablation.builders import RATE, SCENES, Counted, Probing, ablation, recipe
 
-from vrft_pl.ablation import Busy, Cell, ContrastSpec, Match, Runner, SearchOptions, Section, Stage, Store, collect
+from vrft_pl.ablation import (
+    Busy,
+    Cell,
+    ContrastSpec,
+    Match,
+    RightCompletions,
+    Runner,
+    SearchOptions,
+    Section,
+    Stage,
+    Store,
+    collect,
+)
+from vrft_pl.ablation.identity import checkpoint_digest
+from vrft_pl.data import CountingScenes
+from vrft_pl.policy.checkpoint import TINY
 from vrft_pl.types import InputError
 
 
@@ -53,13 +70,14 @@ def test_all_arms_see_the_rows_that_were_drawn_for_their_seed(tmp_path):
 
 def test_one_draw_serves_all_seeds_where_that_is_asked_for(tmp_path):
     tried = runner(tmp_path, same_rows=True)
-    assert tried.training.drawn(8, 0) == tried.training.drawn(8, 2)
+    assert tried.training.pool.drawn(8, 0) == tried.training.pool.drawn(8, 2)
 
 
 def test_a_smaller_set_is_part_of_a_larger_one(tmp_path):
     tried = runner(tmp_path, rows=[4, 16])
     ids = [
-        {json.loads(line)["id"] for line in tried.training.drawn(n, 1).path.read_text().splitlines()} for n in (4, 16)
+        {json.loads(line)["id"] for line in tried.training.pool.drawn(n, 1).path.read_text().splitlines()}
+        for n in (4, 16)
     ]
     assert [len(found) for found in ids] == [4, 16]
     assert ids[0] < ids[1]
@@ -151,9 +169,117 @@ def test_whatever_decides_a_score_is_part_of_the_name_of_its_run(tmp_path, chang
     assert commands.count("fit") == (0 if set(changes) & {"metrics", "eval_params"} else 2)
 
 
+def test_a_pool_whose_rows_changed_is_trained_on_anew(tmp_path):
+    runner(tmp_path, seeds=[0]).run()
+    commands = Counted()
+    commands.source = lambda config: CountingScenes(domain="night", size=100)
+    runner(tmp_path, commands, seeds=[0]).run()
+    assert (commands.count("fit"), commands.count("test")) == (2, 2)
+
+
+def test_a_pool_that_draws_by_another_seed_gives_other_rows(tmp_path):
+    drawn = [runner(tmp_path, rows_seed=seed).training.pool.drawn(8, 0) for seed in (0, 1, 0)]
+    assert drawn[0] == drawn[2]
+    assert drawn[0].path != drawn[1].path
+    assert drawn[0].hash != drawn[1].hash
+
+
+def test_more_rows_than_there_are_fail_in_one_line(tmp_path):
+    tried = runner(tmp_path, rows=[8, 101], seeds=[0])
+    tried.run()
+    assert [tried.kept(cell)["state"] for cell in tried.cells] == ["done"] * 3 + ["failed"] * 3
+    error = tried.kept(tried.cells[3])["error"]
+    assert error.startswith("Expected the pool to have rows of size 101: ")
+    assert "\n" not in error
+
+
+def test_a_base_whose_weights_changed_is_trained_anew(tmp_path):
+    shutil.copytree(TINY, tmp_path / "policy")
+    policy = Section(class_path="vrft_pl.policy.VLM", init_args={"checkpoint": str(tmp_path / "policy")})
+    runner(tmp_path, policy=policy, seeds=[0]).run()
+    with (tmp_path / "policy" / "model.safetensors").open("ab") as file:
+        file.write(b" ")
+    checkpoint_digest.cache_clear()
+    commands = Counted()
+    runner(tmp_path, commands, policy=policy, seeds=[0]).run()
+    assert (commands.count("fit"), commands.count("test")) == (2, 3)
+
+
+def test_a_probe_is_taken_off_the_tokens_of_its_stage_and_its_choice_decides_the_steps(tmp_path):
+    commands = Probing(tokens=300)
+    match = Match("generated_tokens", 1000, steps=50)
+    stages = [Stage("rft", rows=RightCompletions())]
+    tried = runner(tmp_path, commands, match=match, seeds=[0], rows=[10], arms={"RFT": stages})
+    tried.run()
+    # 100 tokens a step of 4 rows, so 700 tokens are 28 rows: of the 6 that were chosen 14 steps of 4 and 2
+    assert tried.kept(tried.cells[0])["cost"]["optimizer_steps"] == 9
+    poor = runner(tmp_path, Probing(tokens=2000), match=match, seeds=[1], rows=[10], arms={"RFT": stages})
+    poor.run()
+    assert "to be more than choosing its rows takes, 2000, but its share is 1000" in poor.kept(poor.cells[0])["error"]
+
+
+def test_rows_that_were_chosen_get_as_many_samples_as_all_of_them(tmp_path):
+    arms = {"SFT": "cot_sft", "rejection": "rejection_sft"}
+    commands = Probing(tokens=1)
+    tried = runner(tmp_path, commands, seeds=[0], rows=[10], arms=arms, match=Match(amount=60))
+    tried.run()
+    (all_rows,) = (c for c in config(tmp_path, "sft-seed0") if "RightCompletions" not in str(c["data"]))
+    (chosen,) = (c for c in config(tmp_path, "sft-seed0") if "RightCompletions" in str(c["data"]))
+    assert all_rows["trainer"]["max_steps"] == 18  # 4, 4 and 2 rows, six times
+    assert chosen["trainer"]["max_steps"] == 20  # 4 and 2 of six rows, ten times
+
+
+def test_a_changed_config_leaves_no_cell_and_no_trial_of_the_one_before_in_the_results(tmp_path):
+    search = SearchOptions("snow/NumberMatch", trials=2, seeds=[1000])
+    recipes = {
+        "sft": recipe(tmp_path, "sft", "SFTModule", search={RATE: [1e-4, 2e-4]}),
+        "rft": recipe(tmp_path, "rft", "GRPOModule"),
+    }
+    runner(tmp_path, recipes=recipes, search=search, seeds=[0]).run()
+    changed = runner(tmp_path, recipes=recipes, search=search, seeds=[0], match=Match(amount=80))
+    found = collect(changed)
+    assert {cell.state for cell in found.cells} == {"waiting"}
+    assert found.search == ()
+    without = runner(tmp_path, recipes=recipes, search=search, seeds=[0], arms={"RFT": "rft"})
+    assert [trial.arm for trial in collect(without).search] == []
+    assert {cell.state for cell in collect(without).cells} == {"done"}
+
+
+def test_a_trial_without_a_number_is_named(tmp_path):
+    class Lost(Counted):
+        def score(self, read):
+            return math.nan
+
+    recipes = {
+        "sft": recipe(tmp_path, "sft", "SFTModule", search={RATE: [1e-4]}),
+        "rft": recipe(tmp_path, "r", "GRPOModule"),
+    }
+    search = SearchOptions("snow/NumberMatch")
+    tried = runner(tmp_path, Lost(), recipes=recipes, search=search, seeds=[0])
+    tried.run()
+    assert "Expected `search.metric` to be a number, but it is nan for" in tried.kept(tried.cells[1])["error"]
+
+
+def test_many_writers_of_one_file_leave_it_whole(tmp_path):
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=write_often, args=(tmp_path,)) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * 4
+
+
+def write_often(folder):
+    for i in range(60):
+        Store(folder).write_yaml("configs/check.yaml", {"i": i})
+
+
 def test_names_that_would_share_a_file_are_refused(tmp_path):
     with pytest.raises(InputError, match="names of arms that differ in letters and digits"):
         runner(tmp_path, arms={"SFT+RFT": "cot_sft_rft", "SFT RFT": "rft"})
+    with pytest.raises(InputError, match="names of arms that differ in letters and digits"):
+        runner(tmp_path, arms={"sft": "cot_sft_rft", "SFT": "rft"})
 
 
 def test_the_search_gives_every_arm_as_many_trials_and_its_own_best(tmp_path):

@@ -24,7 +24,7 @@ def test_a_grid_is_walked_from_its_middle():
 def test_a_best_value_at_the_edge_widens_the_grid():
     tried = walked(GridSearch(), GRID, lambda v: v["rate"], 5)
     assert [trial.values["rate"] for trial in tried] == [2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3]
-    assert at_edge(tried[-1].values, tried)
+    assert at_edge(tried[-1].values, tried, GRID)
 
 
 def test_what_is_below_the_grid_is_tried_as_well():
@@ -36,7 +36,7 @@ def test_between_known_neighbours_half_steps_are_tried():
     tried = walked(GridSearch(), GRID, lambda v: -abs(math.log(v["rate"] / 2.7e-4)), 5)
     assert [trial.values["rate"] for trial in tried] == [2e-4, 4e-4, 1e-4, 2.83e-4, 5.66e-4]
     assert max(tried, key=lambda trial: trial.mean).values["rate"] == 2.83e-4
-    assert not at_edge({"rate": 2.83e-4}, tried)
+    assert not at_edge({"rate": 2.83e-4}, tried, GRID)
 
 
 def test_two_axes_are_walked_one_after_the_other():
@@ -50,6 +50,32 @@ def test_values_that_are_no_numbers_are_all_tried():
     space = {"decay": ["cosine", "linear", "constant"]}
     tried = walked(GridSearch(), space, lambda v: 0.0, 9)
     assert sorted(trial.values["decay"] for trial in tried) == ["constant", "cosine", "linear"]
+
+
+def test_whole_numbers_stay_whole():
+    space = {"group_size": [2, 4, 8]}
+    walk = walked(GridSearch(), space, lambda v: -abs(v["group_size"] - 3), 5)
+    drawn = walked(RandomSearch(), space, lambda v: 0.0, 9)
+    assert [trial.values["group_size"] for trial in walk] == [4, 8, 2, 6, 3]
+    assert {type(trial.values["group_size"]) for trial in [*walk, *drawn]} == {int}
+
+
+def test_whole_numbers_do_not_end_at_nothing():
+    tried = walked(GridSearch(), {"window": [1, 2]}, lambda v: -v["window"], 6)
+    assert min(trial.values["window"] for trial in tried) == 1
+
+
+def test_optuna_draws_whole_numbers():
+    pytest.importorskip("optuna", reason="the extra `optuna` is not installed")
+    tried = walked(OptunaSearch(), {"group_size": [2, 16]}, lambda v: v["group_size"], 5)
+    assert {type(trial.values["group_size"]) for trial in tried} == {int}
+
+
+def test_one_trial_of_a_wider_axis_is_at_its_edge():
+    one = [Trial({"rate": 2e-4}, (0.5,))]
+    assert at_edge(one[0].values, one, GRID)
+    assert not at_edge({"rate": 2e-4}, one, {"rate": [2e-4]})
+    assert not at_edge({"decay": "cosine"}, [Trial({"decay": "cosine"}, (0.5,))], {"decay": ["cosine", "linear"]})
 
 
 def test_random_values_are_within_the_axis_and_the_same_for_a_seed():

@@ -11,7 +11,7 @@ import yaml
 from vrft_pl.__main__ import main
 from vrft_pl.ablation import ARMS, Section, Stage
 from vrft_pl.ablation.compose import stage_config
-from vrft_pl.commands.ablate import InProcess, apart, parsed, sections_apart
+from vrft_pl.commands.ablate import InProcess, apart, parsed, sections_apart, work_together
 from vrft_pl.runs import RunFolder
 from vrft_pl.types import InputError
 
@@ -77,6 +77,7 @@ def test_a_slurm_array_has_a_task_a_cell(tmp_path, capsys):
     script = capsys.readouterr().out
     assert "#SBATCH --array=0-7" in script
     assert "#SBATCH --gpus=1" in script
+    assert f'#SBATCH --output="{tmp_path}/new/slurm/%a.out"' in script
     assert '--cell "$SLURM_ARRAY_TASK_ID"' in script
     assert subprocess.run(("bash", "-n"), input=script, text=True, check=False).returncode == 0
 
@@ -112,6 +113,33 @@ def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, capsys, args, code, 
     assert message in said[-1]
     assert len(said) == 1
     assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_is_a_file_is_one_line(tmp_path, capsys):
+    (tmp_path / "taken").write_text("")
+    for folder in (tmp_path / "taken", tmp_path / "taken" / "below"):
+        with pytest.raises(SystemExit) as stop:
+            ablate(folder)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert stop.value.code == 2
+        assert "Expected a folder to write to at" in line
+
+
+def test_workers_that_die_are_told_and_what_they_printed_is_kept(tmp_path):
+    lines = "import sys; print('hello'); sys.exit('killed by a neighbour')"
+    died = work_together([sys.executable, "-c", lines], 2, tmp_path / "workers")
+    assert died == {0: "killed by a neighbour", 1: "killed by a neighbour"}
+    assert "hello" in (tmp_path / "workers" / "1.log").read_text()
+    assert work_together([sys.executable, "-c", ""], 2, tmp_path / "workers") == {}
+
+
+def test_cells_that_dead_workers_left_are_an_error(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("vrft_pl.commands.ablate.work_together", lambda *args: {1: "Killed"})
+    with pytest.raises(SystemExit) as stop:
+        ablate(tmp_path / "new", "--workers", "2")
+    assert stop.value.code == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "8 of 8 cells are not done: 1 of 2 workers died, worker 1 with 'Killed'" in said
 
 
 def test_values_within_a_section_are_options():

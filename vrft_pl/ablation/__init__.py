@@ -2,12 +2,13 @@
 
 from vrft_pl.ablation.arms import ARMS, Arm, ByDifficulty, RightCompletions, Selection, Stage
 from vrft_pl.ablation.compose import put
-from vrft_pl.ablation.config import Ablation, ContrastSpec, Match, Recipe, SearchOptions, Section, Suite
+from vrft_pl.ablation.config import Ablation
 from vrft_pl.ablation.progress import shown
 from vrft_pl.ablation.results import changed_keys, collect, print_results
 from vrft_pl.ablation.rows import Probe, probe
 from vrft_pl.ablation.runner import Cell, Runner
 from vrft_pl.ablation.search import GridSearch, OptunaSearch, RandomSearch, Search, Trial
+from vrft_pl.ablation.sections import ContrastSpec, Match, Recipe, SearchOptions, Section, Suite
 from vrft_pl.ablation.slurm import array_script
 from vrft_pl.ablation.store import Busy, Store
 from vrft_pl.ablation.training import Commands

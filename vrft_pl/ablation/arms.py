@@ -54,6 +54,8 @@ class ByDifficulty(Selection):
 
     def __init__(self, completions: int = 8, low: float = 0.125, high: float = 0.875) -> None:
         super().__init__(completions)
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"Expected `low` and `high` to be shares in order, but got {low} and {high}.")
         self.low, self.high = low, high
 
     def choose(self, probe: Probe) -> list[dict[str, Any]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,8 @@ from typing import Any
 import yaml
 
 from vrft_pl.ablation.arms import Stage
-from vrft_pl.ablation.config import Ablation, Config, Section, Suite
+from vrft_pl.ablation.config import Ablation
+from vrft_pl.ablation.sections import Config, Section, Suite
 from vrft_pl.types import InputError
 
 SHARED = ("policy", "metrics", "eval_params", "eval_samples", "seed")
@@ -142,17 +141,3 @@ def descend(place: Any, name: str) -> Any:
     if name not in place:
         place[name] = {}
     return place[name]
-
-
-def digest(*parts: Any) -> str:
-    """A short name for values that decide a run: the same values, the same name."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
-
-
-def prompts_a_step(config: Config) -> int:
-    """Prompts of one optimizer step of a run."""
-    trainer, data = config["trainer"], config["data"]["init_args"]
-    devices = trainer.get("devices", 1)
-    devices = len(devices) if isinstance(devices, list) else devices if isinstance(devices, int) and devices > 0 else 1
-    accumulate, nodes = trainer.get("accumulate_grad_batches", 1), trainer.get("num_nodes", 1)
-    return int(data.get("batch_size", 4)) * int(accumulate) * devices * int(nodes)

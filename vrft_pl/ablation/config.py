@@ -1,45 +1,22 @@
-"""What an ablation is, as its YAML file says it."""
+"""What an ablation is, as its YAML file says it, and what does not go together."""
 
 from __future__ import annotations
 
 import math
-from collections import UserDict
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
-
-from jsonargparse.typing import register_type
+from typing import Any, Literal
 
 from vrft_pl.ablation.arms import Arm, Stage, arm_of
-from vrft_pl.ablation.search import Search
+from vrft_pl.ablation.search import numeric
+from vrft_pl.ablation.sections import TARGET, ContrastSpec, Match, Recipe, Role, SearchOptions, Section, Suite
 from vrft_pl.types import InputError
 
-Config: TypeAlias = dict[str, Any]
-"""A config of `vrft_pl fit`, or a part of one."""
-
-
-class Section(UserDict[str, Any]):
-    """A section of a config of `vrft_pl fit` as it is written: nothing of it is built here.
-
-    Not a dict: the parser would build what it names.
-    """
-
-
-def read_section(value: object) -> Section:
-    """Take a section as it is written."""
-    if not isinstance(value, Mapping):
-        raise ValueError(f"Expected a section of a config, but got {value!r}.")
-    return Section(value)
-
-
-register_type(Section, dict, read_section, type_check=lambda value, _: isinstance(value, Section))
-Role = Literal["in_domain", "out_of_domain", "home", "other"]
-"""What a test part stands for: the domain that is trained on; one never seen; that which the policy comes from, where
-one looks for forgetting; another task."""
-TARGET = "target"
-"""The suite of the task that is trained on."""
 MOST_SEED = 2**32 - 1
 """The greatest seed that `seed_everything` takes."""
+LINE = re.compile(r"[^\x00-\x1f\x7f\u2028\u2029]+")
+"""A name that stands in a table and a script."""
 GIVEN = (
     "seed_everything",
     "run",
@@ -56,100 +33,6 @@ GIVEN = (
     "model.init_args.eval_samples",
 )
 """What an arm can't set: its rows, its length and how it is judged are those of all arms."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How one kind of stage trains. What all arms share (policy, data, metrics, seeds) is not taken from it.
-
-    Args:
-        config: Files of `vrft_pl fit`; later ones override.
-        set: Values by dotted key, over those of the files.
-        search: Values to search over, by dotted key; numbers from the least to the greatest.
-    """
-
-    config: str | list[str]
-    set: dict[str, Any] = field(default_factory=dict)
-    search: dict[str, list[Any]] = field(default_factory=dict)
-
-    @property
-    def files(self) -> list[str]:
-        """Its files."""
-        return [self.config] if isinstance(self.config, str) else list(self.config)
-
-
-@dataclass(frozen=True)
-class Match:
-    """What all arms get the same of.
-
-    Args:
-        by: ``samples`` seen in training (prompts; a row counts each time), optimizer ``steps``, ``generated_tokens``,
-            ``seconds`` or ``flops``. The last three are measured in a short pilot of each stage, which sets its steps.
-        amount: How much, for all stages of an arm together.
-        steps: Optimizer steps of a stage that generates nothing, where generated tokens are matched.
-        pilot: Optimizer steps of the pilot.
-    """
-
-    by: Literal["samples", "steps", "generated_tokens", "seconds", "flops"] = "samples"
-    amount: float = 1024
-    steps: int | None = None
-    pilot: int = 8
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """How hyper-parameters are found: on the validation rows, with seeds and drawn rows of its own.
-
-    Args:
-        metric: What is to be great, as ``<part>/<Name>`` of the validation rows.
-        trials: Trials of each arm that has something to search.
-        seeds: Seeds of each trial.
-        rows: The size of the training set that is searched with, for all sizes; each size by itself where it is left
-            out.
-        method: Proposes values; `GridSearch` where it is left out.
-    """
-
-    metric: str
-    trials: int = 4
-    seeds: list[int] = field(default_factory=lambda: [1000, 1001])
-    rows: float | None = None
-    method: Search | None = None
-
-
-@dataclass(frozen=True)
-class Suite:
-    """Held-out rows that every arm is judged on.
-
-    Args:
-        data: A ``data`` section with ``test`` parts.
-        metrics: A ``metrics`` section.
-        eval_params: How completions are drawn; those of the ablation where it is left out.
-        style: The form in which answers are asked for; that of the arm where it is left out.
-        roles: What each part stands for; ``other`` where it is left out.
-    """
-
-    data: Section
-    metrics: list[Section]
-    eval_params: Section | None = None
-    style: str | dict[str, Any] | None = None
-    roles: dict[str, Role] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ContrastSpec:
-    """A question that is asked before the answer is known.
-
-    Args:
-        arm: Name of an arm.
-        against: Name of the arm that it is compared with.
-        metric: As ``<suite>/<part>/<Name>``, or ``<part>/<Name>`` of the task that is trained on.
-        rows: Size of the training set; the largest where it is left out.
-    """
-
-    arm: str
-    against: str
-    metric: str
-    rows: float | None = None
 
 
 @dataclass(frozen=True)
@@ -204,31 +87,14 @@ class Ablation:
     run: Section = field(default_factory=Section)
 
     def __post_init__(self) -> None:
-        counted: dict[str, Sequence[float | str]] = {"arms": list(self.arms), "rows": self.rows, "seeds": self.seeds}
-        for name, numbers in counted.items():
-            if not numbers:
-                raise ValueError(f"Expected `{name}` to name at least one, but it is empty.")
-            if len(set(numbers)) < len(numbers):
-                raise ValueError(f"Expected `{name}` to name each once, but got {numbers}.")
+        self._check_names()
         self._check_sizes()
         steps = 1 if self.match.steps is None else self.match.steps
         if not 0 < self.match.amount < math.inf or self.match.pilot < 1 or steps < 1:
             raise ValueError(f"Expected `match` to be above 0, but got {self.match}.")
-        if self.search and (
-            self.search.trials < 1 or not self.search.seeds or set(self.search.seeds) & set(self.seeds)
-        ):
-            raise ValueError(
-                "Expected `search` to have at least one trial and seeds apart from those of the comparison, but got "
-                f"{self.search.trials} and {self.search.seeds}."
-            )
-        for section in ("class_path", "init_args"):
-            if section not in self.data:
-                raise ValueError(f"Expected `data` to have a `{section}`, but it has {sorted(self.data)}.")
-        if not self.data["init_args"].get("test"):
-            raise ValueError("Expected `data.init_args.test` to name the parts that are read at the end, but got none.")
         self._check_parts()
-        if TARGET in self.suites:
-            raise ValueError(f"Expected another name than `{TARGET}` in `suites`: that is the task that is trained on.")
+        if self.search:
+            self._check_search(self.search)
         for name, arm in self.all_arms.items():
             self._check_arm(name, arm)
         for contrast in self.contrasts:
@@ -256,6 +122,21 @@ class Ablation:
             for key, values in self.recipes[stage.recipe].search.items()
         }
 
+    def _check_names(self) -> None:
+        counted: dict[str, Sequence[float | str]] = {"arms": list(self.arms), "rows": self.rows, "seeds": self.seeds}
+        for name, numbers in counted.items():
+            if not numbers:
+                raise ValueError(f"Expected `{name}` to name at least one, but it is empty.")
+            if len(set(numbers)) < len(numbers):
+                raise ValueError(f"Expected `{name}` to name each once, but got {numbers}.")
+        for name in (self.name, *self.arms, *self.suites):
+            if not LINE.fullmatch(name) or not name.strip():
+                raise ValueError(f"Expected names of one line, but got {name!r}.")
+            if name not in self.arms and set("/\\") & set(name):
+                raise ValueError(f"Expected names of ablation and `suites` without a slash, but got {name!r}.")
+        if TARGET in self.suites:
+            raise ValueError(f"Expected another name than `{TARGET}` in `suites`: that is the task that is trained on.")
+
     def _check_sizes(self) -> None:
         whole = self.draw != "fraction"
         sizes = [*self.rows, *(() if self.search is None or self.search.rows is None else (self.search.rows,))]
@@ -264,27 +145,52 @@ class Ablation:
                 f"Expected `rows` to be {'whole numbers of at least 1' if whole else 'above 0 and at most 1'} with "
                 f"`draw: {self.draw}`, but got {wrong}."
             )
-        if wrong := [seed for seed in self.seeds if not 0 <= seed <= MOST_SEED]:
-            raise ValueError(f"Expected `seeds` to be from 0 to {MOST_SEED}, but got {wrong}.")
+        for name, seeds in {"seeds": self.seeds, "search.seeds": self.search.seeds if self.search else ()}.items():
+            if wrong := [seed for seed in seeds if not 0 <= seed <= MOST_SEED]:
+                raise ValueError(f"Expected `{name}` to be from 0 to {MOST_SEED}, but got {wrong}.")
 
     def _check_parts(self) -> None:
-        val = self.data["init_args"].get("val") or {}
-        if self.search and (part := self.search.metric.rpartition("/")[0]) not in val:
-            raise ValueError(
-                f"Expected `search.metric` to be <part>/<Name> of a part of `data.init_args.val`, {sorted(val)}, but "
-                f"got part {part!r}."
-            )
-        if "/" in "".join(self.suites):
-            raise ValueError(f"Expected names of `suites` without a slash, but got {sorted(self.suites)}.")
-        for name, suite in self.suites.items():
+        for section in ("class_path", "init_args"):
+            if section not in self.data:
+                raise ValueError(f"Expected `data` to have a `{section}`, but it has {sorted(self.data)}.")
+        if not self.data["init_args"].get("train"):
+            raise ValueError("Expected `data.init_args.train` to name the pool that rows are drawn from, but got none.")
+        suites: dict[str, Ablation | Suite] = {TARGET: self, **self.suites}
+        for name, suite in suites.items():
+            where = "" if name == TARGET else f" of suite `{name}`"
             if not suite.data.get("init_args", {}).get("test"):
-                raise ValueError(f"Expected `data.init_args.test` of suite `{name}` to name parts, but got none.")
-        for name, suite in self.all_suites.items():
-            if unknown := set(suite.roles) - set(parts := suite.data["init_args"]["test"]):
+                raise ValueError(
+                    f"Expected `data.init_args.test`{where} to name the parts that are read at the end, but got none."
+                )
+            metrics = [repr(dict(metric)) for metric in suite.metrics]
+            if not metrics or len(set(metrics)) < len(metrics):
+                raise ValueError(f"Expected `metrics`{where} to name at least one, each once, but got {metrics}.")
+        for name, judged in self.all_suites.items():
+            if unknown := set(judged.roles) - set(parts := judged.data["init_args"]["test"]):
                 raise ValueError(
                     f"Expected `roles` of suite `{name}` to name parts out of {sorted(parts)}, but got "
                     f"{sorted(unknown)}."
                 )
+
+    def _check_search(self, search: SearchOptions) -> None:
+        if search.trials < 1 or not search.seeds or set(search.seeds) & set(self.seeds):
+            raise ValueError(
+                "Expected `search` to have at least one trial and seeds apart from those of the comparison, but got "
+                f"{search.trials} and {search.seeds}."
+            )
+        val = self.data["init_args"].get("val") or {}
+        if (part := search.metric.rpartition("/")[0]) not in val:
+            raise ValueError(
+                f"Expected `search.metric` to be <part>/<Name> of a part of `data.init_args.val`, {sorted(val)}, but "
+                f"got part {part!r}."
+            )
+        for name, recipe in self.recipes.items():
+            for key, values in recipe.search.items():
+                if not values or (numeric(values) and list(values) != sorted(set(values))):
+                    raise ValueError(
+                        f"Expected `search.{key}` of recipe `{name}` to name values, numbers from the least to the "
+                        f"greatest, but got {values}."
+                    )
 
     def _check_arm(self, name: str, arm: Arm) -> None:
         if unknown := {stage.recipe for stage in arm.stages} - set(self.recipes):
@@ -320,11 +226,6 @@ class Ablation:
                 f"Expected `contrasts` to name a metric of {', '.join(sorted(parts))}, as in "
                 f"{sorted(parts)[0]}/<Name>, but got {contrast.metric!r}."
             )
-
-
-def label(size: float) -> str:
-    """A size as names and tables write it."""
-    return f"{size:g}"
 
 
 def checked_metric(metric: str, keys: Sequence[str]) -> str:

@@ -10,10 +10,11 @@ from threading import Event, Thread
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
-from vrft_pl.ablation.config import label
 from vrft_pl.ablation.runner import Cell, Runner
+from vrft_pl.ablation.sections import label
 
 STATES = {"done": "green", "running": "yellow", "failed": "red", "waiting": "dim"}
 INTERVAL = 2.0
@@ -43,13 +44,13 @@ def progress_table(runner: Runner, started: float, workers: int = 1) -> Table:
     for arm in runner.arms:
         for size in runner.ablation.rows:
             row = Counter(state for cell, state in states.items() if (cell.arm, cell.rows) == (arm, size))
-            table.add_row(arm, label(size), *(str(row[state] or "") for state in STATES))
+            table.add_row(escape(arm), label(size), *(str(row[state] or "") for state in STATES))
     return table
 
 
 def wall_seconds(runner: Runner, cell: Cell) -> float | None:
     """How long a finished cell took."""
-    result = runner.store.read(f"{cell.name}.json") or {}
+    result = runner.kept(cell)
     return result.get("wall_seconds") if result.get("state") == "done" else None
 
 

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from vrft_pl.ablation.config import ContrastSpec, checked_metric, label
+from vrft_pl.ablation.config import checked_metric
 from vrft_pl.ablation.runner import Runner
+from vrft_pl.ablation.sections import ContrastSpec, label
 from vrft_pl.ablation.statistics import area_under, crossed_bootstrap, holm, paired_t, seeds_needed
 from vrft_pl.ablation.training import COSTS
 from vrft_pl.ablation.verdicts import MIN_SEEDS, sentence, verdict
@@ -69,7 +71,7 @@ def cell_of(runner: Runner, arm: str, rows: float, seed: int) -> Cell:
     from vrft_pl.ablation.runner import Cell as Key
 
     key = Key(arm, rows, seed)
-    kept: dict[str, Any] = runner.store.read(f"{key.name}.json") or {}
+    kept = runner.kept(key)
     state: Any = runner.state(key)
     if state != "done":
         return Cell(arm, named(rows), seed, key.name, state=state, error=kept.get("error"))
@@ -194,8 +196,7 @@ def interval_of(scores: Sequence[float]) -> tuple[float | None, float | None]:
 
 def trials_of(runner: Runner) -> Iterator[Trial]:
     """All of the search."""
-    for path in sorted((runner.store.path / "search").glob("*.json")):
-        kept = runner.store.read(f"search/{path.name}") or {"trials": []}
+    for kept in runner.searches():
         for i, trial in enumerate(kept["trials"]):
             yield Trial(
                 kept["arm"],
@@ -217,11 +218,11 @@ def print_results(results: AblationResults, folder: Path) -> None:
             arm.name: [c for c in results.cells if (c.arm, c.rows, c.state) == (arm.name, rows, "done")]
             for arm in results.arms
         }
-        console.print(score_table(f"{results.name}, {rows} rows: mean and deviation over seeds", done, shown))
-        console.print(cost_table(f"{results.name}, {rows} rows: cost of a cell", done))
+        console.print(score_table(f"{escape(results.name)}, {rows} rows: mean and deviation over seeds", done, shown))
+        console.print(cost_table(f"{escape(results.name)}, {rows} rows: cost of a cell", done))
     for line in results.verdict:
-        console.print(line)
-    console.print(f"Files: {folder}. A page: vrft_pl report {folder}")
+        console.print(line, markup=False)
+    console.print(f"Files: {folder}. A page: vrft_pl report {folder}", markup=False)
 
 
 def score_table(title: str, done: Mapping[str, Sequence[Cell]], metrics: Sequence[MetricInfo]) -> Table:
@@ -229,9 +230,9 @@ def score_table(title: str, done: Mapping[str, Sequence[Cell]], metrics: Sequenc
     table = Table(title=title)
     table.add_column("arm", no_wrap=True)
     for metric in metrics:
-        table.add_column(metric.key.removeprefix("target/"), justify="right")
+        table.add_column(escape(metric.key.removeprefix("target/")), justify="right")
     for arm, cells in done.items():
-        table.add_row(arm, *(spread([cell.scores.get(metric.key) for cell in cells]) for metric in metrics))
+        table.add_row(escape(arm), *(spread([cell.scores.get(metric.key) for cell in cells]) for metric in metrics))
     if any(metric.constant is not None for metric in metrics):
         table.add_row(
             "best constant", *("" if m.constant is None else f"{m.constant:.3f}" for m in metrics), style="dim"
@@ -248,7 +249,7 @@ def cost_table(title: str, done: Mapping[str, Sequence[Cell]]) -> Table:
     for arm, cells in done.items():
         means = [float(np.mean([getattr(cell.cost, name) for cell in cells])) if cells else 0.0 for name in COSTS]
         table.add_row(
-            arm,
+            escape(arm),
             *(
                 f"{mean:.2g}" if name in ("seconds", "flops") else f"{mean:,.0f}"
                 for name, mean in zip(COSTS, means, strict=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any, NamedTuple
 
-from vrft_pl.ablation.compose import digest, stage_config
-from vrft_pl.ablation.config import Ablation, checked_metric, label
+from vrft_pl.ablation.compose import read_yaml, stage_config
+from vrft_pl.ablation.config import Ablation, checked_metric
+from vrft_pl.ablation.identity import digest
+from vrft_pl.ablation.protocol import Commands
 from vrft_pl.ablation.search import GridSearch, Trial, Values, at_edge
+from vrft_pl.ablation.sections import label
 from vrft_pl.ablation.store import Busy, Store, slug
-from vrft_pl.ablation.training import Commands, Training
+from vrft_pl.ablation.training import Training
 from vrft_pl.runs import RunFolder
 from vrft_pl.types import InputError
 
@@ -54,8 +58,9 @@ class Runner:
         self.ablation, self.store, self.commands, self.told = ablation, store, commands, told
         self.training = Training(ablation, store, commands, keep_checkpoints)
         self.arms = self.training.arms
-        if len({slug(name) for name in self.arms}) < len(self.arms):
+        if len({slug(name).lower() for name in self.arms}) < len(self.arms):
             raise InputError(f"Expected names of arms that differ in letters and digits, but got {list(self.arms)}.")
+        self._identities = {name: self.identity(name) for name in self.arms}
 
     @property
     def cells(self) -> list[Cell]:
@@ -63,11 +68,31 @@ class Runner:
         ablation = self.ablation
         return [Cell(a, size, seed) for seed in ablation.seeds for size in ablation.rows for a in ablation.arms]
 
+    def identity(self, arm: str) -> str:
+        """A name for all of the config that decides what comes of an arm: what another config left is not taken for it.
+
+        Of the rows and the weights the runs themselves know.
+        """
+        ablation = self.ablation
+        stages = self.arms[arm].stages
+        recipes = [ablation.recipes[stage.recipe] for stage in stages]
+        files = [read_yaml(file) for recipe in recipes for file in recipe.files]
+        shared = ("policy", "data", "metrics", "eval_params", "draw", "rows_seed", "same_rows", "match", "search")
+        return digest(
+            [plain(stage) for stage in stages], self.arms[arm].asked_in, plain(recipes), files, self.training.origin,
+            plain(ablation.suites), dict(ablation.trainer), *(plain(getattr(ablation, name)) for name in shared),
+        )  # fmt: skip
+
+    def kept(self, cell: Cell) -> dict[str, Any]:
+        """What was written down of a cell; nothing if that was under another config."""
+        kept = self.store.read(f"{cell.name}.json") or {}
+        return kept if kept.get("identity") == self._identities[cell.arm] else {}
+
     def state(self, cell: Cell) -> str:
         """``done``, ``failed``, ``running`` or ``waiting``."""
         if self.store.busy(cell.name):
             return "running"
-        state = (self.store.read(f"{cell.name}.json") or {}).get("state", "waiting")
+        state = self.kept(cell).get("state", "waiting")
         return "waiting" if state == "running" else str(state)
 
     def run(self, cells: Sequence[Cell] | None = None) -> None:
@@ -91,14 +116,15 @@ class Runner:
     def carry_out(self, cell: Cell) -> None:
         """Train and judge a cell, and write down what came of it. A wrong input ends the cell, and not the ablation."""
         start = time.time()
-        self.store.write(f"{cell.name}.json", {**cell._asdict(), "state": "running", "since": start})
+        of = {**cell._asdict(), "identity": self._identities[cell.arm]}
+        self.store.write(f"{cell.name}.json", {**of, "state": "running", "since": start})
         try:
             result = self.result(cell)
         except (InputError, RuntimeError, OSError) as error:  # such as out of memory: other cells may have less to do
             result = {"state": "failed", "error": str(error) or type(error).__name__}
             self.told(f"{describe(cell)} failed: {error}")
         seconds = round(time.time() - start, 1)
-        self.store.write(f"{cell.name}.json", {**cell._asdict(), **result, "wall_seconds": seconds})
+        self.store.write(f"{cell.name}.json", {**of, **result, "wall_seconds": seconds})
         if result["state"] == "done":
             self.told(f"{describe(cell)} done in {seconds:.0f} s")
             for contrast in self.ablation.contrasts:  # now, and not when everything is trained
@@ -108,7 +134,7 @@ class Runner:
         """Train and judge a cell."""
         arm = self.arms[cell.arm]
         values = self.found(cell.arm, cell.rows)
-        drawn = self.training.drawn(cell.rows, cell.seed)
+        drawn = self.training.pool.drawn(cell.rows, cell.seed)
         chain = self.training.chain(cell.arm, cell.rows, cell.seed, values)
         tests = {name: self.training.judged(arm, name, chain, drawn) for name in self.ablation.all_suites}
         scores = {suite: by_part(run.scores()) for suite, run in tests.items()}
@@ -136,8 +162,8 @@ class Runner:
         options, space = self.ablation.search, self.ablation.searched(self.arms[arm])
         if options is None or not space:
             return {}
+        name = self.search_name(arm, size)
         size = size if options.rows is None else options.rows
-        name = f"search/{slug(arm)}-rows{label(size)}"
         with self.store.only(name):
             trials: list[Trial] = []
             while len(trials) < options.trials:
@@ -148,11 +174,25 @@ class Runner:
                 trials.append(Trial(values, scores))
             best = max(trials, key=lambda trial: trial.mean)
             rows = [
-                {**asdict(t), "mean": t.mean, "chosen": t is best, "at_edge": at_edge(t.values, trials)}
+                {**asdict(t), "mean": t.mean, "chosen": t is best, "at_edge": at_edge(t.values, trials, space)}
                 for t in trials
             ]  # fmt: skip
-            self.store.write(f"{name}.json", {"arm": arm, "rows": size, "metric": options.metric, "trials": rows})
+            of = {"arm": arm, "rows": size, "metric": options.metric, "identity": self._identities[arm]}
+            self.store.write(f"{name}.json", {**of, "trials": rows})
         return best.values
+
+    def search_name(self, arm: str, size: float) -> str:
+        """What the file of a search is called."""
+        options = self.ablation.search
+        return f"search/{slug(arm)}-rows{label(size if options is None or options.rows is None else options.rows)}"
+
+    def searches(self) -> Iterator[dict[str, Any]]:
+        """All of the search, as far as it is of this config."""
+        for arm in self.arms:
+            for name in dict.fromkeys(self.search_name(arm, size) for size in self.ablation.rows):
+                kept = self.store.read(f"{name}.json")
+                if kept is not None and kept.get("identity") == self._identities[arm]:
+                    yield kept
 
     def tried(self, arm: str, size: float, seed: int, values: Values) -> float:
         """Score of an arm on the validation rows."""
@@ -165,7 +205,9 @@ class Runner:
                 f"Expected `search.metric` to be one of {', '.join(sorted(n.removeprefix('val/') for n in scores))}, "
                 f"but got {self.ablation.search.metric!r}."
             )
-        return float(scores[name])
+        if not math.isfinite(score := float(scores[name])):
+            raise InputError(f"Expected `search.metric` to be a number, but it is {score} for {values or 'no values'}.")
+        return score
 
     def check(self) -> Iterator[str]:
         """Parse the config of every stage, so that a misspelt key is found before anything is trained."""
@@ -176,11 +218,11 @@ class Runner:
                 if kind in seen:
                     continue
                 seen.add(kind)
-                section = self.training.listed(self.store.path / "rows.jsonl")
+                section = self.training.pool.listed(self.store.path / "rows.jsonl")
                 config = stage_config(self.ablation, stage, None, section, {}, 0)
                 config["run"] = self.training.tracking(name, stage)
                 try:
-                    self.commands.check(self.training.config(f"check-{slug(name)}-{i}", config))
+                    self.commands.check(self.store.config(f"check-{slug(name)}-{i}", config))
                 except InputError as error:
                     yield f"arm `{name}`, stage {i + 1}: {error}"
 
@@ -198,3 +240,16 @@ def flat(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 def describe(cell: Cell) -> str:
     """A cell as a line names it."""
     return f"{cell.arm}, {label(cell.rows)} rows, seed {cell.seed}"
+
+
+def plain(value: Any) -> Any:
+    """A part of a config as values that JSON can hold; what was built by its class and its arguments."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {part.name: plain(getattr(value, part.name)) for part in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    return [type(value).__name__, {key: plain(part) for key, part in vars(value).items() if key != "optuna"}]

@@ -74,7 +74,12 @@ def beside(grid: Sequence[float], value: float, direction: int, exponent: float)
         return grid[i]
     ratios = [high / low for low, high in zip(grid, grid[1:], strict=False)] or [2.0]
     ratio = ratios[-1] if value >= grid[-1] else ratios[0]
-    return float(f"{value * ratio ** (direction * exponent):.3g}")
+    return rounded(value * ratio ** (direction * exponent), grid)
+
+
+def rounded(value: float, grid: Sequence[float]) -> float:
+    """A number as its axis has them: whole where all of the axis are, and at least 1, else of three digits."""
+    return max(1, round(value)) if whole(grid) else float(f"{value:.3g}")
 
 
 class RandomSearch(Search):
@@ -96,7 +101,7 @@ class RandomSearch(Search):
         """Draw the value of one axis."""
         if numeric(values):
             low, high = np.log(min(values)), np.log(max(values))
-            return float(f"{np.exp(rng.uniform(low, high)):.3g}")
+            return rounded(float(np.exp(rng.uniform(low, high))), values)
         return values[int(rng.integers(len(values)))]
 
 
@@ -118,17 +123,20 @@ class OptunaSearch(Search):
         """Ask a study that has seen all trials."""
         optuna = self.optuna
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        axes = {
-            key: optuna.distributions.FloatDistribution(min(values), max(values), log=True)
-            if numeric(values)
-            else optuna.distributions.CategoricalDistribution(list(values))
-            for key, values in space.items()
-        }
+        axes = {key: self.axis(values) for key, values in space.items()}
         sampler = optuna.samplers.TPESampler(seed=self.seed + len(trials))
         study = optuna.create_study(direction="maximize", sampler=sampler)
         for trial in trials:
             study.add_trial(optuna.trial.create_trial(params=trial.values, distributions=axes, value=trial.mean))
         return dict(study.ask(axes).params)
+
+    def axis(self, values: Sequence[Any]) -> Any:
+        """One axis, as Optuna calls it."""
+        kinds = self.optuna.distributions
+        if not numeric(values):
+            return kinds.CategoricalDistribution(list(values))
+        kind = kinds.IntDistribution if whole(values) else kinds.FloatDistribution
+        return kind(min(values), max(values), log=True)
 
 
 def numeric(values: Sequence[Any]) -> bool:
@@ -136,7 +144,18 @@ def numeric(values: Sequence[Any]) -> bool:
     return all(isinstance(v, int | float) and not isinstance(v, bool) and v > 0 for v in values)
 
 
-def at_edge(values: Values, trials: Sequence[Trial]) -> bool:
-    """Whether a number is the least or the greatest that was tried on its axis, so that a better one may lie beyond."""
-    tried = {key: sorted({trial.values[key] for trial in trials}) for key, v in values.items() if numeric([v])}
-    return any(len(known) > 1 and values[key] in (known[0], known[-1]) for key, known in tried.items())
+def whole(values: Sequence[Any]) -> bool:
+    """Whether an axis is one of whole numbers, such as the size of a group."""
+    return numeric(values) and all(isinstance(v, int) for v in values)
+
+
+def at_edge(values: Values, trials: Sequence[Trial], space: Space) -> bool:
+    """Whether a number is the least or the greatest that was tried on its axis, so that a better one may lie beyond.
+
+    One trial alone is at the edge of every axis that has other values.
+    """
+    for key, grid in space.items():
+        tried = {trial.values[key] for trial in trials}
+        if numeric(grid) and len({*tried, *grid}) > 1 and values[key] in (min(tried), max(tried)):
+            return True
+    return False

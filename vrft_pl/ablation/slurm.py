@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SCRIPT = """#!/bin/bash
-#SBATCH --job-name={name}
+#SBATCH --job-name="{name}"
 #SBATCH --array=0-{last}
-#SBATCH --output={folder}/slurm/%a.out
+#SBATCH --output="{output}"
 #SBATCH --requeue
 {options}
 # a task whose cell needs what another one is at waits for it; one that is finished does nothing
@@ -28,4 +28,6 @@ def array_script(name: str, folder: Path, cells: int, command: Sequence[str], op
         options: Options of ``sbatch``, such as ``--gpus=1``.
     """
     lines = "\n".join(f"#SBATCH {option}" for option in options)
-    return SCRIPT.format(name=name, last=cells - 1, folder=folder, options=lines, command=shlex.join(command))
+    output = str(folder.absolute() / "slurm").replace("%", "%%") + "/%a.out"
+    called = name.replace('"', "'")
+    return SCRIPT.format(name=called, last=cells - 1, output=output, options=lines, command=shlex.join(command))

@@ -73,13 +73,23 @@ class Store:
         path = self.path / name
         return dict(read_json(path)) if path.exists() else None
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Wait until no other worker writes: two that write one file would share its temporary name."""
+        path = self.path / self.LOCKS / "writing.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
     def write(self, name: str, value: object) -> None:
         """Write JSON."""
-        write_json(self.path / name, value)
+        with self._writing():
+            write_json(self.path / name, value)
 
     def write_yaml(self, name: str, value: Mapping[str, Any]) -> Path:
         """Write a config."""
-        with whole_file(self.path / name) as file:
+        with self._writing(), whole_file(self.path / name) as file:
             file.write(yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True).encode())
         return self.path / name
 
@@ -88,9 +98,14 @@ class Store:
         path = self.path / name
         return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
+    def config(self, name: str, config: Mapping[str, Any]) -> Path:
+        """Write down the config of a run, by the run's name."""
+        return self.write_yaml(f"configs/{Path(name).name}.yaml", config)
+
     def write_lines(self, name: str, lines: list[dict[str, Any]]) -> Path:
         """Write JSON lines."""
-        write_rows(self.path / name, lines)
+        with self._writing():
+            write_rows(self.path / name, lines)
         return self.path / name
 
 

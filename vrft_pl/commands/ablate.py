@@ -39,6 +39,8 @@ from vrft_pl.runs import RunFolder
 from vrft_pl.runs.ablation import AblationFolder
 from vrft_pl.types import InputError
 
+WORKERS = "workers"
+"""Folder of what workers print."""
 SECTIONS = ("policy", "data", "eval_params", "trainer", "run")
 """Parts of an ablation whose values are options too, by their dotted keys."""
 
@@ -85,10 +87,15 @@ def main(args: Sequence[str]) -> None:
         for i, cell in enumerate(runner.cells):
             print(f"{i}: {cell.arm}, {cell.rows:g} rows, seed {cell.seed}: {runner.state(cell)}")
         return
+    try:
+        store.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"Expected a folder to write to at {store}, but got: {error}", 2)
     begin(runner, resolved)
+    died = dict[int, str]()
     if options.workers > 1 and options.cell is None:
         with shown(runner, options.workers):
-            work_together(again, options.workers)
+            died = work_together(again, options.workers, store.path / WORKERS)
     else:
         with shown(runner):
             runner.run(None if options.cell is None else [runner.cells[options.cell]])
@@ -97,6 +104,13 @@ def main(args: Sequence[str]) -> None:
     print_results(results, store.path)
     if failed := [cell for cell in results.cells if cell.state == "failed"]:
         fail(f"{len(failed)} of {len(results.cells)} cells failed; the first: {failed[0].error}", 1)
+    if died and (left := [cell for cell in results.cells if cell.state != "done"]):
+        worker, line = next(iter(died.items()))
+        fail(
+            f"{len(left)} of {len(results.cells)} cells are not done: {len(died)} of {options.workers} workers died, "
+            f"worker {worker} with {line!r}. What they printed: {store.path / WORKERS}. The same command goes on.",
+            1,
+        )
 
 
 def parsed(args: Sequence[str]) -> tuple[Ablation, AblateOptions, dict[str, Any]]:
@@ -155,7 +169,7 @@ def begin(runner: Runner, resolved: dict[str, Any]) -> None:
         earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
         if changes := changed_keys(earlier, resolved):
             print(f"Changed since the last start: {', '.join(changes)}. What depends on it is done anew.")
-    new = not store.path.exists()
+    new = not any(store.path.iterdir())
     if errors := list(runner.check()):
         if new:
             shutil.rmtree(store.path, ignore_errors=True)
@@ -181,18 +195,27 @@ def submit(script: str, store: Store, options: AblateOptions) -> None:
     print(done.stdout.strip())
 
 
-def work_together(command: Sequence[str], workers: int) -> None:
-    """Start workers that share the cells, a device or a share of the cores each, and wait for them."""
+def work_together(command: Sequence[str], workers: int, logs: Path) -> dict[int, str]:
+    """Start workers that share the cells, a device or a share of the cores each, and wait for them.
+
+    Args:
+        command: What each carries out.
+        workers: How many.
+        logs: Folder of what they print.
+
+    Returns:
+        Of each worker that died, its number and the last line that it printed.
+    """
     devices = torch.cuda.device_count()
     threads = str(max(1, (os.cpu_count() or 1) // workers))
+    logs.mkdir(parents=True, exist_ok=True)
     processes = []
     for i in range(workers):
         environment = {**os.environ, "OMP_NUM_THREADS": threads}
         if devices > 1:
             environment["CUDA_VISIBLE_DEVICES"] = str(i % devices)
-        worker = subprocess.Popen(
-            [*command, "--workers", "1"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        with (logs / f"{i}.log").open("wb") as log:
+            worker = subprocess.Popen([*command, "--workers", "1"], env=environment, stdout=log, stderr=log)
         processes.append(worker)
     try:
         for process in processes:
@@ -202,6 +225,8 @@ def work_together(command: Sequence[str], workers: int) -> None:
             process.terminate()
         for process in processes:
             process.wait()
+    told = {i: (logs / f"{i}.log").read_text(encoding="utf-8", errors="replace") for i in range(workers)}
+    return {i: last_line(told[i]) for i, process in enumerate(processes) if process.returncode}
 
 
 class ProbeCLI(RunCLI):
