@@ -116,6 +116,28 @@ def test_arms_are_matched_by_what_is_asked_for(tmp_path, match, steps):
     assert tuple(cell["cost"]["optimizer_steps"] for cell in cells) == steps
 
 
+def test_what_a_search_finds_costs_as_much_as_what_it_does_not(tmp_path):
+    class Groups(Counted):
+        """Twice the group is twice the tokens of a step."""
+
+        def fit(self, config, folder):
+            super().fit(config, folder)
+            size = yaml.safe_load(config.read_text())["model"]["init_args"].get("group_size", 4)
+            summary = folder.summary()
+            summary["cost"]["generated_tokens"] *= size
+            folder.write("summary.json", summary)
+
+    space = {"model.init_args.group_size": [2, 8]}
+    arms, match = {"RFT": "rft"}, Match("generated_tokens", 8000)
+    recipes = {"rft": recipe(tmp_path, "rft", "GRPOModule", search=space)}
+    search = SearchOptions("snow/NumberMatch", trials=2, seeds=[1000])
+    tried = runner(tmp_path, Groups(), arms=arms, match=match, recipes=recipes, search=search, seeds=[0])
+    tried.run()
+    for name in (tmp_path / "runs" / "stages").iterdir():
+        cost = json.loads((name / "summary.json").read_text())["cost"]
+        assert cost["generated_tokens"] == 8000 or cost["optimizer_steps"] == match.pilot
+
+
 def test_a_stage_without_the_cost_that_is_matched_fails_and_says_so(tmp_path):
     tried = runner(tmp_path, match=Match("generated_tokens", 500), seeds=[0])
     tried.run()

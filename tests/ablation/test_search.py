@@ -89,6 +89,14 @@ def test_random_values_are_within_the_axis_and_the_same_for_a_seed():
     assert {trial.values["decay"] for trial in first} == {"cosine", "linear"}
 
 
+def test_random_values_are_tried_once():
+    space = {"group_size": [2, 4], "decay": ["cosine", "linear"]}
+    for seed in range(5):
+        tried = walked(RandomSearch(seed), space, lambda v: 0.0, 10)
+        assert len(tried) == 6
+        assert len({tuple(trial.values.items()) for trial in tried}) == 6
+
+
 def test_optuna_finds_what_is_good():
     pytest.importorskip("optuna", reason="the extra `optuna` is not installed")
     tried = walked(OptunaSearch(seed=0), {"rate": [1e-5, 1e-3]}, lambda v: -abs(math.log(v["rate"] / 2e-4)), 15)

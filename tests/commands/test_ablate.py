@@ -1,4 +1,6 @@
 import json
+import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -91,6 +93,14 @@ def test_an_array_is_handed_to_sbatch(tmp_path, monkeypatch, capsys):
     ablate(tmp_path / "new", "--submit", "slurm")
     assert capsys.readouterr().out == "Submitted batch job 7\n"
     assert "ablate" in (tmp_path / "script").read_text()
+
+
+def test_a_task_of_an_array_carries_out_its_cell_and_hands_in_nothing(tmp_path, capsys):
+    ablate(tmp_path / "new", "--submit", "slurm", "--dry_run", "true")
+    command = capsys.readouterr().out.strip().splitlines()[-1].replace('"$SLURM_ARRAY_TASK_ID"', "3")
+    words = shlex.split(command)
+    options = parsed(words[words.index("ablate") + 1 :])[1]
+    assert (options.submit, options.dry_run, options.cell) == (None, False, 3)
 
 
 @pytest.mark.parametrize(

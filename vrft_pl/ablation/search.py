@@ -14,6 +14,9 @@ Values: TypeAlias = dict[str, Any]
 Space: TypeAlias = Mapping[str, Sequence[Any]]
 """Values to try, by dotted key; numbers from the least to the greatest."""
 
+MOST_DRAWS = 100
+"""Draws of known values after which `RandomSearch` takes it that there are no others."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -93,9 +96,10 @@ class RandomSearch(Search):
         self.seed = seed
 
     def propose(self, space: Space, trials: Sequence[Trial]) -> Values | None:
-        """Draw the values of the next trial."""
-        rng = np.random.default_rng([self.seed, len(trials)])
-        return {key: self.draw(rng, values) for key, values in space.items()}
+        """Draw the values of the next trial, again where they were tried."""
+        rng, known = np.random.default_rng([self.seed, len(trials)]), [trial.values for trial in trials]
+        drawn = ({key: self.draw(rng, values) for key, values in space.items()} for _ in range(MOST_DRAWS))
+        return next((values for values in drawn if values not in known), None)
 
     def draw(self, rng: np.random.Generator, values: Sequence[Any]) -> Any:
         """Draw the value of one axis."""

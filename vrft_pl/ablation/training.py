@@ -100,7 +100,7 @@ class Training:
         """Carry out a further stage, of that many optimizer steps or as many as its budget allows."""
         rows = self.pool.chosen(stage, drawn, chain.checkpoint, chain.key, seed)
         config = stage_config(self.ablation, stage, chain.checkpoint, rows.section, values, seed)
-        config["trainer"]["max_steps"] = steps or self.steps(config, stage, rows)
+        config["trainer"]["max_steps"] = steps or self.steps(config, stage, rows, values)
         if validate:
             config["data"]["init_args"]["val"] = self.ablation.data["init_args"]["val"]
         key = digest(chain.key, decisive(config, validate), rows.hash, config["data"]["init_args"].get("val"))
@@ -130,7 +130,7 @@ class Training:
             **self.ablation.run,
         }
 
-    def steps(self, config: Config, stage: Stage, rows: Drawn) -> int:
+    def steps(self, config: Config, stage: Stage, rows: Drawn, values: Values) -> int:
         """Optimizer steps that use up the stage's share of the budget.
 
         Raises:
@@ -147,7 +147,7 @@ class Training:
                 f"Expected the {match.by} of a stage to be more than choosing its rows takes, "
                 f"{rows.cost[match.by]:g}, but its share is {amount:g}. Raise `match.amount`."
             )
-        if each := self.cost_of_a_sample(match.by, stage):
+        if each := self.cost_of_a_sample(match.by, stage, values):
             return steps_of(left / each, rows.count, config)
         if match.steps is None:
             raise InputError(
@@ -156,11 +156,11 @@ class Training:
             )
         return max(1, round(match.steps * stage.share))
 
-    def cost_of_a_sample(self, cost: str, stage: Stage) -> float:
-        """What a sample costs in a stage, measured in a short run from the policy that every arm starts from."""
+    def cost_of_a_sample(self, cost: str, stage: Stage, values: Values) -> float:
+        """What a sample costs in a stage with those values, measured in a short run from where every arm starts."""
         drawn = self.pool.drawn(max(self.ablation.rows), seed := self.ablation.seeds[0])
         every = replace(stage, rows=None)
-        run = self.extended(self.start(drawn), "pilot", every, drawn, {}, seed, steps=self.ablation.match.pilot)
+        run = self.extended(self.start(drawn), "pilot", every, drawn, values, seed, steps=self.ablation.match.pilot)
         return run.cost[cost] / run.cost["samples"]
 
     # held-out rows

@@ -77,7 +77,8 @@ def main(args: Sequence[str]) -> None:
         fail(f"Expected `cell` to be from 0 to {len(runner.cells) - 1}, but got {options.cell}.", 2)
     if options.workers < 1:
         fail(f"Expected `workers` to be at least 1, but got {options.workers}.", 2)
-    again = [sys.executable, "-m", "vrft_pl", "ablate", *args]
+    # a task of an array, too, is this command: it must not hand in an array of its own
+    again = [sys.executable, "-m", "vrft_pl", "ablate", *args, "--submit", "null", "--dry_run", "false"]
     if options.submit:
         submit(
             array_script(ablation.name, store.path, len(runner.cells), again, options.submit_options), store, options
