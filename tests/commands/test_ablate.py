@@ -1,4 +1,5 @@
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -11,9 +12,11 @@ import pytest
 import yaml
 
 from vrft_pl.__main__ import main
-from vrft_pl.ablation import ARMS, Section, Stage
+from vrft_pl.ablation import ARMS, Section, Stage, Store
 from vrft_pl.ablation.compose import stage_config
+from vrft_pl.callbacks import HFExport
 from vrft_pl.commands.ablate import InProcess, apart, parsed, sections_apart, work_together
+from vrft_pl.modules import SFTModule
 from vrft_pl.runs import RunFolder
 from vrft_pl.types import InputError
 
@@ -218,6 +221,70 @@ def test_two_workers_share_the_cells(tmp_path, finished):
     ours, theirs = (json.loads((f / "results.json").read_text()) for f in (finished, tmp_path / "shared"))
     assert [cell["rows_hash"] for cell in ours["cells"]] == [cell["rows_hash"] for cell in theirs["cells"]]
     assert [cell["state"] for cell in theirs["cells"]] == ["done"] * 8
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["SFTModule.on_test_start", "HFExport.on_train_end", "HFExport.on_fit_end"])
+def test_a_signal_ends_it_whatever_it_is_at(tmp_path, monkeypatch, capsys, signum, moment):
+    name, _, hook = moment.partition(".")
+    owner = {"SFTModule": SFTModule, "HFExport": HFExport}[name]
+    told = []
+
+    def signalled(self, *args):
+        told.append(moment)
+        os.kill(os.getpid(), signum)
+        return original(self, *args)
+
+    original = getattr(owner, hook)
+    monkeypatch.setattr(owner, hook, signalled)
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit) as stop:
+        ablate(tmp_path / "new")
+    assert stop.value.code == 128 + signum
+    assert f"Ended by {signum.name}. The same command goes on." in capsys.readouterr().err
+    assert len(told) == 1
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+    assert not any('"failed"' in cell.read_text() for cell in (tmp_path / "new" / "cells").iterdir())
+
+
+def test_workers_end_with_the_command_that_started_them(tmp_path):
+    lines = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1], str(os.getpid())).touch(); time.sleep(60)"
+    script = (
+        "import sys; from pathlib import Path; from vrft_pl.commands.ablate import ended_by_signals, work_together\n"
+        f"with ended_by_signals(): work_together([sys.executable, '-c', {lines!r}, {str(tmp_path)!r}], 2, "
+        f"Path({str(tmp_path / 'logs')!r}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script])
+    deadline = time.monotonic() + 120
+    while len(workers := [path for path in tmp_path.iterdir() if path.is_file()]) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert len(workers) == 2
+    for worker in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(worker.name), 0)
+
+
+def test_a_run_apart_keeps_its_lock_when_this_process_is_killed(tmp_path):
+    (tmp_path / "python").write_text(f"#!/bin/sh\ntouch {tmp_path}/there\nexec sleep 60\n")
+    (tmp_path / "python").chmod(0o755)
+    script = (
+        "import sys; from vrft_pl.ablation import Store; from vrft_pl.commands.ablate import by_itself\n"
+        f"sys.executable = {str(tmp_path / 'python')!r}\n"
+        f"with Store({str(tmp_path)!r}).only('stage'): by_itself('fit', [])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "there").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert Store(tmp_path).busy("stage")
+    os.killpg(process.pid, signal.SIGTERM)
+    while Store(tmp_path).busy("stage") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Store(tmp_path).busy("stage")
 
 
 KILLED = (

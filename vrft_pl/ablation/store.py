@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ class Store:
     """Every run of an ablation is an ordinary run folder, named after everything that decides it.
 
     So a run that is finished is never done again, whoever needs it, and one whose config has changed has another name.
-    A lock is held while something is done and goes with the process that holds it, however that ends.
+    A lock is held while something is done and goes with the process that does it, however that ends.
 
     Args:
         path: The folder.
@@ -56,6 +57,7 @@ class Store:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise Busy(name) from None
+            os.set_inheritable(file.fileno(), True)  # for a process that does it in the place of this one
             yield
 
     def busy(self, name: str) -> bool:

@@ -7,11 +7,14 @@ import io
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal
 
 import torch
@@ -92,14 +95,15 @@ def main(args: Sequence[str]) -> None:
         store.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         fail(f"Expected a folder to write to at {store}, but got: {error}", 2)
-    begin(runner, resolved)
     died = dict[int, str]()
-    if options.workers > 1 and options.cell is None:
-        with shown(runner, options.workers):
-            died = work_together(again, options.workers, store.path / WORKERS)
-    else:
-        with shown(runner):
-            runner.run(None if options.cell is None else [runner.cells[options.cell]])
+    with ended_by_signals():
+        begin(runner, resolved)
+        if options.workers > 1 and options.cell is None:
+            with shown(runner, options.workers):
+                died = work_together(again, options.workers, store.path / WORKERS)
+        else:
+            with shown(runner):
+                runner.run(None if options.cell is None else [runner.cells[options.cell]])
     results = collect(runner)
     AblationFolder(store.path).write(results)
     print_results(results, store.path)
@@ -196,6 +200,30 @@ def submit(script: str, store: Store, options: AblateOptions) -> None:
     print(done.stdout.strip())
 
 
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """End in one line by SIGTERM as by Ctrl+C, and what this process started with it."""
+
+    def ended(signum: int, frame: FrameType | None) -> None:
+        sys.exit(128 + signum)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGTERM, ended)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        code = stop.code if isinstance(stop, SystemExit) else 128 + signal.SIGINT
+        if code not in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+            raise
+        fail(f"Ended by {signal.Signals(int(code) - 128).name}. The same command goes on.", int(code))
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
 def work_together(command: Sequence[str], workers: int, logs: Path) -> dict[int, str]:
     """Start workers that share the cells, a device or a share of the cores each, and wait for them.
 
@@ -270,6 +298,8 @@ class InProcess:
             cli = FitCLI("fit", args)
             with cli.running():
                 cli.fit()
+        if cli.stop.signum is not None:  # it came after the last step: this run is whole, and another one not wanted
+            sys.exit(128 + cli.stop.signum)
 
     def test(self, config: Path, folder: RunFolder) -> None:
         """Judge on the test parts."""
@@ -311,11 +341,22 @@ def by_itself(command: str, args: Sequence[str]) -> None:
     Raises:
         InputError: If it fails; with its last line.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "vrft_pl", command, *args], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise InputError(last_line(done.stderr) or f"`vrft_pl {command}` ended with {done.returncode}.")
+    # it takes the locks along: where this process is killed, nobody else begins before it ends
+    with subprocess.Popen(
+        [sys.executable, "-m", "vrft_pl", command, *args],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        close_fds=False,
+    ) as process:
+        try:
+            said = process.communicate()[1]
+        except BaseException:
+            process.terminate()  # it saves
+            process.communicate()
+            raise
+    if process.returncode:
+        raise InputError(last_line(said) or f"`vrft_pl {command}` ended with {process.returncode}.")
 
 
 @contextlib.contextmanager
@@ -333,6 +374,8 @@ def quietly() -> Iterator[None]:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
             yield
     except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning has made it an exit with 1
+            raise KeyboardInterrupt from stop
         if stop.code in (1, 2):
             raise InputError(last_line(said.getvalue()).removeprefix("vrft_pl: ")) from stop
         if stop.code not in (0, None):
