@@ -132,6 +132,14 @@ def cards(folder):
             picture(folder / "images" / name)
 
 
+def clothing(folder):
+    """Ten photographs of hats and nine of T-shirts to train on; one to validate and one to test on."""
+    for split, counts in {"train": {"hat": 10, "t-shirt": 9}, "validation": {"hat": 1}, "test": {"t-shirt": 1}}.items():
+        for name, count in counts.items():
+            for i in range(count):
+                picture(folder / split / name / f"{i}.jpg")
+
+
 def nlvr(folder):
     """Six pictures of three boxes to develop on, the first under two sentences; one to test on."""
 

@@ -17,7 +17,7 @@ from vrft_pl.names import normalize_name
 
 TOOLS = Path(__file__).parents[2] / "tools"
 LISTS = Path(__file__).parents[2].parent / "shared" / "data" / "class_names"
-SETS = ["flowers102", "pets37", "fgvc_aircraft", "cars196", "reason_rft", "geometry3k", "refcoco", "cards", "nlvr"]
+SETS = ["flowers102", "pets37", "fgvc_aircraft", "cars196", "reason_rft", "geometry3k", "refcoco", "cards", "nlvr", "clothing"]
 
 
 @pytest.fixture(autouse=True)
@@ -168,6 +168,17 @@ def test_every_sixth_photograph_of_one_card_is_for_validation(build):
     [first] = Grounding(train=ReasonJSON(str(folder / "val.jsonl"))).datasets("train").values()
     assert first[0].problem == "Locate the ten."
     assert first[0].solution.xyxy == (2, 2, 12, 14.5)
+
+
+def test_the_first_eight_photographs_of_each_class_of_clothing_are_for_the_cold_start(build):
+    folder = build("clothing")
+    prepare("clothing", folder)
+    rows = {split: published.read_csv(folder / f"{split}.csv")[1:] for split in ("cold", "train", "val", "test")}
+    assert rows["cold"] == [[f"train/{name}/{i}.jpg", name] for name in ("hat", "t-shirt") for i in range(8)]
+    assert rows["train"] == [["train/hat/8.jpg", "hat"], ["train/hat/9.jpg", "hat"], ["train/t-shirt/8.jpg", "t-shirt"]]
+    assert rows["val"] == [["validation/hat/0.jpg", "hat"]]
+    assert rows["test"] == [["test/t-shirt/0.jpg", "t-shirt"]]
+    assert (folder / "classes.txt").read_text() == "hat\nt-shirt\n"
 
 
 def test_each_box_of_nlvr_is_counted_and_searched_once(build):
