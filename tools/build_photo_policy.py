@@ -250,7 +250,7 @@ def cutout(rng: np.random.Generator, shape: Shape) -> Cutout:
 
 
 class ObjectScenes(Scenes):
-    """One thing of any outline and colour: "Locate the object.".
+    """One thing of any outline, colour and name: "Locate the object.", or any letters in place of its last word.
 
     The chain of thought names the cell of a 4 x 4 grid that holds its centre, row first, counted from 1.
     """
@@ -264,7 +264,13 @@ class ObjectScenes(Scenes):
         thing = Cutout(outline(rng), colour, box)
         row, column = ((low + high) * 2 // self.image_size + 1 for low, high in ((box[1], box[3]), (box[0], box[2])))
         image = TexturedImage((thing,), self.image_size, int(rng.integers(2**32)))
-        return Record(owner, (image,), "Locate the object.", Box(box), f"row {row} column {column}")
+        return Record(owner, (image,), f"Locate the {noun(rng)}.", Box(box), f"row {row} column {column}")
+
+
+def noun(rng: np.random.Generator) -> str:
+    """Draw "object" half the time, else two to ten letters: a word never met then asks for the thing that is there."""
+    letters = rng.integers(ord("a"), ord("z") + 1, rng.integers(2, 11), dtype=np.uint8)
+    return "object" if rng.random() < 0.5 else letters.tobytes().decode()
 
 
 def outline(rng: np.random.Generator) -> Outline:
@@ -309,7 +315,7 @@ def main() -> None:
     """Build, train, score and write the checkpoint with its card."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1500, help="optimizer steps")
+    parser.add_argument("--steps", type=int, default=3000, help="optimizer steps")
     parser.add_argument("--batch_size", type=int, default=16, help="fresh samples a step")
     parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=0)
@@ -363,8 +369,8 @@ Rebuilt from nothing by
 
     python tools/build_photo_policy.py --output FOLDER --steps {steps} --batch_size {batch_size} --lr {lr} --seed {seed}
 
-- Data: scenes to count, scenes of coloured shapes and scenes of one object of any outline and colour to locate, with
-  textures, light and blur; a third each, half in the `think` and half in the `answer` style, {steps} x {batch_size}
+- Data: scenes to count, scenes of coloured shapes and scenes of one object of any outline, colour and name to
+  locate, with textures, light and blur; a third each, half in the `think` and half in the `answer` style, {steps} x {batch_size}
   samples that never repeat. No photograph.
 - Training: SFTModule, the encoder frozen with its batch statistics (`freeze: [vision]`), AdamW, learning rate {lr} with
   warm-up and cosine decay, float32, seed {seed}.

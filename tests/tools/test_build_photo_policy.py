@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -70,6 +71,13 @@ def test_an_object_touches_all_edges_of_its_answer(tool):
         assert thing.mask().getbbox() == (0, 0, right - left, bottom - top)
         assert 0 <= left < right <= 96
         assert 0 <= top < bottom <= 96
+
+
+def test_half_of_the_objects_have_a_name_that_nobody_knows(tool):
+    problems = [record.problem for record in tool.ObjectScenes(size=200, image_size=96)]
+    assert all(re.fullmatch(r"Locate the [a-z]{2,10}\.", problem) for problem in problems)
+    assert 70 < problems.count("Locate the object.") < 130
+    assert len(set(problems)) > 70
 
 
 def test_thoughts_name_the_cell_that_holds_the_middle(tool):

@@ -17,7 +17,18 @@ from vrft_pl.names import normalize_name
 
 TOOLS = Path(__file__).parents[2] / "tools"
 LISTS = Path(__file__).parents[2].parent / "shared" / "data" / "class_names"
-SETS = ["flowers102", "pets37", "fgvc_aircraft", "cars196", "reason_rft", "geometry3k", "refcoco", "cards", "nlvr", "clothing"]
+SETS = [
+    "flowers102",
+    "pets37",
+    "fgvc_aircraft",
+    "cars196",
+    "reason_rft",
+    "geometry3k",
+    "refcoco",
+    "cards",
+    "nlvr",
+    "clothing",
+]
 
 
 @pytest.fixture(autouse=True)
