@@ -370,8 +370,8 @@ Rebuilt from nothing by
     python tools/build_photo_policy.py --output FOLDER --steps {steps} --batch_size {batch_size} --lr {lr} --seed {seed}
 
 - Data: scenes to count, scenes of coloured shapes and scenes of one object of any outline, colour and name to
-  locate, with textures, light and blur; a third each, half in the `think` and half in the `answer` style, {steps} x {batch_size}
-  samples that never repeat. No photograph.
+  locate, with textures, light and blur; a third each, half in the `think` and half in the `answer` style,
+  {steps} x {batch_size} samples that never repeat. No photograph.
 - Training: SFTModule, the encoder frozen with its batch statistics (`freeze: [vision]`), AdamW, learning rate {lr} with
   warm-up and cosine decay, float32, seed {seed}.
 - Time: {minutes:.1f} minutes with {threads} CPU threads, scoring included (torch {torch}, transformers {transformers}).
