@@ -43,6 +43,9 @@ from vrft_pl.types import InputError
                 "trainer.max_steps",
                 "data.init_args.train.init_args.path",
                 "data.init_args.style",
+                "data",
+                "trainer",
+                "trainer.overfit_batches",
                 "model.init_args.metrics",
             )
         ),

@@ -326,6 +326,31 @@ def test_the_search_gives_every_arm_as_many_trials_and_its_own_best(tmp_path):
     assert not any("test" in c["data"]["init_args"] for c in config(tmp_path, "sft"))
 
 
+def test_what_is_refused_beyond_the_grid_is_no_trial_and_ends_nothing(tmp_path):
+    class Bounded(Counted):
+        def fit(self, config, folder):
+            if yaml.safe_load(config.read_text())["model"]["init_args"]["optimizer"]["init_args"]["lr"] > 2e-4:
+                raise InputError("Expected a rate of at most 2e-4.")
+            super().fit(config, folder)
+
+    def tried(grid, folder):
+        recipes = {"sft": recipe(tmp_path, "sft", "SFTModule", search={RATE: grid})}
+        search = SearchOptions("snow/NumberMatch", trials=3, seeds=[1000])
+        folder.mkdir()
+        return runner(folder, Bounded(), recipes=recipes, search=search, seeds=[0], arms={"SFT": "cot_sft"})
+
+    beyond = tried([5e-5, 1e-4, 1.5e-4], tmp_path / "beyond")
+    beyond.run()
+    assert beyond.kept(beyond.cells[0])["state"] == "done"
+    trials = beyond.store.read("search/SFT-rows8.json")["trials"]
+    assert len([trial for trial in trials if trial["mean"] is not None]) == 3
+    assert [trial["values"][f"0.{RATE}"] for trial in trials if trial["mean"] is None] == [2.25e-4]
+    assert collect(beyond).search[-1].mean is None or collect(beyond).search
+    within = tried([3e-4], tmp_path / "within")
+    within.run()
+    assert within.kept(within.cells[0])["error"] == "Expected a rate of at most 2e-4."
+
+
 def test_a_metric_that_the_search_does_not_find_is_named(tmp_path):
     recipes = {
         "sft": recipe(tmp_path, "sft", "SFTModule", search={RATE: [1e-4]}),

@@ -78,6 +78,14 @@ def test_one_trial_of_a_wider_axis_is_at_its_edge():
     assert not at_edge({"decay": "cosine"}, [Trial({"decay": "cosine"}, (0.5,))], {"decay": ["cosine", "linear"]})
 
 
+def test_sections_and_lists_have_no_edge():
+    space = {"betas": [[0.9, 0.95], [0.9, 0.99]], "loss": [{"class_path": "A"}, {"class_path": "B"}]}
+    for method in (GridSearch(), RandomSearch()):
+        tried = walked(method, space, lambda v: 0.0, 3)
+        assert len(tried) == 3
+        assert not at_edge(tried[0].values, tried, space)
+
+
 def test_random_values_are_within_the_axis_and_the_same_for_a_seed():
     space = {"rate": [1e-5, 1e-3], "decay": ["cosine", "linear"]}
     first, second = (walked(RandomSearch(seed=3), space, lambda v: 0.0, 20) for _ in range(2))

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from vrft_pl.__main__ import main
-from vrft_pl.ablation import ARMS, Section, Stage, Store
+from vrft_pl.ablation import ARMS, Runner, Section, Stage, Store
 from vrft_pl.ablation.compose import stage_config
 from vrft_pl.callbacks import HFExport
 from vrft_pl.commands.ablate import InProcess, apart, parsed, sections_apart, work_together
@@ -161,6 +161,26 @@ def test_values_within_a_section_are_options():
     assert changes == {"policy.init_args.checkpoint": "FOLDER", "trainer.devices": 2}
     ablation = parsed([*TINY, "--policy.init_args.checkpoint", "FOLDER"])[0]
     assert ablation.policy["init_args"]["checkpoint"] == "FOLDER"
+
+
+def test_values_that_name_a_class_are_taken_as_they_are_written(tmp_path):
+    decay = {"class_path": "vrft_pl.modules.WarmupDecay", "init_args": {"warmup_steps": 2}}
+    style = {"class_path": "vrft_pl.styles.AnswerStyle", "init_args": {"name": "mine"}}
+    loss = {"class_path": "vrft_pl.algorithms.GRPOLoss", "init_args": {"kl_coefficient": 0.1}}
+    recipes = {
+        "sft": {"config": "configs/counting/sft.yaml", "set": {"model.init_args.scheduler": decay}},
+        "rft": {"config": "configs/counting/grpo.yaml", "search": {"model.init_args.scheduler": [decay, None]}},
+    }
+    stages = [{"recipe": "rft", "style": style, "set": {"model.init_args.loss": loss}}]
+    arms = ["--arms", json.dumps({"SFT": "cot_sft", "mine": stages}), "--contrasts", "[]"]
+    ablation, _, resolved = parsed([*TINY, "--recipes", json.dumps(recipes), *arms])
+    assert ablation.recipes["rft"].search["model.init_args.scheduler"] == [decay, None]
+    assert resolved["arms"]["mine"][0]["set"] == {"model.init_args.loss": loss}
+    runner = Runner(ablation, Store(tmp_path), InProcess())
+    assert list(runner.check()) == []
+    made = yaml.safe_load((tmp_path / "configs" / "check-mine-0.yaml").read_text())
+    assert made["model"]["init_args"]["loss"] == loss
+    assert made["data"]["init_args"]["style"] == style
 
 
 @pytest.mark.parametrize("family", ["classification", "counting", "detection", "grounding", "spatial", "structure"])

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from vrft_pl.ablation.rows import Probe, by_difficulty, right_completions
+from vrft_pl.ablation.sections import Section
 from vrft_pl.types import InputError
 
 
@@ -76,10 +77,10 @@ class Stage:
     """
 
     recipe: str
-    style: str | dict[str, Any] = "think"
+    style: str | Section = "think"
     share: float = 1.0
     rows: Selection | None = None
-    set: dict[str, Any] = field(default_factory=dict)
+    set: Section = field(default_factory=Section)
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,11 @@ class Arm:
 
     description: str
     stages: tuple[Stage, ...] = ()
-    style: str | dict[str, Any] = "think"
+    style: str | Section = "think"
     """In which an arm without a stage is asked; the others are in the style of their last stage."""
 
     @property
-    def asked_in(self) -> str | dict[str, Any]:
+    def asked_in(self) -> str | Section:
         """The style in which it is judged."""
         return self.stages[-1].style if self.stages else self.style
 

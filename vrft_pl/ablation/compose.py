@@ -16,6 +16,8 @@ from vrft_pl.types import InputError
 
 SHARED = ("policy", "metrics", "eval_params", "eval_samples", "seed")
 """Arguments of a module that the ablation sets."""
+LENGTH = ("max_epochs", "max_time", "limit_train_batches", "overfit_batches")
+"""Arguments of a trainer that would make a run shorter than what it is matched by."""
 QUIET = {"enable_progress_bar": False, "enable_model_summary": False}
 JUDGE = "vrft_pl.modules.SFTModule"
 """The module that judges: of all modules it asks for the least."""
@@ -44,7 +46,7 @@ def stage_config(
         arguments.pop(key, None)
     arguments |= judging(ablation, ablation.metrics, ablation.eval_params, checkpoint)
     config["trainer"] = {**merged(config.get("trainer", {}), ablation.trainer), **QUIET}
-    for key in ("max_epochs", "max_time"):
+    for key in LENGTH:
         config["trainer"].pop(key, None)
     config["data"] = task(ablation.data, stage.style, train=train)
     for changes in (recipe.set, stage.set, values):
@@ -91,6 +93,7 @@ def judging(ablation: Ablation, metrics: Sequence[Section], eval_params: Section
 def task(data: Mapping[str, Any], style: Any, **parts: Any) -> Config:
     """A ``data`` section with other parts, and the style that an arm has."""
     kept = {key: value for key, value in data["init_args"].items() if key not in ("train", "val", "test")}
+    style = dict(style) if isinstance(style, Section) else style
     return {"class_path": data["class_path"], "init_args": {**copy.deepcopy(kept), "style": style, **parts}}
 
 

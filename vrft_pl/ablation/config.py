@@ -23,6 +23,9 @@ GIVEN = (
     "trainer.max_steps",
     "trainer.max_epochs",
     "trainer.max_time",
+    "trainer.limit_train_batches",
+    "trainer.overfit_batches",
+    "data.class_path",
     "data.init_args.style",
     "data.init_args.train",
     "data.init_args.val",
@@ -186,7 +189,7 @@ class Ablation:
             )
         for name, recipe in self.recipes.items():
             for key, values in recipe.search.items():
-                if not values or (numeric(values) and list(values) != sorted(set(values))):
+                if not (isinstance(values, list) and values) or (numeric(values) and values != sorted(set(values))):
                     raise ValueError(
                         f"Expected `search.{key}` of recipe `{name}` to name values, numbers from the least to the "
                         f"greatest, but got {values}."
@@ -204,7 +207,7 @@ class Ablation:
         for stage in arm.stages:
             recipe = self.recipes[stage.recipe]
             keys = [*recipe.set, *stage.set, *(recipe.search if self.search else ())]
-            if wrong := sorted(key for key in keys if any(f"{key}.".startswith(f"{name}.") for name in GIVEN)):
+            if wrong := sorted(key for key in keys if any(within(key, name) or within(name, key) for name in GIVEN)):
                 raise ValueError(
                     f"Expected arm `{name}` to leave to the ablation what all arms share, but it sets "
                     f"{', '.join(wrong)}."
@@ -226,6 +229,11 @@ class Ablation:
                 f"Expected `contrasts` to name a metric of {', '.join(sorted(parts))}, as in "
                 f"{sorted(parts)[0]}/<Name>, but got {contrast.metric!r}."
             )
+
+
+def within(key: str, section: str) -> bool:
+    """Whether a dotted key is that of a section or leads into it."""
+    return f"{key}.".startswith(f"{section}.")
 
 
 def checked_metric(metric: str, keys: Sequence[str]) -> str:

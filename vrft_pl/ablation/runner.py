@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 from vrft_pl.ablation.compose import read_yaml, stage_config
 from vrft_pl.ablation.config import Ablation, checked_metric
 from vrft_pl.ablation.identity import digest
 from vrft_pl.ablation.protocol import Commands
-from vrft_pl.ablation.search import GridSearch, Trial, Values, at_edge
+from vrft_pl.ablation.search import GridSearch, Trial, Values, at_edge, beyond
 from vrft_pl.ablation.sections import label
 from vrft_pl.ablation.store import Busy, Store, slug
 from vrft_pl.ablation.training import Training
@@ -21,6 +21,8 @@ from vrft_pl.types import InputError
 
 PATIENCE = 1.0
 """Seconds between two looks at what other workers do."""
+REFUSED = -math.inf
+"""Score of values beyond a grid that a run does not take; no trial of those that every arm is given."""
 
 
 class Cell(NamedTuple):
@@ -166,15 +168,20 @@ class Runner:
         size = size if options.rows is None else options.rows
         with self.store.only(name):
             trials: list[Trial] = []
-            while len(trials) < options.trials:
+            while sum(trial.mean > REFUSED for trial in trials) < options.trials:
                 values = (options.method or GridSearch()).propose(space, trials)
                 if values is None:
                     break
-                scores = tuple(self.tried(arm, size, seed, values) for seed in options.seeds)
+                try:
+                    scores = tuple(self.tried(arm, size, seed, values) for seed in options.seeds)
+                except InputError:
+                    if not beyond(values, space):
+                        raise
+                    scores = (REFUSED,) * len(options.seeds)  # such as a share above 1: the search went too far
                 trials.append(Trial(values, scores))
             best = max(trials, key=lambda trial: trial.mean)
             rows = [
-                {**asdict(t), "mean": t.mean, "chosen": t is best, "at_edge": at_edge(t.values, trials, space)}
+                {**told(t), "chosen": t is best, "at_edge": at_edge(t.values, trials, space)}
                 for t in trials
             ]  # fmt: skip
             of = {"arm": arm, "rows": size, "metric": options.metric, "identity": self._identities[arm]}
@@ -235,6 +242,12 @@ def by_part(scores: Mapping[str, float | None]) -> dict[str, float]:
 def flat(scores: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Scores of all suites, by ``<suite>/<part>/<Name>``."""
     return {f"{suite}/{name}": value for suite, of_suite in scores.items() for name, value in of_suite.items()}
+
+
+def told(trial: Trial) -> dict[str, Any]:
+    """A trial as JSON holds it; values that are refused have no score."""
+    scores = [None if score == REFUSED else score for score in trial.scores]
+    return {"values": trial.values, "scores": scores, "mean": None if trial.mean == REFUSED else trial.mean}
 
 
 def describe(cell: Cell) -> str:

@@ -158,8 +158,13 @@ def at_edge(values: Values, trials: Sequence[Trial], space: Space) -> bool:
 
     One trial alone is at the edge of every axis that has other values.
     """
-    for key, grid in space.items():
+    for key in filter(lambda key: numeric(space[key]), space):
         tried = {trial.values[key] for trial in trials}
-        if numeric(grid) and len({*tried, *grid}) > 1 and values[key] in (min(tried), max(tried)):
+        if len({*tried, *space[key]}) > 1 and values[key] in (min(tried), max(tried)):
             return True
     return False
+
+
+def beyond(values: Values, space: Space) -> bool:
+    """Whether a number lies outside its axis as it was written, where nobody has said that it may lie."""
+    return any(numeric(grid) and not min(grid) <= values[key] <= max(grid) for key, grid in space.items())

@@ -48,8 +48,8 @@ class Recipe:
     """
 
     config: str | list[str]
-    set: dict[str, Any] = field(default_factory=dict)
-    search: dict[str, list[Any]] = field(default_factory=dict)
+    set: Section = field(default_factory=Section)
+    search: Section = field(default_factory=Section)
 
     @property
     def files(self) -> list[str]:
@@ -110,7 +110,7 @@ class Suite:
     data: Section
     metrics: list[Section]
     eval_params: Section | None = None
-    style: str | dict[str, Any] | None = None
+    style: str | Section | None = None
     roles: dict[str, Role] = field(default_factory=dict)
 
 

@@ -339,7 +339,8 @@ def by_itself(command: str, args: Sequence[str]) -> None:
     """Carry out a command in a process of its own.
 
     Raises:
-        InputError: If it fails; with its last line.
+        InputError: If it refuses its input; with its last line.
+        RuntimeError: If it ends in another way.
     """
     # it takes the locks along: where this process is killed, nobody else begins before it ends
     with subprocess.Popen(
@@ -356,7 +357,8 @@ def by_itself(command: str, args: Sequence[str]) -> None:
             process.communicate()
             raise
     if process.returncode:
-        raise InputError(last_line(said) or f"`vrft_pl {command}` ended with {process.returncode}.")
+        kind = InputError if process.returncode in (1, 2) else RuntimeError  # as where somebody killed it
+        raise kind(last_line(said) or f"`vrft_pl {command}` ended with {process.returncode}.")
 
 
 @contextlib.contextmanager
