@@ -91,6 +91,13 @@ def test_a_median_earns_more_than_the_commonest_number_where_near_misses_count()
     assert score > 6 / 26
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_commonest_of_many_rows_is_found_where_others_are_nearly_as_common(seed):
+    values = [value for value, count in {2: 40, 3: 43, 4: 40, 5: 50, 6: 42, 7: 41}.items() for _ in range(count)]
+    rows = asked(*numbers(*np.random.default_rng(seed).permutation(values).tolist()))
+    assert answer_of(NumberMatch(), rows) == ("5", pytest.approx(50 / 256))
+
+
 def test_a_constant_box_overlaps_the_true_ones_as_much_as_any_box_does():
     rng = np.random.default_rng(0)
     middle, side = rng.normal(500, 80, (300, 2)), rng.normal(500, 120, (300, 2)).clip(80, 900)

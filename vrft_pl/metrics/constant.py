@@ -27,8 +27,6 @@ MOST_ROWS = 256
 """Training rows of a task that candidates are taken from."""
 MOST_HELD_OUT = 20_000
 """Rows of a held-out part that it is judged on."""
-_FIRST, _KEPT, _SECOND = 32, 3, 128
-"""Training rows that all candidates are judged on, how many go on, and to how many rows."""
 _MOST_BLOCKS = 4
 """Blocks of a source that are opened for the training rows."""
 
@@ -172,17 +170,13 @@ def best(metric: Judge, candidates: Sequence[str], rows: list[Placed]) -> str | 
     if not rows or not candidates:
         return None
 
-    def worth(text: str, rows: Sequence[Placed]) -> float:
+    def worth(text: str) -> float:
         numbers = judge(metric, rows, [text] * len(rows))
         name, more_is_better = main_number(metric, numbers)
         value = numbers.get(name, -math.inf if more_is_better else math.inf)
         return value if more_is_better else -value
 
-    if len(rows) > _FIRST:
-        few = draw(rows, _FIRST)
-        candidates = sorted(candidates, key=lambda text: -worth(text, few))[:_KEPT]
-    more = draw(rows, _SECOND)
-    return max(candidates, key=lambda text: worth(text, more))
+    return max(candidates, key=worth)
 
 
 def judge(metric: Judge, rows: Sequence[Placed], answers: Sequence[str]) -> Numbers:
