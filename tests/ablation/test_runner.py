@@ -24,6 +24,7 @@ from vrft_pl.ablation import (
 from vrft_pl.ablation.identity import checkpoint_digest
 from vrft_pl.data import CountingScenes
 from vrft_pl.policy.checkpoint import TINY
+from vrft_pl.runs.ablation import AblationResults
 from vrft_pl.types import InputError
 
 
@@ -282,9 +283,10 @@ def test_a_trial_without_a_number_is_named(tmp_path):
     assert "Expected `search.metric` to be a number, but it is nan for" in tried.kept(tried.cells[1])["error"]
 
 
-def test_many_writers_of_one_file_leave_it_whole(tmp_path):
+@pytest.mark.parametrize("what", ["config", "results"])
+def test_many_writers_of_one_file_leave_it_whole(tmp_path, what):
     context = multiprocessing.get_context("fork")
-    writers = [context.Process(target=write_often, args=(tmp_path,)) for _ in range(4)]
+    writers = [context.Process(target=write_often, args=(tmp_path, what)) for _ in range(4)]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -292,9 +294,12 @@ def test_many_writers_of_one_file_leave_it_whole(tmp_path):
     assert [writer.exitcode for writer in writers] == [0] * 4
 
 
-def write_often(folder):
+def write_often(folder, what):
     for i in range(60):
-        Store(folder).write_yaml("configs/check.yaml", {"i": i})
+        if what == "config":
+            Store(folder).write_yaml("configs/check.yaml", {"i": i})
+        else:
+            Store(folder).write_results(AblationResults("tried", (), (), ()))
 
 
 def test_names_that_would_share_a_file_are_refused(tmp_path):

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import yaml
 
 from vrft_pl.runs import RunFolder
+from vrft_pl.runs.ablation import AblationFolder, AblationResults
 from vrft_pl.runs.files import read_json, whole_file, write_json, write_rows
 
 
@@ -103,6 +104,11 @@ class Store:
     def config(self, name: str, config: Mapping[str, Any]) -> Path:
         """Write down the config of a run, by the run's name."""
         return self.write_yaml(f"configs/{Path(name).name}.yaml", config)
+
+    def write_results(self, results: AblationResults) -> None:
+        """Write what came of it."""
+        with self._writing():
+            AblationFolder(self.path).write(results)
 
     def write_lines(self, name: str, lines: list[dict[str, Any]]) -> Path:
         """Write JSON lines."""

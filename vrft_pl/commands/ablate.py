@@ -39,7 +39,6 @@ from vrft_pl.commands.evaluate import score
 from vrft_pl.commands.fit import FitCLI
 from vrft_pl.data import SampleData, Source
 from vrft_pl.runs import RunFolder
-from vrft_pl.runs.ablation import AblationFolder
 from vrft_pl.types import InputError
 
 WORKERS = "workers"
@@ -105,7 +104,7 @@ def main(args: Sequence[str]) -> None:
             with shown(runner):
                 runner.run(None if options.cell is None else [runner.cells[options.cell]])
     results = collect(runner)
-    AblationFolder(store.path).write(results)
+    store.write_results(results)
     print_results(results, store.path)
     if failed := [cell for cell in results.cells if cell.state == "failed"]:
         fail(f"{len(failed)} of {len(results.cells)} cells failed; the first: {failed[0].error}", 1)
