@@ -99,7 +99,10 @@ def test_the_verdict_the_contrasts_the_search_and_what_failed_are_there(opened, 
     first, second = page.locator("#contrasts tr.primary, #contrasts tr.exploratory").all()
     assert "+0.100 to +0.200" in first.inner_text()
     assert "0.008" in first.inner_text()
-    assert "exploratory" in second.inner_text()
+    assert not page.locator("#contrasts tr.sentence").is_visible()  # the verdict says it
+    assert not second.is_visible()
+    page.locator("#contrasts summary", has_text="1 exploratory").click()
+    assert "-0.090 to +0.050" in second.inner_text()
     page.locator("#search summary").click()
     assert "at the edge of its grid" in page.locator("#search tr.chosen").inner_text()
     assert "model.method" in page.locator("#configs table.differences").inner_text()
@@ -120,7 +123,8 @@ def test_curves_are_drawn_smoothed_and_hidden(opened, ablation):
     assert len({before, smooth, page.locator("#families canvas").first.evaluate(pixels)}) == 3
     page.locator("#families .u-over").first.hover()
     assert re.match(r"step \d+: sft 1\.\d+$", page.locator("#families .reading").first.inner_text())
-    assert "train/truncated 0.00" in page.locator("#still").inner_text()
+    assert "train/truncated 0" in page.locator("#still").inner_text()
+    assert page.locator("#legend label").all_inner_texts() == ["sft", "rft"]  # the base was not trained
     page.locator("#efficiency").scroll_into_view_if_needed()
     page.locator("#efficiency canvas").wait_for()
 
@@ -313,6 +317,79 @@ def test_what_is_looked_at_can_be_linked(opened, ablation):
     page.wait_for_selector("body.ready")
     assert listed(page) == count
     assert page.locator(".row[aria-selected=true]").get_attribute("data-item") == item
+
+
+def test_the_address_is_followed_and_left_alone(opened, ablation):
+    page = opened(ablation)
+    choose(page, "arm", "sft")
+    sft = listed(page)
+    playwright.expect(page).to_have_url(re.compile("arm=sft"))
+    page.click("nav a[href='#scores']")
+    choose(page, "arm", "rft")
+    playwright.expect(page).to_have_url(re.compile("arm=rft"))
+    page.go_back()
+    playwright.expect(page.locator("#by-arm")).to_have_value("sft")
+    assert listed(page) == sft
+    page.evaluate("location.hash = '#?arm=base&at=0'")
+    playwright.expect(page.locator("#by-arm")).to_have_value("base")
+    section = opened(f"{ablation}#curves")
+    section.wait_for_timeout(300)
+    assert section.url.endswith("#curves")
+
+
+def test_an_address_that_asks_for_what_is_not_there_shows_everything(opened, ablation):
+    page = opened(f"{ablation}#?sort=size&score=nope&arm=nobody&at=-5")
+    assert page.input_value("#by-sort") == "worst"
+    assert listed(page) == listed(opened(ablation))
+
+
+def test_what_was_looked_at_beside_the_list_is_linked_too(opened, ablation):
+    page = opened(ablation)
+    choose(page, "split", "target/val")
+    choose(page, "arm", "sft")
+    page.keyboard.press("Escape")
+    page.locator("#detail .card .pick", has_text="rft").click()
+    playwright.expect(page.locator("#detail .facts .arm")).to_have_text("rft")
+    playwright.expect(page).to_have_url(re.compile(r"at=\d+$"))
+    page.wait_for_timeout(200)
+    page.reload()
+    page.wait_for_selector("body.ready")
+    assert page.locator("#detail .facts .arm").inner_text() == "rft"
+    assert page.input_value("#by-arm") == "sft"
+
+
+def test_where_nothing_fits_nothing_is_shown(opened, ablation):
+    page = opened(ablation)
+    page.fill("#by-text", "no such words")
+    playwright.expect(page.locator("#empty")).to_be_visible()
+    assert not page.locator("#detail").is_visible()
+    page.click("#filters button[type=reset]")
+    assert page.locator("#detail").is_visible()
+
+
+def test_a_run_that_seeds_share_is_found_by_each_of_them(opened, tmp_path):
+    folder = write_ablation(tmp_path, sizes=(16,), rows=2)
+    results = folder.results()
+    shared = next(cell.tests for cell in results.cells if cell.arm == "base")
+    cells = tuple(replace(cell, tests=shared) if cell.arm == "base" else cell for cell in results.cells)
+    folder.write(replace(results, cells=cells))
+    main(["report", str(tmp_path)])
+    page = opened(tmp_path / "report.html")
+    choose(page, "arm", "base")
+    counts = []
+    for seed in ("0", "1", "2"):
+        choose(page, "seed", seed)
+        counts.append(listed(page))
+    assert counts == [4, 4, 4]
+    assert "seeds 0, 1, 2" in page.locator("#detail .facts").inner_text()
+
+
+@pytest.mark.parametrize("name", ["constructor", "__proto__", "toString"])
+def test_a_reward_may_have_the_name_of_anything(opened, tmp_path, name):
+    record = replace(held_out(0, 0, 0.9, 0, picture=False), scores={name: 0.5}, parse_failures={"other": "no_answer"})
+    RunFolder(tmp_path).append(RunFolder.PREDICTIONS, [record])
+    main(["report", str(tmp_path)])
+    assert name in opened(tmp_path / "report.html").locator("#detail .scores").inner_text()
 
 
 @pytest.mark.parametrize("field", ["completion", "problem", "answer", "id", "split"])

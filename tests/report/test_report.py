@@ -5,6 +5,8 @@ import io
 import json
 import re
 from dataclasses import asdict, replace
+from http.client import HTTPConnection
+from threading import Thread
 from urllib.request import urlopen
 
 import pytest
@@ -15,13 +17,15 @@ from vrft_pl.__main__ import main
 from vrft_pl.report import read_report
 from vrft_pl.report.comparison import Estimate, compare_cells, over_seeds
 from vrft_pl.report.completions import read_columns, sources_of
-from vrft_pl.report.curves import family_of
+from vrft_pl.report.curves import MOST_PANELS, family_of
 from vrft_pl.report.data import as_json
 from vrft_pl.report.live import LivePage, serve
 from vrft_pl.report.marks import marks_of
 from vrft_pl.report.page import render
+from vrft_pl.report.papers import markdown
 from vrft_pl.report.pictures import Album
 from vrft_pl.runs import MetricsLogger, RunFolder
+from vrft_pl.types import InputError
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +76,86 @@ def test_constants_that_depend_on_the_rows_are_averaged(ablation):
     assert compare_cells(replace(results, cells=cells, metrics=metrics)).columns[0].constant == pytest.approx(0.05)
 
 
-def test_a_run_that_two_arms_share_is_shown_once(ablation):
+def test_a_run_that_two_arms_share_is_shown_once_and_is_of_both(ablation):
     entries = read_report([ablation.path]).subject.entries
     shared = [replace(entries[3], arm=arm) for arm in ("sft", "sft then rft")]
     read = read_columns(shared)
-    assert {source["arm"] for source in read.sources} == {"sft"}
+    assert {tuple(owner["arm"] for owner in source["owners"]) for source in read.sources} == {("sft", "sft then rft")}
     assert len(read) == len(read_columns(shared[:1]))
+
+
+def test_a_run_that_is_named_twice_counts_once(runs):
+    other = runs / "other"
+    report = read_report([other, str(other / ".." / "other"), runs])
+    assert [(line.arm, line.seeds) for line in report.comparison.lines] == [("other", 1), ("quick", 3)]
+    assert report.subject.title == f"other, {runs.name}"
+
+
+def test_two_runs_of_one_seed_are_no_two_seeds(tmp_path):
+    for name in ("one", "two"):
+        write_run(tmp_path / name, 0, rows=2)
+    lines = read_report([tmp_path]).comparison.lines
+    assert [(line.arm, line.seeds) for line in lines] == [("one", 1), ("two", 1)]
+
+
+def test_arms_never_share_a_name(tmp_path):
+    for i, name in enumerate(("w/a", "x/a", "y/a (2)", "z/a (2)")):
+        write_run(tmp_path / name, 0, 0.1 * i, rows=1)
+    assert read_report([tmp_path]).order == ("a", "a (2)", "a (2) (2)", "a (2) (3)")
+
+
+def test_what_no_run_of_an_arm_failed_by_counts_as_nothing(tmp_path):
+    reason = "train/parse_failures/BoxIoU/no_box"
+    for seed in range(2):
+        write_run(tmp_path / str(seed), seed, rows=1, steps=4)
+        logger = MetricsLogger(tmp_path / str(seed))
+        for step in range(4):
+            failed = 0.5 * (seed == 1 and step >= 2)
+            logged = {reason: failed} if failed else {}
+            logger.log_metrics({"train/parse_failures/BoxIoU": failed} | logged, step)
+        logger.save()
+    panels = {panel.name: panel for panel in read_report([tmp_path]).panels}
+    assert panels[reason].series[0].mean == (0, 0, 0.25, 0.25)
+    assert panels[reason].series[0].mean == panels["train/parse_failures/BoxIoU"].series[0].mean
+
+
+def test_every_arm_has_a_score_in_front(tmp_path):
+    names = ("Accuracy", "AP", "BoxIoU")
+    for i, name in enumerate(names):
+        details = [f"{name}/low", f"{name}/class/cat", f"parse_failures/{name}", "Format", f"tag/a/{name}"]
+        parts = [f"val/part{part}/{key}" for part in range(4) for key in (name, *details)]
+        blind = [f"val/blind/part0/{kind}/{name}" for kind in ("seen", "grey", "other")]
+        folder = write_run(tmp_path / name, 0, 0.1 * i, rows=1)
+        folder.write(folder.SUMMARY, {"after": dict.fromkeys([*blind, *parts], 0.5)})
+    comparison = read_report([tmp_path]).comparison
+    shown = [comparison.columns[i].key for i in comparison.in_front]
+    assert shown == [
+        *(f"val/part{part}/AP" for part in range(3)),
+        *(f"val/part{part}/Accuracy" for part in range(3)),
+        *(f"val/part{part}/BoxIoU" for part in range(2)),
+    ]
+
+
+def test_a_page_says_how_many_quantities_it_does_not_show(tmp_path):
+    logger = MetricsLogger(tmp_path)
+    for step in range(2):
+        held_out = {f"val/{i}": float(step * (i > 0)) for i in range(MOST_PANELS)}
+        logger.log_metrics(held_out | {"train/loss": float(step), "train/kl": float(step)}, step)
+    logger.save()
+    report = read_report([tmp_path])
+    names = [panel.name for panel in report.panels]
+    assert len(names) == MOST_PANELS
+    assert names[-2:] == ["train/kl", "train/loss"]
+    assert "val/0" not in names
+    assert "2 more quantities were logged" in render(report, columns([tmp_path]))
+
+
+def test_questions_with_another_truth_are_others(tmp_path):
+    for name, answer in (("a", "3"), ("b", "4")):
+        record = replace(held_out(0, 0, 0.5, 0), answer=answer)
+        RunFolder(tmp_path / name).append(RunFolder.PREDICTIONS, [record])
+    read = columns([tmp_path])
+    assert [read.strings[read.samples["answer"][i]] for i in read.sample] == ["3", "4"]
 
 
 def test_a_band_reaches_from_the_lowest_to_the_highest_seed(tmp_path):
@@ -207,11 +285,16 @@ def test_records_that_are_none_end_nothing(tmp_path):
         | {"scores": {"BoxIoU": "high", "Format": float("nan")}, "marks": [{"shape": [1, "x"]}, 3], "truth": [None]},
         good | {"pictures": ["../secret.webp", 7], "size": [0, "wide"]},
         good | {"parse_failures": []},
+        good | {"split": 1.5},
+        good | {"scores": {"BoxIoU": 10**400, "Format": 1.0}, "pictures": None, "advantage": "high"},
+        good | {"advantage": float("nan")},
     ]
     (tmp_path / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*bad, good]))
     read = columns([tmp_path])
-    assert len(read) == 4
-    assert read.scores["BoxIoU"] == [None, *[good["scores"]["BoxIoU"]] * 3]
+    assert len(read) == 6
+    iou = good["scores"]["BoxIoU"]
+    assert read.scores["BoxIoU"] == [None, iou, iou, None, iou, iou]
+    assert read.advantage == [None] * 6
     assert read.pictures == {}
     render(read_report([tmp_path]), read)
 
@@ -223,6 +306,35 @@ def test_other_files_of_a_run_that_are_broken_end_nothing(tmp_path):
     report = read_report([tmp_path])
     assert report.panels[0].series[0].mean == (0.5, 0.7)
     render(report, columns([tmp_path]))
+
+
+@pytest.mark.parametrize("name", ["summary.json", "scores.json", "constants.json", "manifest.json"])
+@pytest.mark.parametrize("content", [b"", b'{"cut', b"null", b"[1, 2]", b'"text"', b'{"starts": 3, "scores": 4}'])
+def test_files_of_another_program_end_nothing_and_are_named(tmp_path, name, content):
+    write_run(tmp_path, rows=1)
+    (tmp_path / name).write_bytes(content)
+    report = read_report([tmp_path])
+    page, table = render(report, columns([tmp_path])), markdown(report)
+    if content.startswith(b'{"starts') and name in ("summary.json", "scores.json"):
+        return  # any names may be those of scores
+    assert f"{tmp_path / name} can't be read: the report does without it." in page
+    assert f"{name} can't be read" in table
+
+
+def test_a_manifest_of_another_form_ends_nothing(tmp_path):
+    write_run(tmp_path, rows=1)
+    start = {"git": 3, "device": [], "versions": "x", "command": 5}
+    (tmp_path / "manifest.json").write_text(json.dumps({"starts": [start]}))
+    render(read_report([tmp_path]), columns([tmp_path]))
+
+
+@pytest.mark.parametrize("name", ["html", "png", "csv"])
+def test_an_output_that_can_not_be_written_is_said_in_one_line(runs, tmp_path, capsys, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as end:
+        main(["report", str(runs), "--format", name, "--output", str(tmp_path / "file" / "page")])
+    assert end.value.code == 1
+    assert f"Expected to write {tmp_path / 'file' / 'page'}, but" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -274,7 +386,7 @@ def test_a_table_for_papers_has_the_scores_the_contrasts_and_the_verdict(ablatio
     assert text.startswith("# few-shot grounding\n\nOn target, rft is 15.0 points above sft")
     assert "| best constant answer |  |  | 0.310 | 0.280 |" in text
     assert "| rft | 64 | 3 | 0.810 (0.785 to 0.835) | 0.660 (0.635 to 0.685) |" in text
-    assert "| does RFT win? | rft − sft | val BoxIoU | 64 | +0.150 | +0.100 to +0.200 | 0.008 | primary |" in text
+    assert "| rft − sft (does RFT win?) | val BoxIoU | 64 | +0.150 | +0.100 to +0.200 | 0.008 | primary |" in text
     widths = {block.count("\n") and {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}.__len__()
               for block in text.split("\n\n") if block.startswith("|")}  # fmt: skip
     assert widths == {1}
@@ -332,6 +444,20 @@ def test_a_live_page_is_served_to_this_machine_alone():
         server.server_close()
     with pytest.raises(OSError, match="refused"):
         urlopen(f"http://127.0.0.1:{server.server_port}/")
+
+
+def test_a_live_page_whose_runs_are_gone_says_so():
+    def gone():
+        raise InputError("Expected the folder of a run.")
+
+    server = serve(LivePage(gone, lambda stamp: ""))
+    Thread(target=server.handle_request, daemon=True).start()
+    connection = HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection.request("GET", "/stamp")
+    answer = connection.getresponse()
+    assert answer.status == 503
+    assert b"Expected the folder of a run." in answer.read()
+    server.server_close()
 
 
 def test_a_port_that_is_taken_is_said(runs, capsys):

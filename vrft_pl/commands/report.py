@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -84,16 +85,28 @@ def default_output(paths: Sequence[str], name: Format) -> Path:
 
 
 def write(paths: Sequence[str], options: ReportOptions, target: Path) -> None:
-    """Make the file, whole or not at all."""
-    if options.format == "png":
-        report = read_report(paths)
+    """Make the file, whole or not at all.
+
+    Raises:
+        InputError: If it can't be written.
+    """
+    made = content(paths, options)
+    try:
         with whole_file(target) as file:
-            draw(report, file)
-        return
+            file.write(made)
+    except OSError as error:
+        raise InputError(f"Expected to write {target}, but: {error}. Name another file with `--output`.") from error
+
+
+def content(paths: Sequence[str], options: ReportOptions) -> bytes:
+    """What the file holds."""
+    if options.format == "png":
+        file = BytesIO()
+        draw(read_report(paths), file)
+        return file.getvalue()
     with_pages = {"html": lambda: page(paths, options), "md": lambda: markdown(read_report(paths))}
     text = with_pages.get(options.format, lambda: comma_separated(read_report(paths)))()
-    with whole_file(target) as file:
-        file.write(text.encode(errors="backslashreplace"))
+    return text.encode(errors="backslashreplace")
 
 
 def page(paths: Sequence[str], options: ReportOptions, stamp: float = 0.0) -> str:

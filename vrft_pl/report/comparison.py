@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Literal
 
 import numpy as np
@@ -12,14 +14,14 @@ from scipy import stats
 
 from vrft_pl.metrics.interval import wilson_interval
 from vrft_pl.report.entries import Entry
-from vrft_pl.report.records import number, numbers, readable
+from vrft_pl.report.records import held, mapping, number, numbers, readable
 from vrft_pl.runs import RunFolder
 from vrft_pl.runs.ablation import AblationResults, MetricInfo, Rows
 
 MOST_COLUMNS = 8
 """Metrics in front; all of them are in the longer table."""
-_ASIDE = ("parse_failures", "Format", "sampled")
-"""Parts of names that are no measure of the task."""
+_ASIDE = re.compile(r".*/(parse_failures|Format|sampled|tag)(/.*)?|.*/blind/.*/(seen|grey|other)/.*")
+"""Names of what is no measure of the task, or of a part of its rows alone."""
 
 Scores = Mapping[str, float | None]
 
@@ -79,15 +81,28 @@ class Comparison:
 
     @property
     def in_front(self) -> tuple[int, ...]:
-        """The columns that fit on a page."""
-        keys = [column.key for column in self.columns]
-        main = [i for i, key in enumerate(keys) if not any(name in key.split("/") for name in _ASIDE)]
-        return tuple((main or list(range(len(keys))))[:MOST_COLUMNS])
+        """The columns that fit on a page, in turn from each line: what stands below another name is a detail of it."""
+        keys = {column.key for column in self.columns}
+        main = [i for i, c in enumerate(self.columns) if not _ASIDE.fullmatch(c.key) and keys.isdisjoint(above(c.key))]
+        own = [[i for i in main if line.after[i] is not None] for line in self.lines]
+        turns = dict.fromkeys(i for turn in zip_longest(*own) for i in turn if i is not None)
+        return tuple(sorted(list(turns)[:MOST_COLUMNS])) or tuple(range(len(self.columns)))[:MOST_COLUMNS]
 
     @property
     def sizes(self) -> tuple[Rows, ...]:
         """Sizes in the order of the lines; those that see no rows belong to each."""
         return tuple(dict.fromkeys(line.rows for line in self.lines if line.rows is not None))
+
+
+def above(key: str) -> list[str]:
+    """The names that a name stands below.
+
+    Example:
+        >>> above("val/id/Accuracy/low")
+        ['val', 'val/id', 'val/id/Accuracy']
+    """
+    parts = key.split("/")
+    return ["/".join(parts[:i]) for i in range(1, len(parts))]
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
@@ -195,19 +210,17 @@ def scores_after(entry: Entry) -> dict[str, float]:
 
 def constants_beside(entry: Entry) -> dict[str, float]:
     """What answers that look at nothing got on the rows that an entry was judged on."""
-    return numbers(entry.stages[-1].constants()) if entry.stages else {}
+    return numbers(held(entry.stages[-1], RunFolder.CONSTANTS)) if entry.stages else {}
 
 
 def summed_up(run: RunFolder, when: str) -> dict[str, float]:
     """Scores of a finished training run."""
-    if not (run.path / run.SUMMARY).exists():
-        return {}
-    return numbers(run.summary().get(when))
+    return numbers(mapping(held(run, run.SUMMARY)).get(when))
 
 
 def evaluated(run: RunFolder) -> dict[str, float]:
     """Scores of ``validate`` or ``test``."""
-    return numbers(run.scores()) if (run.path / run.SCORES).exists() else {}
+    return numbers(held(run, run.SCORES))
 
 
 def logged_last(run: RunFolder) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from vrft_pl.report.marks import marks_of
 from vrft_pl.report.pictures import Album
 from vrft_pl.report.records import readable
 from vrft_pl.runs import CompletionRecord, RunFolder
+from vrft_pl.runs.ablation import Rows
 
 MOST_RECORDS = 20_000
 """Completions of a page."""
@@ -25,16 +26,23 @@ TRAIN = "train"
 """The split of what was written while training."""
 
 
+class Owner(NamedTuple):
+    """Whose a file of records is."""
+
+    arm: str
+    """Name of the arm."""
+    rows: Rows
+    """Its size."""
+    seed: int | None
+    """Its seed."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A file of records."""
 
-    arm: str
-    """Name of the arm."""
-    rows: int | float | str | None
-    """Its size."""
-    seed: int | None
-    """Its seed."""
+    owners: tuple[Owner, ...]
+    """All that have this run among theirs."""
     stage: str
     """Which stage wrote it, where there are several, or the suite of a test."""
     run: RunFolder
@@ -138,7 +146,7 @@ class Columns:
         return self._strings[text]
 
     def _sample(self, record: CompletionRecord, split: str, pictures: Iterable[str]) -> int:
-        key = split, record.id, record.problem
+        key = split, record.id, record.problem, record.answer
         if key not in self._samples:
             self._samples[key] = len(self._samples)
             texts = {"split": split, "id": record.id, "problem": record.problem, "answer": record.answer}
@@ -154,16 +162,18 @@ class Columns:
 
 
 def sources_of(entries: Sequence[Entry]) -> list[Source]:
-    """Every file of records of all runs; a run that several arms or seeds share is of the first of them."""
+    """Every file of records of all runs; one of a run that several arms or seeds share is of all of them."""
+    owners: dict[Path, list[Owner]] = {}
     found: dict[Path, list[Source]] = {}
     for entry in entries:
-        own = entry.arm, entry.rows, entry.seed
+        for run in entry.folders:
+            owners.setdefault(run.path, []).append(Owner(entry.arm, entry.rows, entry.seed))
         for i, run in enumerate(entry.stages):
             stage = f"stage {i + 1}" if len(entry.stages) > 1 else ""
-            found.setdefault(run.path, [Source(*own, stage, run, False), Source(*own, stage, run, True)])
+            found.setdefault(run.path, [Source((), stage, run, False), Source((), stage, run, True)])
         for suite, run in entry.tests:
-            found.setdefault(run.path, [Source(*own, suite, run, False, True)])
-    return [source for sources in found.values() for source in sources]
+            found.setdefault(run.path, [Source((), suite, run, False, True)])
+    return [replace(source, owners=tuple(owners[path])) for path, sources in found.items() for source in sources]
 
 
 def read_columns(entries: Sequence[Entry], most_records: int = MOST_RECORDS, most_bytes: int = MOST_BYTES) -> Columns:
@@ -188,7 +198,8 @@ def read_columns(entries: Sequence[Entry], most_records: int = MOST_RECORDS, mos
     columns.left_out = sum(size.records for unit, size in sizes.items() if unit not in chosen)
     groups = {unit: i for i, unit in enumerate(u for u in sizes if u.part == TRAIN)}
     for i, source in enumerate(sources):
-        columns.sources.append({name: getattr(source, name) for name in ("arm", "rows", "seed", "stage", "test")})
+        owners = [owner._asdict() for owner in source.owners]
+        columns.sources.append({"owners": owners, "stage": source.stage, "test": source.test})
         for unit, record in units(source):
             if unit in chosen:
                 columns.add(record, i, unit.part, groups.get(unit, -1), kept_pictures(album, source.run, record))
@@ -229,7 +240,7 @@ def units(source: Source) -> Iterator[tuple[Unit, CompletionRecord]]:
             yield Unit(TRAIN, (str(source.run), group)), record
         else:
             part = "/".join(name for name in (source.stage, record.split) if name)
-            yield Unit(part, (record.id, record.problem)), record
+            yield Unit(part, (record.id, record.problem, record.answer)), record
 
 
 def choose(sizes: Mapping[Unit, Size], most_records: int, most_bytes: int) -> set[Unit]:

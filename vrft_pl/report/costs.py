@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from vrft_pl.report.entries import Entry, Subject
-from vrft_pl.report.records import numbers
+from vrft_pl.report.records import held, mapping, numbers
 from vrft_pl.runs import RunFolder
 from vrft_pl.runs.ablation import Rows
 
@@ -37,7 +37,6 @@ def of_runs(entries: Sequence[Entry]) -> Iterable[Spent]:
     for entry in entries:
         total: Counter[str] = Counter()
         for run in entry.stages:
-            if (run.path / RunFolder.SUMMARY).exists():
-                total.update(numbers(run.summary().get("cost")))
+            total.update(numbers(mapping(held(run, RunFolder.SUMMARY)).get("cost")))
         if total:
             yield Spent(entry.arm, entry.rows, dict(total))

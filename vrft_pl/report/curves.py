@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -27,7 +28,7 @@ FAMILIES: Mapping[str, str] = {
 """Headings of the curves, each with the names that belong below it; the first that fits holds."""
 NO_CURVES = {"step", "epoch"}
 MOST_PANELS = 240
-"""Quantities of a page; those of the last headings are left out first."""
+"""Quantities of a page."""
 MOST_POINTS = 1440
 """Of all curves of a panel, at most 240 of one; more steps are averaged."""
 
@@ -63,6 +64,11 @@ class Panel:
     series: tuple[Series, ...]
     """By arm and size."""
 
+    @property
+    def still(self) -> bool:
+        """Whether it never changes."""
+        return len({value for series in self.series for value in series.mean if value is not None}) < 2
+
 
 Points = dict[int, float]
 """A value by optimizer step."""
@@ -72,6 +78,8 @@ def read_panels(entries: Sequence[Entry]) -> list[Panel]:
     """Draw every quantity that was logged more than once."""
     logged = [read_points(entry) for entry in entries]
     names = sorted({name for points in logged for name in points}, key=_in_order)
+    for points in logged:
+        points.update(with_nothing(points, names))
     arms = list(dict.fromkeys((entry.arm, entry.rows) for entry in entries))
     panels = []
     for name in names:
@@ -81,7 +89,27 @@ def read_panels(entries: Sequence[Entry]) -> list[Panel]:
             for arm in arms
         }  # fmt: skip
         panels.append(panel(name, {arm: found for arm, found in by_arm.items() if found}))
-    return [panel for panel in panels if len(panel.steps) > 1][:MOST_PANELS]
+    return [panel for panel in panels if len(panel.steps) > 1]
+
+
+def fitting(panels: Sequence[Panel], most: int = MOST_PANELS) -> list[Panel]:
+    """As many as a page can hold, in turn from each heading; those that never change are left out first."""
+    families: dict[str, list[Panel]] = {}
+    for one in panels:
+        families.setdefault(one.family, []).append(one)
+    turns = (one for turn in zip_longest(*families.values()) for one in turn if one is not None)
+    kept = {one.name for one in sorted(turns, key=lambda one: one.still)[:most]}
+    return [one for one in panels if one.name in kept]
+
+
+def with_nothing(points: Mapping[str, Points], names: Iterable[str]) -> dict[str, Points]:
+    """The reasons why answers could not be read, 0 where only the sum was logged: none failed by them."""
+    sums = {name: name.rpartition("/")[0] for name in names if "/parse_failures/" in name.rpartition("/")[0]}
+    return {
+        name: dict.fromkeys(points[total], 0.0) | points.get(name, {})
+        for name, total in sums.items()
+        if total in points
+    }
 
 
 def _in_order(name: str) -> tuple[int, str]:

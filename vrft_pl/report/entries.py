@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +72,13 @@ def read_subject(paths: Sequence[str | Path]) -> Subject:
     Raises:
         InputError: If a folder holds no run.
     """
+    paths = list({Path(path).resolve(): path for path in paths}.values())
     if len(paths) == 1 and AblationFolder(paths[0]).started:
         folder = AblationFolder(paths[0])
         results = folder.results()
         return Subject(results.name, tuple(entries_of(folder, results)), results)
-    found = [run for path in paths for run in runs_of(Path(path))]
-    return Subject(", ".join(heading(Path(path).resolve()) for path in paths[:3]), tuple(named(found)))
+    found = {run.path.resolve(): run for path in paths for run in runs_of(Path(path))}
+    return Subject(", ".join(heading(Path(path).resolve()) for path in paths[:3]), tuple(named(list(found.values()))))
 
 
 def entries_of(folder: AblationFolder, results: AblationResults) -> Iterable[Entry]:
@@ -111,16 +112,19 @@ def is_run(path: Path) -> bool:
 
 
 def named(runs: Sequence[RunFolder]) -> list[Entry]:
-    """Make runs that differ in their seed alone seeds of one arm."""
+    """Make runs that differ in their seed alone seeds of one arm; a second run of a seed is of an arm of its own."""
     configs = [read_config(run) for run in runs]
     keys = [
         repr(sorted(comparable(config).items())) if config else str(run)
         for run, config in zip(runs, configs, strict=True)
     ]
+    seeds = [config.get("seed_everything") for config in configs]
+    runs_of_seeds = list(zip(keys, seeds, strict=True))
+    again = [0 if one[1] is None else runs_of_seeds[:i].count(one) for i, one in enumerate(runs_of_seeds)]
+    keys = [f"{key} {times}" for key, times in zip(keys, again, strict=True)]
     names: dict[str, str] = {}
     for key, run in zip(keys, runs, strict=True):
         names.setdefault(key, unused(short_name(run.path.resolve()), names.values()))
-    seeds = [config.get("seed_everything") for config in configs]
     return [Entry(names[key], None, seed, (run,)) for key, seed, run in zip(keys, seeds, runs, strict=True)]
 
 
@@ -135,9 +139,15 @@ def heading(path: Path) -> str:
 
 
 def unused(name: str, taken: Iterable[str]) -> str:
-    """A name that no other arm has."""
-    count = Counter(other.partition(" (")[0] for other in taken)[name]
-    return f"{name} ({count + 1})" if count else name
+    """A name that no other arm has.
+
+    Example:
+        >>> unused("a", ["a", "a (2)"])
+        'a (3)'
+    """
+    others = set(taken)
+    names = chain([name], (f"{name} ({i})" for i in count(2)))
+    return next(one for one in names if one not in others)
 
 
 def read_config(run: RunFolder) -> dict[str, Any]:

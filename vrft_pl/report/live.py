@@ -7,6 +7,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 
+from vrft_pl.types import InputError
+
 HOST = "127.0.0.1"
 
 
@@ -54,7 +56,11 @@ def serve(page: LivePage, port: int = 0) -> ThreadingHTTPServer:
             if make is None:
                 self.send_error(404)
                 return
-            content = make()
+            try:
+                content = make()
+            except InputError as error:
+                self.send_error(503, explain=str(error))  # the folder is gone, or not whole yet
+                return
             self.send_response(200)
             for name, value in (
                 ("Content-Type", kind),

@@ -32,14 +32,16 @@ def markdown(report: Report) -> str:
             tables.note(comparison).partition(" Each metric")[0].partition(" The short line")[0],
         ]
     if results and results.contrasts:
-        heads = ["contrast", "arms", "on", "rows", "difference", "95 % interval", "p", "kind"]
+        heads = ["contrast", "on", "rows", "difference", "95 % interval", "p", "kind"]
         parts.append(table(heads, [contrast_row(row) for row in tables.contrast_rows(results.contrasts)]))
-        parts += [inline(one.sentence) for one in results.contrasts if one.sentence]
+        said = {"", *results.verdict}
+        parts += [inline(one.sentence) for one in results.contrasts if one.primary and one.sentence not in said]
     if costs := tables.cost_rows(report.costs, report.order):
         heads = ["arm", "rows", *tables.COSTS.values()]
         parts.append(
             table(heads, [[c["arm"], "" if c["rows"] is None else str(c["rows"]), *c["amounts"]] for c in costs])
         )
+    parts += [inline(f"{file} can't be read: the report does without it.") for file in report.unread]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -47,7 +49,8 @@ def contrast_row(row: dict[str, object]) -> list[str]:
     """A contrast as cells."""
     arms, kind = f"{row['arm']} − {row['against']}", "primary" if row["primary"] else "exploratory"
     size = "" if row["rows"] is None else str(row["rows"])
-    cells = (row["name"], arms, row["metric"], size, row["difference"], row["interval"], row["p"], kind)
+    name = f"{arms} ({row['name']})" if row["name"] else arms
+    cells = (name, row["metric"], size, row["difference"], row["interval"], row["p"], kind)
     return list(map(str, cells))
 
 

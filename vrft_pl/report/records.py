@@ -7,8 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from vrft_pl.runs import CompletionRecord
+from vrft_pl.runs import CompletionRecord, RunFolder
+from vrft_pl.types import InputError
 
+_FILES = {
+    RunFolder.SUMMARY: RunFolder.summary,
+    RunFolder.SCORES: RunFolder.scores,
+    RunFolder.CONSTANTS: RunFolder.constants,
+    RunFolder.MANIFEST: RunFolder.starts,
+}
+"""Files of JSON and their readers."""
 _TEXTS = ("id", "problem", "answer", "completion", "finish_reason")
 
 
@@ -21,31 +29,56 @@ def readable(records: Iterator[CompletionRecord]) -> Iterator[CompletionRecord]:
             return
         except (TypeError, ValueError):
             continue  # a line without a text, or with tags that are no list; the next one may be whole
-        if all(isinstance(getattr(record, name), str) for name in _TEXTS):
-            yield replace(record, scores=finite(record.scores), parse_failures=texts(record.parse_failures))
+        if all(isinstance(getattr(record, name), str) for name in _TEXTS) and isinstance(record.split, str | None):
+            yield replace(
+                record,
+                scores=finite(record.scores),
+                parse_failures=texts(record.parse_failures),
+                advantage=number(record.advantage),
+                pictures=record.pictures or (),
+            )
+
+
+def held(run: RunFolder, name: str) -> Any:
+    """What a file of JSON of a run holds; ``None`` where there is none, or another program wrote it."""
+    if not (run.path / name).exists():
+        return None
+    try:
+        return _FILES[name](run)
+    except (InputError, LookupError, TypeError, ValueError):
+        return None
+
+
+def unread(run: RunFolder) -> list[str]:
+    """The files of a run that are there and can't be read."""
+    return [str(run.path / name) for name in _FILES if (run.path / name).exists() and held(run, name) is None]
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """A value that has names, or none."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def finite(scores: Any) -> dict[str, float]:
     """What is a number among scores."""
-    items = scores.items() if isinstance(scores, dict) else ()
-    return {str(k): float(v) for k, v in items if isinstance(v, int | float) and math.isfinite(v)}
+    return numbers({k: v for k, v in mapping(scores).items() if isinstance(v, int | float)})
 
 
 def texts(reasons: Any) -> dict[str, str]:
     """Reasons as text."""
-    return {str(k): str(v) for k, v in reasons.items()} if isinstance(reasons, dict) else {}
+    return {str(k): str(v) for k, v in mapping(reasons).items()}
 
 
 def number(value: object) -> float | None:
     """A finite number, also one that is written as text."""
     try:
         read = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return read if math.isfinite(read) else None
 
 
 def numbers(scores: object) -> dict[str, float]:
     """What is a number among scores."""
-    found = {name: number(value) for name, value in scores.items()} if isinstance(scores, Mapping) else {}
+    found = {name: number(value) for name, value in mapping(scores).items()}
     return {str(name): value for name, value in found.items() if value is not None}

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from vrft_pl.report.comparison import Comparison, compare_cells, compare_runs
 from vrft_pl.report.costs import Spent, read_costs
-from vrft_pl.report.curves import Panel, read_panels
+from vrft_pl.report.curves import Panel, fitting, read_panels
 from vrft_pl.report.entries import Subject, read_subject
+from vrft_pl.report.records import unread
 from vrft_pl.report.settings import Difference, Facts, differences, facts
 from vrft_pl.runs import RunFolder
 
@@ -26,7 +27,9 @@ class Report:
     comparison: Comparison
     """Scores."""
     panels: tuple[Panel, ...]
-    """Curves."""
+    """Curves, as many as a page can hold."""
+    more_panels: int
+    """Those beside."""
     costs: tuple[Spent, ...]
     """What each run took."""
     arms: tuple[str, ...]
@@ -37,6 +40,8 @@ class Report:
     """Of each run, as many as a page can hold."""
     runs: int
     """All of them."""
+    unread: tuple[str, ...]
+    """Files that the report does without, since they can't be read."""
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -59,7 +64,20 @@ def read_report(paths: Sequence[str | Path]) -> Report:
     for label, run in ((entry.label, run) for entry in entries for run in entry.stages if run.path.exists()):
         runs.setdefault(run.path, (label, run))  # several arms may begin with the same stage
     told = tuple(facts(label, run) for label, run in list(runs.values())[:MOST_FACTS])
-    return Report(subject, comparison, tuple(read_panels(entries)), read_costs(subject), arms, differ, told, len(runs))
+    logged = read_panels(entries)
+    panels = fitting(logged)
+    return Report(
+        subject,
+        comparison,
+        tuple(panels),
+        len(logged) - len(panels),
+        read_costs(subject),
+        arms,
+        differ,
+        told,
+        len(runs),
+        tuple(name for _, run in runs.values() for name in unread(run)),
+    )
 
 
 def changed_at(paths: Sequence[str | Path]) -> float:

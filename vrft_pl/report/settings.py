@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from vrft_pl.report.entries import Entry, comparable, read_config
+from vrft_pl.report.records import held, mapping
 from vrft_pl.runs import RunFolder
 
 LONGEST = 300
@@ -23,6 +24,11 @@ class Difference:
     """Where it stands in the config."""
     values: tuple[str | None, ...]
     """By arm; ``None`` where the key is not there."""
+
+    @property
+    def partly(self) -> bool:
+        """Whether not all arms have the key."""
+        return None in self.values
 
 
 @dataclass(frozen=True)
@@ -65,26 +71,26 @@ def shown(value: Any) -> str:
 
 def facts(label: str, run: RunFolder) -> Facts:
     """What the manifest and the summary say of a run."""
-    starts = run.starts() if (run.path / run.MANIFEST).exists() else []
-    start = starts[-1] if starts and isinstance(starts[-1], dict) else {}
-    git, device = start.get("git") or {}, start.get("device") or {}
-    versions = start.get("versions") or {}
+    starts = held(run, run.MANIFEST) or []
+    start = mapping(starts[-1]) if starts else {}
+    git, device, versions = (mapping(start.get(name)) for name in ("git", "device", "versions"))
+    command = start.get("command")
     said = {
         "folder": str(run),
-        "command": " ".join(map(str, start.get("command") or ())),
+        "command": " ".join(map(str, command)) if isinstance(command, list) else None,
         "started": start.get("time"),
         "starts": len(starts) if len(starts) > 1 else None,
         "seed": start.get("seed"),
-        "commit": f"{git['commit'][:12]}{' (changed)' if git.get('dirty') else ''}" if git.get("commit") else None,
+        "commit": f"{str(git['commit'])[:12]}{' (changed)' if git.get('dirty') else ''}" if git.get("commit") else None,
         "device": ", ".join(str(device[key]) for key in ("kind", "name", "strategy", "precision") if device.get(key)),
         "versions": ", ".join(f"{k} {versions[k]}" for k in ("vrft_pl", "torch", "transformers") if k in versions),
         "seconds": seconds(run),
         "finished": None if run.finished else "no",
     }
-    config = (run.path / run.CONFIG).read_text("utf-8", "replace") if (run.path / run.CONFIG).exists() else ""
+    config = (run.path / run.CONFIG).read_text("utf-8", "replace") if (run.path / run.CONFIG).is_file() else ""
     return Facts(label, tuple((key, str(value)) for key, value in said.items() if value not in (None, "")), config)
 
 
-def seconds(run: RunFolder) -> float | None:
+def seconds(run: RunFolder) -> Any:
     """How long a finished run took."""
-    return run.summary().get("seconds") if (run.path / run.SUMMARY).exists() else None
+    return mapping(held(run, run.SUMMARY)).get("seconds")

@@ -89,6 +89,7 @@ def score_cell(line: Line, i: int, constant: float | None, scale: Scale) -> dict
     if estimate is None:
         return None
     change = "" if before is None else f"{estimate.mean - before:+.3f}"
+    moved = float(change or 0)
     titles = [f"over {estimate.count} {estimate.over}"]
     titles += [] if before is None else [f"{before:.3f} before training"]
     titles += [] if constant is None else [f"{constant:.3f} by the best constant answer"]
@@ -96,6 +97,7 @@ def score_cell(line: Line, i: int, constant: float | None, scale: Scale) -> dict
         "value": f"{estimate.mean:.3f}",
         "interval": interval(estimate),
         "change": change,
+        "direction": "up" if moved > 0 else "down" if moved < 0 else "muted",
         "title": ", ".join(titles),
         "below": constant is not None and estimate.mean < constant,
         "at": scale(estimate.mean),
@@ -147,7 +149,7 @@ def contrast_rows(contrasts: Sequence[Contrast]) -> list[dict[str, Any]]:
         boot = one.bootstrap and [scale(end) for end in one.bootstrap]
         rows.append(
             {
-                "name": one.name,
+                "name": "" if one.name.startswith(f"{one.arm} - {one.against}, ") else one.name,
                 "arm": one.arm,
                 "against": one.against,
                 "metric": " ".join(split_key(one.metric)),

@@ -8,7 +8,7 @@ import { List } from "./list.js";
 
 const SELECTS = ["split", "arm", "rows", "seed", "step", "picture", "verdict", "score", "sort"];
 const INPUTS = ["low", "high", "text"];
-let [choice, list, current, waiting, keeping] = [null, null, -1, 0, 0];
+let [choice, list, current, waiting, keeping, written] = [null, null, -1, 0, 0, ""];
 
 function row(i) {
   const score = scoreOf(i, choice.score);
@@ -28,7 +28,8 @@ function keep() {
 function write() {
   const told = new URLSearchParams(Object.entries(choice).filter(([, value]) => value !== ""));
   if (current >= 0) told.set("at", current);
-  location.replace(`#?${told}`);
+  written = `#?${told}`;
+  location.replace(written);
 }
 
 /** Look at completion `i`, whether the list has it or not. */
@@ -47,6 +48,7 @@ function update(anew = false) {
   byId("count").textContent = items.length === count ? `${count.toLocaleString("en")}` : `${items.length.toLocaleString("en")} of ${count.toLocaleString("en")}`;
   list.show(items);
   byId("empty").hidden = items.length > 0;
+  byId("detail").hidden = items.length === 0;
   if (items.length) look(!anew && items.includes(current) ? current : items[0], false);
   keep();
 }
@@ -71,18 +73,26 @@ function remembered() {
     if (told.has(name)) start[name] = told.get(name);
   }
   const at = Number(told.get("at") ?? -1);
-  return [start, Number.isInteger(at) && at < count ? at : -1];
+  return [start, Number.isInteger(at) && at >= 0 && at < count ? at : -1];
 }
 
 function put(values) {
   for (const name of [...SELECTS, ...INPUTS]) {
     const control = byId(`by-${name}`);
     control.value = values[name];
-    values[name] = control.value; // what a select does not offer is not chosen
+    if (control.value !== values[name]) control.value = values[name] = nothingChosen()[name]; // it is not offered
   }
   choice = values;
 }
 
+/** Show what the address says: at the start, after a step back, of a link that was pasted. */
+function recall() {
+  const [start, at] = remembered();
+  put(start);
+  current = at;
+  update();
+  if (at >= 0) look(at, false); // also where the list does not hold it: an arm beside it was looked at
+}
 
 function listen() {
   for (const name of SELECTS) {
@@ -98,6 +108,9 @@ function listen() {
       waiting = setTimeout(() => update(), 60);
     });
   }
+  addEventListener("hashchange", () => {
+    if (location.hash.startsWith("#?") && location.hash !== written) recall();
+  });
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("filters").addEventListener("reset", (event) => {
     event.preventDefault();
@@ -141,9 +154,7 @@ export function startBrowser() {
   if (!count) return;
   list = new List(byId("list"), row, look);
   fill();
-  const [start, at] = remembered();
-  put(start);
-  current = at;
   listen();
-  update();
+  recall();
+  clearTimeout(keeping); // a link to a section stays one until something is chosen
 }

@@ -4,6 +4,7 @@ import { given } from "./data.js";
 import { byId, digits, element } from "./dom.js";
 import { colour, onColours } from "./theme.js";
 
+const FEW = 12;
 const hidden = new Set();
 const built = [];
 let [smoothing, size] = [0, null];
@@ -98,7 +99,8 @@ const redraw = () => built.forEach((chart) => chart.plot && draw(chart));
 
 function legend() {
   const name = (arm, i) => [element("i", { class: `swatch c${i % 10}` }), arm];
-  return given.arms.map((arm, i) =>
+  const drawn = new Set(given.panels.flatMap((panel) => panel.series.map((series) => series.arm)));
+  return given.arms.map((arm, i) => drawn.has(arm) &&
     element(
       "label",
       { class: "chip" },
@@ -165,9 +167,9 @@ export function startCharts() {
   if (given.panels.length) {
     const moving = given.panels.filter((panel) => flat(panel) === null);
     const still = given.panels.filter((panel) => flat(panel) !== null);
-    if (given.arms.length > 1) byId("legend").append(...legend());
+    if (given.arms.length > 1) byId("legend").append(...legend().filter(Boolean));
     byId("families").append(...families(moving));
-    if (still.length) byId("still").textContent = `Always the same: ${still.map((p) => `${p.name} ${digits(flat(p), 2)}`).join(", ")}.`;
+    if (still.length) byId("still").append(element("details", { open: still.length <= FEW }, element("summary", {}, `${still.length} always the same`), still.map((p) => `${p.name} ${tick(flat(p))}`).join(", ")));
     byId("smoothing").addEventListener("input", (event) => {
       smoothing = Number(event.target.value);
       byId("smoothing-value").textContent = digits(smoothing, 2);

@@ -1,6 +1,6 @@
 // Which completions are listed, and in what order. Pure functions of the columns.
 
-import { armOf, armsOf, count, given, historyOf, isTraining, ofSample, picturesOf, records, scoreOf, siblings, sourceOf, textOf } from "./data.js";
+import { armOf, armsOf, count, given, historyOf, isTraining, ofSample, ownersOf, picturesOf, records, scoreOf, siblings, textOf } from "./data.js";
 
 export const RIGHT = 0.5;
 
@@ -41,6 +41,10 @@ function matches(text) {
   return found;
 }
 
+function isChosen({ arm, rows, seed }, choice) {
+  return (!choice.arm || arm === choice.arm) && (!choice.rows || rows === null || String(rows) === choice.rows) && (!choice.seed || String(seed) === choice.seed);
+}
+
 /** Completions that fit all choices, in order. */
 export function chosen(choice) {
   const found = choice.text ? matches(choice.text) : null;
@@ -51,9 +55,7 @@ export function chosen(choice) {
   };
   const tests = [
     choice.split && ((i) => ofSample(i, "split") === choice.split),
-    choice.arm && ((i) => sourceOf(i).arm === choice.arm),
-    choice.rows && ((i) => sourceOf(i).rows === null || String(sourceOf(i).rows) === choice.rows),
-    choice.seed && ((i) => String(sourceOf(i).seed) === choice.seed),
+    (choice.arm || choice.rows || choice.seed) && ((i) => ownersOf(i).some((owner) => isChosen(owner, choice))),
     choice.step && ((i) => atStep(i, choice.step)),
     choice.picture && ((i) => picturesOf(i).length > 0),
     choice.low !== "" && ((i) => scoreOf(i, choice.score) >= Number(choice.low)),
@@ -118,7 +120,7 @@ const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.
 /** The options that each choice has, from what is there. */
 export function offered() {
   const steps = [...new Set(records.step)].sort((a, b) => a - b);
-  const of = (name) => [...new Set(records.sources.map((source) => source[name]).filter((value) => value !== null))];
+  const of = (name) => [...new Set(records.sources.flatMap(({ owners }) => owners.map((owner) => owner[name])).filter((value) => value !== null))];
   return {
     split: [...new Set(records.samples.split)].map((k) => records.strings[k]),
     arm: given.arms.filter((arm) => of("arm").includes(arm)),

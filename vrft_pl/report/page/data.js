@@ -6,7 +6,9 @@ export const count = records ? records.sample.length : 0;
 
 export const textOf = (i) => records.strings[records.text[i]];
 export const sourceOf = (i) => records.sources[records.source[i]];
-export const armOf = (i) => given.arms.indexOf(sourceOf(i).arm);
+/** The arms, sizes and seeds that completion `i` is of; several may share a run. */
+export const ownersOf = (i) => sourceOf(i).owners;
+export const armOf = (i) => given.arms.indexOf(ownersOf(i)[0].arm);
 export const ofSample = (i, name) => records.strings[records.samples[name][records.sample[i]]];
 export const picturesOf = (i) => records.samples.pictures[records.sample[i]];
 export const sizeOf = (i) => records.samples.size[records.sample[i]];
@@ -24,8 +26,9 @@ export const when = (i) => (sourceOf(i).test ? "test" : `step ${records.step[i]}
 
 /** Where a completion comes from, in words. */
 export function origin(i) {
-  const { rows, seed, stage } = sourceOf(i);
-  const parts = [isTraining(i) ? stage : "", rows === null ? "" : `${rows} rows`, seed === null ? "" : `seed ${seed}`];
+  const all = (name) => [...new Set(ownersOf(i).map((owner) => owner[name]))].filter((value) => value !== null);
+  const [rows, seeds] = [all("rows"), all("seed")];
+  const parts = [isTraining(i) ? sourceOf(i).stage : "", rows.length ? `${rows.join(", ")} rows` : "", seeds.length ? `seed${seeds.length > 1 ? "s" : ""} ${seeds.join(", ")}` : ""];
   return parts.filter(Boolean).join(" · ");
 }
 
@@ -51,12 +54,13 @@ export function historyOf(i) {
 /** The last answer of each arm to the same held-out sample; of the same size and seed where the arm has it. */
 export function armsOf(i) {
   if (isTraining(i)) return [];
-  const [here, best] = [sourceOf(i), new Map()];
-  const fit = (k) => 2 * (sourceOf(k).rows === here.rows) + (sourceOf(k).seed === here.seed);
+  const [[here], best] = [ownersOf(i), new Map()];
   for (const k of siblings(i)) {
-    const other = best.get(sourceOf(k).arm);
-    const better = other === undefined || fit(k) > fit(other) || (fit(k) === fit(other) && records.step[k] > records.step[other]);
-    if (better) best.set(sourceOf(k).arm, k);
+    for (const { arm, rows, seed } of ownersOf(k)) {
+      const [fit, other] = [2 * (rows === here.rows) + (seed === here.seed), best.get(arm)];
+      const better = other === undefined || fit > other.fit || (fit === other.fit && records.step[k] > records.step[other.k]);
+      if (better) best.set(arm, { k, fit });
+    }
   }
-  return given.arms.filter((arm) => best.has(arm)).map((arm) => best.get(arm));
+  return [...new Set(given.arms.filter((arm) => best.has(arm)).map((arm) => best.get(arm).k))];
 }

@@ -1,7 +1,7 @@
 // One completion with all there is to say of it.
 
 import { RIGHT } from "./choice.js";
-import { armOf, armsOf, groupOf, historyOf, isTraining, ofSample, origin, records, scoreOf, sourceOf, textOf, when } from "./data.js";
+import { armsOf, given, groupOf, historyOf, isTraining, ofSample, origin, ownersOf, records, scoreOf, textOf, when } from "./data.js";
 import { byId, digits, element, shown } from "./dom.js";
 import { hasMarks, pictures } from "./picture.js";
 
@@ -17,7 +17,10 @@ export function written(text) {
 
 const quote = (text) => element("bdi", { class: "quote" }, shown(text.length > MOST_IN_A_TABLE ? `${text.slice(0, MOST_IN_A_TABLE)}…` : text));
 
-const arm = (i) => element("span", { class: "arm" }, element("i", { class: `swatch c${armOf(i) % 10}` }), sourceOf(i).arm);
+const arm = (i) => {
+  const names = [...new Set(ownersOf(i).map((owner) => owner.arm))];
+  return names.map((name) => element("span", { class: "arm" }, element("i", { class: `swatch c${given.arms.indexOf(name) % 10}` }), name));
+};
 
 /** A score with a bar. */
 export function gauge(score) {
@@ -30,7 +33,7 @@ export function gauge(score) {
 function scores(i) {
   const names = Object.keys(records.scores).filter((name) => !Number.isNaN(scoreOf(i, name)));
   const row = (name) => {
-    const reason = records.failures[i]?.[name];
+    const reason = Object.hasOwn(records.failures[i] ?? {}, name) ? records.failures[i][name] : "";
     return element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, gauge(scoreOf(i, name))), element("td", { class: "reason" }, reason ? `not read: ${reason.replaceAll("_", " ")}` : ""));
   };
   const unscored = Object.keys(records.failures[i] ?? {}).filter((name) => !names.includes(name));
