@@ -148,6 +148,25 @@ def test_a_module_without_rollouts_is_left_alone(qwen3_vl):
     assert alarm.points == []
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_metric_that_judges_none_of_the_samples_is_not_watched(qwen3_vl, tmp_path, named):
+    class OfOthers(HeldOut):
+        def judges(self, sample):
+            return False
+
+    Script.rewards, Script.held_out, Script.step = [0.0] * 3, [0.5] * 3, 0
+    alarm = Steps("OfOthers" if named else None, num_samples=4, every_n_steps=1, window=3)
+    module = grpo(qwen3_vl, rewards=[Told()], metrics=[OfOthers(), HeldOut()], group_size=2, params=SamplingParams(2))
+    task = counting(size=3, batch_size=1, val=VAL)
+    if named:
+        with pytest.raises(InputError, match="to be one of .'HeldOut'., but got 'OfOthers'"):
+            fit(module, task, callbacks=[alarm], limit_val_batches=1)
+        return
+    fit(module, task, callbacks=[alarm], limit_val_batches=1)
+    assert [point.step for point in alarm.points] == [1, 2, 3]
+    assert [point.held_out for point in alarm.points] == [0.5] * 3
+
+
 def test_two_alarms_keep_their_states_apart():
     assert RewardHackingAlarm("A").state_key != RewardHackingAlarm("B").state_key
 

@@ -65,7 +65,7 @@ class RewardHackingAlarm(RolloutCallback):
 
     Args:
         metric: Name of the metric of the module that is watched, best one that the policy is not trained on. Defaults
-            to the first that heeds answers.
+            to the first that heeds answers and judges one of the samples.
         part: Name of the validation part that is watched. Defaults to the first.
         num_samples: Most samples of the part that are judged, spread evenly over it.
         every_n_steps: Optimizer steps between two times.
@@ -119,17 +119,19 @@ class RewardHackingAlarm(RolloutCallback):
         """Choose what is watched.
 
         Raises:
-            InputError: If the run has no such metric or part.
+            InputError: If the run has no such metric or part, or the metric judges none of the samples.
         """
         task = getattr(trainer, "datamodule", None)
         parts = task.datasets("val") if isinstance(task, SampleData) and trainer.limit_val_batches else {}
         if not isinstance(pl_module, Writes) or not parts:
             self._judge = None
             return
-        metrics = {metric.name: metric for metric in pl_module.metrics if heeds_answers(metric) or self.metric}
-        self._metric = chosen("metric", self.metric, list(metrics))
         self._part = chosen("part", self.part, list(parts))
-        self._judge, self._samples = metrics[self._metric], spread(parts[self._part], self.num_samples)
+        self._samples = spread(parts[self._part], self.num_samples)
+        judges = [metric for metric in pl_module.metrics if any(metric.judges(sample) for sample in self._samples)]
+        metrics = {metric.name: metric for metric in judges if heeds_answers(metric) or self.metric}
+        self._metric = chosen("metric", self.metric, list(metrics))
+        self._judge = metrics[self._metric]
 
     def on_rollout_end(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
         """Take the mean reward of a window, over all ranks."""
@@ -141,7 +143,8 @@ class RewardHackingAlarm(RolloutCallback):
         if due and self._judge is not None and self._rewards and isinstance(pl_module, Writes):
             with counted_as_evaluation(trainer, pl_module):
                 scores = judged(trainer, pl_module, self._samples, f"watched/{self._part}", [self._judge])
-            self._take(trainer, scores)
+            if scores:  # Lightning takes a StopIteration of no number for the end of the epoch
+                self._take(trainer, scores)
 
     def _take(self, trainer: Trainer, scores: dict[str, float]) -> None:
         """Add a point, and say what follows of it."""
