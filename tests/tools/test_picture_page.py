@@ -1,0 +1,59 @@
+"""The picture of a page for a README."""
+
+import importlib
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from reports import write_ablation
+
+from vrft_pl.__main__ import main
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="Debian's chromium is not installed")
+
+
+TOOLS = Path(__file__).parents[2] / "tools"
+
+
+@pytest.fixture(scope="module")
+def tool():
+    """The module, which is of no package."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(TOOLS))
+        yield importlib.import_module("picture_page")
+
+
+@pytest.fixture
+def photograph(tool, monkeypatch, tmp_path):
+    write_ablation(tmp_path, rows=2)
+    main(["report", str(tmp_path)])
+
+    def make(*args):
+        monkeypatch.setattr(sys, "argv", ["picture_page.py", str(tmp_path / "report.html"), *map(str, args)])
+        tool.main()
+
+    return make
+
+
+def test_scores_curves_and_completions_are_below_one_another(tool, photograph, tmp_path):
+    target = tmp_path / "pictures" / "page.png"
+    photograph("--output", target)
+    assert target.stat().st_size < tool.MOST_BYTES
+    with Image.open(target) as picture:
+        assert picture.width == tool.WIDTH
+        assert picture.height > 1200
+        light = picture.convert("L").getpixel((2, 2))
+    photograph("--theme", "dark", "--output", target)
+    with Image.open(target) as picture:
+        assert picture.convert("L").getpixel((2, 2)) < 60 < light
+
+
+def test_a_picture_that_is_too_large_is_said(tool, photograph, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tool, "MOST_BYTES", 1000)
+    with pytest.raises(SystemExit) as end:
+        photograph("--output", tmp_path / "page.png")
+    assert end.value.code == 2
+    assert "Expected at most 1,000 bytes" in capsys.readouterr().err
