@@ -13,7 +13,7 @@ import pytest
 from reports import HOSTILE, held_out, write_ablation, write_run
 
 from vrft_pl.__main__ import main
-from vrft_pl.runs import RunFolder
+from vrft_pl.runs import MetricsLogger, RunFolder
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -127,6 +127,24 @@ def test_curves_are_drawn_smoothed_and_hidden(opened, ablation):
     assert page.locator("#legend label").all_inner_texts() == ["sft", "rft"]  # the base was not trained
     page.locator("#efficiency").scroll_into_view_if_needed()
     page.locator("#efficiency canvas").wait_for()
+
+
+def test_large_numbers_fit_beside_an_axis(opened, tmp_path):
+    logger = MetricsLogger(tmp_path)
+    for step in range(2):
+        logger.log_metrics({"train/flops": 2.5e12, "train/lr": 1e-6, "train/tokens": 99_999.0}, step)
+    logger.save()
+    main(["report", str(tmp_path)])
+    still = opened(tmp_path / "report.html").locator("#still").inner_text()
+    assert "train/flops 2.5e12, train/lr 1e-6, train/tokens 99999" in still
+
+
+def test_a_long_name_leaves_its_score_in_sight(opened, tmp_path):
+    record = replace(held_out(0, 0, 0.9, 0, picture=False), scores={"x" * 400: 0.5})
+    RunFolder(tmp_path).append(RunFolder.PREDICTIONS, [record])
+    main(["report", str(tmp_path)])
+    page = opened(tmp_path / "report.html")
+    assert page.locator("#detail").evaluate("node => node.scrollWidth <= node.clientWidth")
 
 
 def test_completions_are_filtered_by_what_they_are_of(opened, ablation):

@@ -42,10 +42,11 @@ function lines(panel) {
   return { data, series, bands };
 }
 
-/** A number at an axis: never rounded to nothing. */
+/** A number at an axis: never rounded to nothing, never longer than its place. */
 function tick(value) {
   if (value === null) return "";
-  return value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(1) : String(Number(value.toPrecision(5)));
+  const size = Math.abs(value);
+  return size !== 0 && (size < 1e-3 || size >= 1e5) ? Number(value.toPrecision(3)).toExponential().replace("e+", "e") : String(Number(value.toPrecision(5)));
 }
 
 function options(panel, width, reading) {
