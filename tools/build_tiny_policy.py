@@ -208,6 +208,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=32, help="fresh samples a step")
     parser.add_argument("--lr", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--more_lr", type=float, default=1e-3, help="peak learning rate in both styles")
+    parser.add_argument("--thinking", type=Path, help="what the first stage gave, where it is not to be done again")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
@@ -215,10 +216,12 @@ def main() -> None:
     seed_everything(args.seed)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
-        untrained, thinking = Path(scratch) / "untrained", Path(scratch) / "thinking"
-        build_untrained(untrained)
-        policy = VLM(str(untrained), coordinates="resized_pixels")
-        imitate(policy, build_task(args.seed, args.batch_size), args.steps, args.lr).export(thinking)
+        thinking = args.thinking
+        if thinking is None:
+            untrained, thinking = Path(scratch) / "untrained", Path(scratch) / "thinking"
+            build_untrained(untrained)
+            policy = VLM(str(untrained), coordinates="resized_pixels")
+            imitate(policy, build_task(args.seed, args.batch_size), args.steps, args.lr).export(thinking)
         # other scenes than those of the first stage
         task = build_task(args.seed + 1, args.batch_size, STYLES_KNOWN)
         module = imitate(VLM(str(thinking)), task, args.more_steps, args.more_lr)
