@@ -208,6 +208,12 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=32, help="fresh samples a step")
     parser.add_argument("--lr", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--more_lr", type=float, default=1e-3, help="peak learning rate in both styles")
+    parser.add_argument(
+        "--freeze",
+        nargs="*",
+        default=["vision", "projector"],
+        help="parts that the second stage leaves as they are",
+    )
     parser.add_argument("--thinking", type=Path, help="what the first stage gave, where it is not to be done again")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
@@ -224,7 +230,7 @@ def main() -> None:
             imitate(policy, build_task(args.seed, args.batch_size), args.steps, args.lr).export(thinking)
         # other scenes than those of the first stage
         task = build_task(args.seed + 1, args.batch_size, STYLES_KNOWN)
-        module = imitate(VLM(str(thinking)), task, args.more_steps, args.more_lr)
+        module = imitate(VLM(str(thinking), freeze=args.freeze), task, args.more_steps, args.more_lr)
     scores = held_out_scores(module, task)
     module.export(args.output)
     parameters = sum(p.numel() for p in module.policy.parameters())
@@ -250,6 +256,7 @@ def card(args: argparse.Namespace, scores: dict[str, float], seconds: float, par
         lr=args.lr,
         more_steps=args.more_steps,
         more_lr=args.more_lr,
+        frozen=" and ".join(args.freeze) or "nothing",
         seed=args.seed,
         threads=args.threads,
         minutes=seconds / 60,
@@ -274,7 +281,7 @@ Rebuilt from nothing by
 
 - Data: counting and grounding scenes of the `base` domain (`vrft_pl/data/scenes`), half and half, 64 x 64 pixels
   (16 visual tokens): {steps} x {batch_size} samples in the `think` style, then {more_steps} x {batch_size} others, half
-  of them in the `think` and half in the `answer` style. None is seen twice in a stage.
+  of them in the `think` and half in the `answer` style, with {frozen} as they are. None is seen twice in a stage.
 - Training: SFTModule, AdamW, learning rates {lr} and {more_lr}, each with warm-up and cosine decay, float32,
   seed {seed}.
 - Time: {minutes:.1f} minutes with {threads} CPU threads, scoring included (torch {torch}, transformers {transformers}).
