@@ -64,7 +64,7 @@ DOMAINS = {
         backgrounds=((170, 255),),
         pairs="any",
         colour_jitter=40,
-        fade=0.5,
+        fade=0.58,
         figures=("step",),
     ),
 }
