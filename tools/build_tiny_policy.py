@@ -274,7 +274,7 @@ random weights on procedural scenes. `checkpoint: tiny` names it. It exists so t
 minutes on a CPU with nothing downloaded; it knows nothing of the real world. It writes coordinates in pixels of the
 resized picture (`coordinates: resized_pixels`).
 
-Rebuilt from nothing by
+A policy made in the same way, from nothing, by
 
     python tools/build_tiny_policy.py --steps {steps} --lr {lr} --more_steps {more_steps} --more_lr {more_lr} \\
         --batch_size {batch_size} --seed {seed}

@@ -16,7 +16,7 @@ GREEDY = SamplingParams(48, temperature=0.0)
 
 @pytest.mark.parametrize("style", ["think", "answer"])
 def test_it_counts_and_grounds_in_both_styles(style):
-    """Floors are three standard errors of so many scenes below the card's scores."""
+    """Floors are three standard errors of so many scenes below the card's scores of either style."""
     tasks = {
         "counting": Counting(val={"base": CountingScenes("base", SCENES)}, style=style),
         "grounding": Grounding(val={"base": GroundingScenes("base", SCENES)}, style=style),
@@ -24,11 +24,10 @@ def test_it_counts_and_grounds_in_both_styles(style):
     task = Mixture(tasks, eval_batch_size=SCENES)
     module = PolicyModule(loaded("tiny"), metrics=[Format(), NumberMatch(), BoxAccuracy()], eval_params=GREEDY)
     scores = evaluate(module, task)
-    print(scores)
     assert scores["val/counting_base/Format"] > 0.97
     assert scores["val/grounding_base/Format"] > 0.97
-    assert scores["val/counting_base/NumberMatch"] > 0.80
-    assert scores["val/grounding_base/BoxAccuracy"] > 0.60
+    assert scores["val/counting_base/NumberMatch"] > 0.83
+    assert scores["val/grounding_base/BoxAccuracy"] > 0.55
 
 
 def test_it_stays_small():
