@@ -287,8 +287,8 @@ class Near(Reward):
 
 
 def signals(tmp_path, rewards, **options):
-    """Warnings and notes on the signal of rewards; completions of the embedded policy differ within groups."""
-    module = grpo(None, loaded("tiny"), rewards, params=SamplingParams(32), group_size=8)
+    """Warnings and notes on the signal of rewards; completions that are this hot differ in length within groups."""
+    module = grpo(None, loaded("tiny"), rewards, params=SamplingParams(32, temperature=3.0), group_size=8)
     report = direct(tmp_path, module, counting(8), skip=("gold", "pictures"), **options)
     found = [(finding.level, finding.what) for finding in report.steps["signal"]]
     return [what for level, what in found if level == "warning"], [what for level, what in found if level == "note"]

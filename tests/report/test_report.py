@@ -330,6 +330,8 @@ def test_a_manifest_of_another_form_ends_nothing(tmp_path):
 
 @pytest.mark.parametrize("name", ["html", "png", "csv"])
 def test_an_output_that_can_not_be_written_is_said_in_one_line(runs, tmp_path, capsys, name):
+    if name == "png":
+        pytest.importorskip("matplotlib", reason="the extra `report` is not installed")
     (tmp_path / "file").touch()
     with pytest.raises(SystemExit) as end:
         main(["report", str(runs), "--format", name, "--output", str(tmp_path / "file" / "page")])
