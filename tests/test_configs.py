@@ -12,8 +12,9 @@ import yaml
 
 from vrft_pl.__main__ import main
 from vrft_pl.ablation import Runner, Store
-from vrft_pl.commands.ablate import InProcess, parsed
+from vrft_pl.commands.ablate import parsed
 from vrft_pl.commands.cli import RunCLI
+from vrft_pl.commands.in_process import InProcess
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"

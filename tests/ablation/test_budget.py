@@ -1,6 +1,7 @@
 import pytest
 
-from vrft_pl.ablation.budget import seen_by_step, steps_of
+from vrft_pl.ablation.budget import processes, seen_by_step, steps_of
+from vrft_pl.types import InputError
 
 
 def config(batch_size=16, trainer=None, **arguments):
@@ -37,7 +38,7 @@ def test_steps_by_hand(rows, expected):
         pytest.param(config(4, {"accumulate_grad_batches": 2}, num_iterations=2), 8, [8, 8], id="trained-on-twice"),
         pytest.param(config(4, window=3), 16, [12, 12, 12, 16], id="window"),
         pytest.param(config(5, {"devices": [0, 1], "num_nodes": 2}), 60, [20, 40, 60], id="ranks"),
-        pytest.param(config(4, {"devices": "auto"}), 8, [4, 8], id="devices-unknown"),
+        pytest.param(config(4, {"devices": "2"}), 16, [8, 16], id="devices-in-letters"),
     ],
 )
 def test_what_a_step_sees(made, rows, expected):
@@ -48,3 +49,9 @@ def test_a_window_is_trained_on_as_often_as_it_is_meant_to_be():
     made = config(4, {}, num_iterations=3)
     assert steps_of(8, 40, made) == 6
     assert steps_of(1, 40, made) == 1
+
+
+@pytest.mark.parametrize("devices", [-1, "-1", "auto", "all", None, 0, []])
+def test_as_many_devices_as_there_are_is_refused(devices):
+    with pytest.raises(InputError, match="Expected `trainer.devices` of an ablation to be a number"):
+        processes({"devices": devices})

@@ -2,7 +2,7 @@ import pytest
 import yaml
 from ablation.builders import RATE, SCENES, ablation, recipe
 
-from vrft_pl.ablation import Stage
+from vrft_pl.ablation import Section, Stage
 from vrft_pl.ablation.compose import merged, put, stage_config, test_config
 from vrft_pl.types import InputError
 
@@ -93,3 +93,18 @@ def test_a_recipe_that_is_no_config_is_named(tmp_path, text):
     recipes = {"sft": type(recipe(tmp_path, "x", "SFTModule"))(str(tmp_path / "bad.yaml"))}
     with pytest.raises(InputError, match=r"Expected .*bad.yaml to be a config of `vrft_pl fit`"):
         stage_config(ablation(tmp_path, recipes=recipes, arms={"SFT": "cot_sft"}), Stage("sft"), None, {}, {}, 0)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "expected"), [({}, 1), ({"devices": "auto"}, 1), ({"devices": 2}, 2), ({"devices": [3]}, [3])]
+)
+def test_a_run_takes_one_device_unless_it_is_told_how_many(tmp_path, trainer, expected):
+    made = ablation(tmp_path, trainer=Section(trainer))
+    suite = made.all_suites["target"]
+    assert stage_config(made, Stage("sft"), None, SCENES, {}, 0)["trainer"]["devices"] == expected
+    assert test_config(made, suite, "think", None, None)["trainer"]["devices"] == expected
+
+
+def test_all_devices_that_there_are_is_told_at_the_start(tmp_path):
+    with pytest.raises(InputError, match="Expected `trainer.devices` of an ablation to be a number"):
+        stage_config(ablation(tmp_path, trainer=Section(devices=-1)), Stage("sft"), None, SCENES, {}, 0)

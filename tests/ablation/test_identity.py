@@ -1,6 +1,6 @@
 import shutil
 
-from vrft_pl.ablation.identity import BLOCK, checkpoint_digest, digest
+from vrft_pl.ablation.identity import checkpoint_digest, digest
 from vrft_pl.policy.checkpoint import TINY
 
 
@@ -24,11 +24,17 @@ def test_one_of_the_hub_is_known_by_its_name():
     assert checkpoint_digest("Qwen/Qwen3-VL-2B-Instruct") is None
 
 
-def test_large_weights_are_told_apart_without_reading_all_of_them(tmp_path):
+def test_a_card_is_no_part_of_a_checkpoint(tmp_path):
+    shutil.copytree(TINY, tmp_path / "copy")
+    (tmp_path / "copy" / "README.md").write_text("# Another card")
+    assert checkpoint_digest(str(tmp_path / "copy")) == checkpoint_digest("tiny")
+
+
+def test_a_byte_in_the_middle_of_large_weights_tells(tmp_path):
     for name, byte in (("a", b"a"), ("b", b"b")):
         (tmp_path / name).mkdir()
         with (tmp_path / name / "model.safetensors").open("wb") as file:
-            file.truncate(BLOCK * 200)
-            file.seek(BLOCK * 100)
-            file.write(byte * BLOCK * 4)
+            file.truncate(1 << 27)
+            file.seek((1 << 26) + 12345)
+            file.write(byte)
     assert checkpoint_digest(str(tmp_path / "a")) != checkpoint_digest(str(tmp_path / "b"))

@@ -15,7 +15,9 @@ from vrft_pl.__main__ import main
 from vrft_pl.ablation import ARMS, Runner, Section, Stage, Store
 from vrft_pl.ablation.compose import stage_config
 from vrft_pl.callbacks import HFExport
-from vrft_pl.commands.ablate import InProcess, apart, parsed, sections_apart, work_together
+from vrft_pl.commands.ablate import parsed, sections_apart
+from vrft_pl.commands.in_process import InProcess, apart
+from vrft_pl.commands.workers import work_together
 from vrft_pl.modules import SFTModule
 from vrft_pl.runs import RunFolder
 from vrft_pl.types import InputError
@@ -270,7 +272,7 @@ def test_a_signal_ends_it_whatever_it_is_at(tmp_path, monkeypatch, capsys, signu
 def test_workers_end_with_the_command_that_started_them(tmp_path):
     lines = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1], str(os.getpid())).touch(); time.sleep(60)"
     script = (
-        "import sys; from pathlib import Path; from vrft_pl.commands.ablate import ended_by_signals, work_together\n"
+        "import sys; from pathlib import Path; from vrft_pl.commands.workers import ended_by_signals, work_together\n"
         f"with ended_by_signals(): work_together([sys.executable, '-c', {lines!r}, {str(tmp_path)!r}], 2, "
         f"Path({str(tmp_path / 'logs')!r}))"
     )
@@ -290,7 +292,7 @@ def test_a_run_apart_keeps_its_lock_when_this_process_is_killed(tmp_path):
     (tmp_path / "python").write_text(f"#!/bin/sh\ntouch {tmp_path}/there\nexec sleep 60\n")
     (tmp_path / "python").chmod(0o755)
     script = (
-        "import sys; from vrft_pl.ablation import Store; from vrft_pl.commands.ablate import by_itself\n"
+        "import sys; from vrft_pl.ablation import Store; from vrft_pl.commands.in_process import by_itself\n"
         f"sys.executable = {str(tmp_path / 'python')!r}\n"
         f"with Store({str(tmp_path)!r}).only('stage'): by_itself('fit', [])"
     )

@@ -1,4 +1,3 @@
-import importlib
 import json
 import subprocess
 import sys
@@ -11,14 +10,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen2VLForConditionalGeneration, Qwen2VLProcessor
 
 TOOLS = Path(__file__).parents[2] / "tools"
-
-
-@pytest.fixture(scope="module")
-def tool():
-    """Imports a module of `tools`, which is no package."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(TOOLS))
-        yield importlib.import_module
 
 
 @pytest.fixture

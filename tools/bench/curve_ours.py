@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from lightning import LightningModule, Trainer, seed_everything
 from torch.optim import AdamW
 
-from bench.curve import CLIP_NORM, FORMAT_WEIGHT, GROUP, MAX_TOKENS, Recorder, build_task
+from bench.curve import ADAMW, CLIP_NORM, FORMAT_WEIGHT, GROUP, MAX_TOKENS, SCHEDULE, Recorder, build_task
 from vrft_pl.callbacks import RolloutCallback
 from vrft_pl.modules import GRPOModule, WarmupDecay
 from vrft_pl.policy import VLM
@@ -54,8 +54,8 @@ def main(seed: int, steps: int, output: Path) -> None:
         policy=policy,
         group_size=GROUP,
         params=SamplingParams(MAX_TOKENS),
-        optimizer=partial(AdamW, lr=2e-4, betas=(0.9, 0.99), weight_decay=0.0),
-        scheduler=partial(WarmupDecay, warmup_steps=5, decay="linear", final=0.1),
+        optimizer=partial(AdamW, **ADAMW),
+        scheduler=partial(WarmupDecay, **SCHEDULE),
         seed=seed,
     )
     recorder = Recorder(seed, steps, lambda: policy.hf_model.state_dict())

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -18,7 +19,8 @@ from datasets import Dataset, Image
 from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCallback, set_seed
 from trl import GRPOConfig, GRPOTrainer
 
-from bench.curve import CLIP_NORM, GROUP, MAX_TOKENS, PROMPTS, Recorder, build_optimizer, build_task, mean, reward
+from bench.curve import ADAMW, CLIP_NORM, GROUP, MAX_TOKENS, PROMPTS, SCHEDULE, Recorder, build_task, reward
+from vrft_pl.modules import WarmupDecay
 from vrft_pl.policy import VLM
 from vrft_pl.policy.checkpoint import TINY
 from vrft_pl.policy.coordinates import DESCRIPTIONS
@@ -80,7 +82,7 @@ def main(seed: int, steps: int, output: Path) -> None:
 
     def graded(completions: list[list[dict[str, str]]], row: list[int], **kwargs: Any) -> list[float]:
         scores = [reward(turns[-1]["content"], samples[i]) for turns, i in zip(completions, row, strict=True)]
-        means.append(mean(scores))
+        means.append(fmean(scores))
         return scores
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -104,7 +106,8 @@ def main(seed: int, steps: int, output: Path) -> None:
             disable_tqdm=True,
         )
         graders: Any = graded  # TRL's annotations are narrower than what it takes
-        optimizers: Any = build_optimizer(model.parameters(), steps)
+        optimizer = torch.optim.AdamW(model.parameters(), **ADAMW)
+        optimizers: Any = (optimizer, WarmupDecay(optimizer, total_steps=steps, **SCHEDULE))
         recorder = Recorder(seed, steps, model.state_dict)
         trainer = SamePrompts(
             model,

@@ -7,6 +7,7 @@ from math import ceil
 from typing import Any
 
 from vrft_pl.ablation.sections import Config
+from vrft_pl.types import InputError
 
 
 def steps_of(samples: float, rows: int, config: Config) -> int:
@@ -50,7 +51,24 @@ def seen_by_step(rows: int, config: Config) -> list[int]:
 
 
 def processes(trainer: dict[str, Any]) -> int:
-    """Processes of a run, as its config says."""
+    """Processes of a run, as its config says.
+
+    Raises:
+        InputError: If it says "as many devices as there are": arms would not get the same on every machine.
+
+    Example:
+        >>> processes({"devices": 2, "num_nodes": 3}), processes({"devices": "0,1"}), processes({})
+        (6, 2, 1)
+    """
     devices = trainer.get("devices", 1)
-    each = len(devices) if isinstance(devices, list) else devices if isinstance(devices, int) and devices > 0 else 1
+    if isinstance(devices, str) and "," in devices:
+        devices = [part for part in devices.split(",") if part.strip()]
+    try:
+        each = len(devices) if isinstance(devices, list) else int(devices)
+    except (TypeError, ValueError):
+        each = 0
+    if each < 1:
+        raise InputError(
+            f"Expected `trainer.devices` of an ablation to be a number of devices or a list, but got {devices!r}."
+        )
     return each * int(trainer.get("num_nodes", 1))

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from vrft_pl.ablation.arms import Stage
+from vrft_pl.ablation.budget import processes
 from vrft_pl.ablation.config import Ablation
 from vrft_pl.ablation.sections import Config, Section, Suite
 from vrft_pl.types import InputError
@@ -45,7 +46,7 @@ def stage_config(
     for key in SHARED:
         arguments.pop(key, None)
     arguments |= judging(ablation, ablation.metrics, ablation.eval_params, checkpoint)
-    config["trainer"] = {**merged(config.get("trainer", {}), ablation.trainer), **QUIET}
+    config["trainer"] = on_one_device({**merged(config.get("trainer", {}), ablation.trainer), **QUIET})
     for key in LENGTH:
         config["trainer"].pop(key, None)
     config["data"] = task(ablation.data, stage.style, train=train)
@@ -69,10 +70,21 @@ def test_config(ablation: Ablation, suite: Suite, style: Any, checkpoint: str | 
     module = judging(ablation, suite.metrics, suite.eval_params or ablation.eval_params, checkpoint)
     return {
         "seed_everything": 0,
-        "trainer": {**ablation.trainer, **QUIET},
+        "trainer": on_one_device({**ablation.trainer, **QUIET}),
         "model": {"class_path": JUDGE, "init_args": module},
         "data": task(suite.data, style if suite.style is None else suite.style, **parts),
     }
+
+
+def on_one_device(trainer: Config) -> Config:
+    """A ``trainer`` section that takes one device unless it says how many, and not all that a machine has.
+
+    Raises:
+        InputError: If it says anything but a number of devices or a list.
+    """
+    told = {**trainer, "devices": 1} if trainer.get("devices", "auto") == "auto" else trainer
+    processes(told)
+    return told
 
 
 def judging(ablation: Ablation, metrics: Sequence[Section], eval_params: Section, checkpoint: str | None) -> Config:

@@ -12,11 +12,6 @@ from typing import Any
 from vrft_pl.ablation.sections import Config
 from vrft_pl.policy.checkpoint import resolve
 
-BLOCK = 1 << 20
-"""Bytes that are read of a file at a time."""
-MOST_BLOCKS = 64
-"""Blocks that are read of a file, evenly over it: of weights of many gigabytes a part tells them apart."""
-
 
 def digest(*parts: Any) -> str:
     """Twelve hexadecimal digits of values that JSON can hold."""
@@ -25,20 +20,18 @@ def digest(*parts: Any) -> str:
 
 @lru_cache
 def checkpoint_digest(checkpoint: str) -> str | None:
-    """A name for the files of a checkpoint; ``None`` for one of the hub, which its own name stands for.
+    """A name for the files of a checkpoint but its card; ``None`` for one of the hub, which its own name stands for.
 
-    Weights trained further lie in the same folder under the same name; this tells.
+    Weights trained further may lie in the same folder under the same name; this tells. All of them are read: a part
+    would not show that a projector alone was trained.
     """
     folder = Path(resolve(checkpoint))
     if not folder.is_dir():
         return None
     whole = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        whole.update(f"{path.name} {(size := path.stat().st_size)}\n".encode())
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and path.suffix != ".md"):
         with path.open("rb") as file:
-            for start in range(0, size, max(BLOCK, size // MOST_BLOCKS)):
-                file.seek(start)
-                whole.update(file.read(BLOCK))
+            whole.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return whole.hexdigest()[:12]
 
 

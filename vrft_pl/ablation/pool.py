@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vrft_pl.ablation.arms import Stage
-from vrft_pl.ablation.compose import JUDGE, judging, task
+from vrft_pl.ablation.compose import JUDGE, judging, on_one_device, task
 from vrft_pl.ablation.config import Ablation
 from vrft_pl.ablation.identity import decisive, digest
 from vrft_pl.ablation.protocol import Commands
@@ -105,7 +105,7 @@ class Pool:
             return drawn
         config = {
             "seed_everything": seed,
-            "trainer": dict(self.ablation.trainer),
+            "trainer": on_one_device(dict(self.ablation.trainer)),
             "model": {
                 "class_path": JUDGE,
                 "init_args": judging(self.ablation, self.ablation.metrics, self.ablation.eval_params, checkpoint),

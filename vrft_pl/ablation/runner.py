@@ -265,4 +265,4 @@ def plain(value: Any) -> Any:
         return [plain(part) for part in value]
     if isinstance(value, str | int | float | bool | None):
         return value
-    return [type(value).__name__, {key: plain(part) for key, part in vars(value).items() if key != "optuna"}]
+    return [type(value).__name__, plain(vars(value))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -117,30 +118,28 @@ class OptunaSearch(Search):
     """
 
     def __init__(self, seed: int = 0) -> None:
-        try:
-            import optuna
-        except ImportError as error:
-            raise ValueError("OptunaSearch needs Optuna. Install it with `pip install vrft_pl[optuna]`.") from error
-        self.optuna, self.seed = optuna, seed
+        if find_spec("optuna") is None:
+            raise ValueError("OptunaSearch needs Optuna. Install it with `pip install vrft_pl[optuna]`.")
+        self.seed = seed
 
     def propose(self, space: Space, trials: Sequence[Trial]) -> Values | None:
         """Ask a study that has seen all trials."""
-        optuna = self.optuna
+        import optuna
+
+        def axis(values: Sequence[Any]) -> Any:
+            if not numeric(values):
+                return optuna.distributions.CategoricalDistribution(list(values))
+            if whole(values):
+                return optuna.distributions.IntDistribution(min(values), max(values), log=True)
+            return optuna.distributions.FloatDistribution(min(values), max(values), log=True)
+
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        axes = {key: self.axis(values) for key, values in space.items()}
+        axes = {key: axis(values) for key, values in space.items()}
         sampler = optuna.samplers.TPESampler(seed=self.seed + len(trials))
         study = optuna.create_study(direction="maximize", sampler=sampler)
         for trial in trials:
             study.add_trial(optuna.trial.create_trial(params=trial.values, distributions=axes, value=trial.mean))
         return dict(study.ask(axes).params)
-
-    def axis(self, values: Sequence[Any]) -> Any:
-        """One axis, as Optuna calls it."""
-        kinds = self.optuna.distributions
-        if not numeric(values):
-            return kinds.CategoricalDistribution(list(values))
-        kind = kinds.IntDistribution if whole(values) else kinds.FloatDistribution
-        return kind(min(values), max(values), log=True)
 
 
 def numeric(values: Sequence[Any]) -> bool:

@@ -50,3 +50,9 @@ def one_line(message: str) -> str:
         key = re.match(r"Parser key [^:]*:\s", message)
         message = (key.group() if key else "") + reasons[-1]
     return re.sub(r"\s+", " ", message).strip()
+
+
+def last_line(text: str) -> str:
+    """The last line that says something."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
