@@ -260,6 +260,16 @@ def test_wandb_is_offline_without_a_key(tmp_path, monkeypatch, no_argv, capsys):
     assert list(folder.glob("wandb/offline-run-*"))
 
 
+@pytest.mark.parametrize("command", ["fit", "ablate"])
+@pytest.mark.parametrize(("text", "said"), [("", "an empty file"), ("- 3", "'- 3'")], ids=["empty", "list"])
+def test_a_config_without_keys_is_one_line(command, text, said, tmp_path, capsys, no_argv):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--config", str(tmp_path / "config.yaml")])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == f"vrft_pl: Expected a config to hold keys and values, but got {said}.\n"
+
+
 def test_one_line_keeps_the_reason_and_its_key():
     nested = (
         "Parser key \"model\": Does not validate against any of the Union subtypes\nSubtypes: [A, <class 'NoneType'>]\n"

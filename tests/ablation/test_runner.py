@@ -373,6 +373,21 @@ def test_a_misspelt_key_is_found_before_anything_is_trained(tmp_path):
     assert list(runner(tmp_path).check()) == []
 
 
+def test_a_pool_that_is_not_there_is_found_before_anything_is_trained(tmp_path):
+    def lost(config):
+        raise InputError("Expected rows at pool.jsonl, but there is no such file.")
+
+    commands = Counted()
+    commands.source = lost
+    assert list(runner(tmp_path, commands).check()) == ["Expected rows at pool.jsonl, but there is no such file."]
+
+
+def test_a_policy_that_is_not_there_is_found_before_anything_is_trained(tmp_path):
+    policy = Section(class_path="vrft_pl.policy.VLM", init_args={"checkpoint": "./nowhere"})
+    with pytest.raises(InputError, match=r"Expected a checkpoint folder at `./nowhere`"):
+        runner(tmp_path, policy=policy)
+
+
 def test_what_another_worker_is_at_is_left_to_it(tmp_path):
     tried, other = runner(tmp_path), runner(tmp_path)
     cell = tried.cells[0]

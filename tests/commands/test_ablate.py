@@ -118,6 +118,9 @@ def test_a_task_of_an_array_carries_out_its_cell_and_hands_in_nothing(tmp_path, 
         pytest.param(["--seeds", "[]"], 2, "Expected `seeds` to name at least one", id="seeds"),
         pytest.param(["--policy.init_args.checkpunkt", "x"], 1, "checkpunkt", id="within-a-section"),
         pytest.param(["--policy.init_args.checkpoint"], 2, "Expected a value behind", id="no-value"),
+        pytest.param(["--policy.init_args.checkpoint", "/no/where"], 1, "Expected a checkpoint folder", id="no-policy"),
+        pytest.param(["--data.init_args.batch_size", "0"], 1, "batch_size", id="no-batch"),
+        pytest.param(["--trainer.devices", "-1"], 1, "Expected `trainer.devices` of an ablation", id="all-devices"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, capsys, args, code, message):

@@ -217,7 +217,12 @@ class Runner:
         return score
 
     def check(self) -> Iterator[str]:
-        """Parse the config of every stage, so that a misspelt key is found before anything is trained."""
+        """Open the pool and parse the config of every stage: what is wrong is found before anything is trained."""
+        try:
+            self.training.pool.source()
+        except InputError as error:
+            yield str(error)
+            return
         seen = set()
         for name, arm in self.arms.items():
             for i, stage in enumerate(arm.stages):
@@ -226,9 +231,9 @@ class Runner:
                     continue
                 seen.add(kind)
                 section = self.training.pool.listed(self.store.path / "rows.jsonl")
-                config = stage_config(self.ablation, stage, None, section, {}, 0)
-                config["run"] = self.training.tracking(name, stage)
                 try:
+                    config = stage_config(self.ablation, stage, None, section, {}, 0)
+                    config["run"] = self.training.tracking(name, stage)
                     self.commands.check(self.store.config(f"check-{slug(name)}-{i}", config))
                 except InputError as error:
                     yield f"arm `{name}`, stage {i + 1}: {error}"

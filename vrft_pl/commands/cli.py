@@ -84,11 +84,18 @@ class RunOptions:
     constants: bool = True
 
 
+NO_KEYS = "Unexpected config:"
+"""How jsonargparse begins what it says of a file without keys."""
+
+
 class OneLineParser(LightningArgumentParser):
     """Reports a mistake in the arguments as one line and exits with 2."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the innermost reason, with the key it belongs to."""
+        if message.startswith(NO_KEYS):
+            got = message.removeprefix(NO_KEYS).strip()
+            message = f"Expected a config to hold keys and values, but got {f'{got!r}' if got else 'an empty file'}."
         fail(message, 2)
 
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 from vrft_pl.types import InputError
 
 _REASON = re.compile(
-    r"^\s*- (?!Does not validate|Expected a .*NoneType)(.*?)(?=^\s*- |^\s*Given value|\Z)", re.M | re.S
+    r"^\s*- (?!Does not validate|Expected a [^\n]*NoneType)(.*?)(?=^\s*- |^\s*Given value|\Z)", re.M | re.S
 )
 _FROM_WORKER = f"{InputError.__module__}.{InputError.__qualname__}: "
 """What stands before the message at the end of the traceback that a worker process hands over."""
@@ -41,6 +41,8 @@ def one_line(message: str) -> str:
     Example:
         >>> one_line("Parser key 'x': Does not validate\nErrors:\n  - Expected `n` to be 1.\n  - Expected a NoneType")
         "Parser key 'x': Expected `n` to be 1."
+        >>> one_line("Does not validate\nErrors:\n  - Expected a folder.\n  - Expected a NoneType\nGiven value: 1")
+        'Expected a folder.'
         >>> one_line("Caught InputError in worker 0.\nOriginal Traceback ...\nvrft_pl.types.InputError: Row 5.")
         'Row 5.'
     """

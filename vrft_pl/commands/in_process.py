@@ -14,7 +14,7 @@ import yaml
 
 from vrft_pl.ablation import Probe, probe, processes
 from vrft_pl.commands.cli import OneLineParser, RunCLI
-from vrft_pl.commands.errors import last_line
+from vrft_pl.commands.errors import last_line, one_line
 from vrft_pl.commands.evaluate import score
 from vrft_pl.commands.fit import FitCLI
 from vrft_pl.data import SampleData, Source
@@ -85,8 +85,11 @@ class InProcess:
         """The training rows of a config."""
         parser = OneLineParser(prog="vrft_pl ablate", allow_abbrev=False)
         parser.add_subclass_arguments(SampleData, "data", required=True)
-        with quietly():
-            task = parser.instantiate(parser.parse_object(yaml.safe_load(config.read_text(encoding="utf-8")))).data
+        try:
+            with quietly():
+                task = parser.instantiate(parser.parse_object(yaml.safe_load(config.read_text(encoding="utf-8")))).data
+        except ValueError as error:
+            raise InputError(one_line(str(error))) from error
         if getattr(task, "train_source", None) is None:
             raise InputError("Expected `data.init_args.train` to name the pool that rows are drawn from, but got none.")
         return task.train_source
