@@ -379,13 +379,16 @@ def test_a_pool_that_is_not_there_is_found_before_anything_is_trained(tmp_path):
 
     commands = Counted()
     commands.source = lost
-    assert list(runner(tmp_path, commands).check()) == ["Expected rows at pool.jsonl, but there is no such file."]
+    assert list(runner(tmp_path, commands).check_inputs()) == [
+        "Expected rows at pool.jsonl, but there is no such file."
+    ]
 
 
 def test_a_policy_that_is_not_there_is_found_before_anything_is_trained(tmp_path):
     policy = Section(class_path="vrft_pl.policy.VLM", init_args={"checkpoint": "./nowhere"})
-    with pytest.raises(InputError, match=r"Expected a checkpoint folder at `./nowhere`"):
-        runner(tmp_path, policy=policy)
+    (error,) = runner(tmp_path, policy=policy).check_inputs()
+    assert error.startswith("Expected a checkpoint folder at `./nowhere`")
+    assert list(runner(tmp_path).check_inputs()) == []
 
 
 def test_what_another_worker_is_at_is_left_to_it(tmp_path):

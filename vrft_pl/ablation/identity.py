@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vrft_pl.ablation.sections import Config
-from vrft_pl.policy.checkpoint import check_folder, resolve
+from vrft_pl.policy.checkpoint import resolve
 
 
 def digest(*parts: Any) -> str:
@@ -24,11 +24,7 @@ def checkpoint_digest(checkpoint: str) -> str | None:
 
     Weights trained further may lie in the same folder under the same name; this tells. All of them are read: a part
     would not show that a projector alone was trained.
-
-    Raises:
-        InputError: If it can only be a path, and there is no such folder.
     """
-    check_folder(checkpoint)
     folder = Path(resolve(checkpoint))
     if not folder.is_dir():
         return None

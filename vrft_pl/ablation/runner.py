@@ -16,6 +16,7 @@ from vrft_pl.ablation.search import GridSearch, Trial, Values, at_edge, beyond
 from vrft_pl.ablation.sections import label
 from vrft_pl.ablation.store import Busy, Store, slug
 from vrft_pl.ablation.training import Training
+from vrft_pl.policy.checkpoint import check_folder
 from vrft_pl.runs import RunFolder
 from vrft_pl.types import InputError
 
@@ -216,13 +217,16 @@ class Runner:
             raise InputError(f"Expected `search.metric` to be a number, but it is {score} for {values or 'no values'}.")
         return score
 
-    def check(self) -> Iterator[str]:
-        """Open the pool and parse the config of every stage: what is wrong is found before anything is trained."""
+    def check_inputs(self) -> Iterator[str]:
+        """Look for the policy that every arm starts from, and open the pool of rows."""
         try:
+            check_folder(str(self.ablation.policy.get("init_args", {}).get("checkpoint", "")))
             self.training.pool.source()
         except InputError as error:
             yield str(error)
-            return
+
+    def check(self) -> Iterator[str]:
+        """Parse the config of every stage, so that a misspelt key is found before anything is trained."""
         seen = set()
         for name, arm in self.arms.items():
             for i, stage in enumerate(arm.stages):

@@ -150,7 +150,7 @@ def begin(runner: Runner, resolved: dict[str, Any]) -> None:
         if changes := changed_keys(earlier, resolved):
             print(f"Changed since the last start: {', '.join(changes)}. What depends on it is done anew.")
     new = not any(store.path.iterdir())
-    if errors := list(runner.check()):
+    if errors := [*runner.check_inputs(), *runner.check()]:
         if new:
             shutil.rmtree(store.path, ignore_errors=True)
         raise InputError(errors[0])
