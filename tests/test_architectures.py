@@ -1,6 +1,6 @@
 """Architectures that do something their own way: right, or the slower way, but never silently wrong."""
 
-import architectures
+from architectures import BUILDERS, peculiar
 import pytest
 import torch
 from checkpoints import MIXED, loaded
@@ -11,7 +11,7 @@ from transformers import AutoModelForImageTextToText
 from vrft_pl.modules import SFTModule
 from vrft_pl.policy import LoRA
 
-NAMES = [name.removeprefix("build_") for name in vars(architectures) if name.startswith("build_")]
+NAMES = [name.removeprefix("build_") for name in vars(peculiar) if name.startswith("build_")]
 PICTURED = [one for one in MIXED if one.images]
 DTYPES = {"llama4": "bfloat16"}
 """Llama 4's processor makes pictures in half precision, which its tower multiplies with weights as they are."""
@@ -27,8 +27,7 @@ pytestmark = [
 @pytest.fixture(scope="module", params=NAMES)
 def built(request, tmp_path_factory):
     """Name and folder of a checkpoint."""
-    build = getattr(architectures, f"build_{request.param}")
-    return request.param, build(tmp_path_factory.mktemp("architectures") / request.param)
+    return request.param, BUILDERS[request.param](tmp_path_factory.mktemp("architectures") / request.param)
 
 
 def load(built, **kwargs):
