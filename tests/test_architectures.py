@@ -1,8 +1,8 @@
 """Architectures that do something their own way: right, or the slower way, but never silently wrong."""
 
-from architectures import BUILDERS, peculiar
 import pytest
 import torch
+from architectures import BUILDERS, peculiar
 from checkpoints import MIXED, loaded
 from families import noise_rows, write
 from training import Share, counting, fit, grpo, sgd, weights
