@@ -44,6 +44,10 @@ TILE = {"height": 16, "width": 16}
 VISION = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
 VISION |= {"image_size": 16, "patch_size": 4, "initializer_range": 0.15}
 ENDS = {"pad_token_id": 0, "bos_token_id": None, "eos_token_id": 1}
+ZEROS = (
+    "mm_input_projection_weight",  # Gemma 3 starts blind
+    "ple.conv1d.weight",  # a layer of n-grams of Qwen 4 that looks no further back
+)
 SPLITS = ["<end_of_utterance>", "<fake_token_around_image>", "<global-img>"]
 SPLITS += [f"<row_{r}_col_{c}>" for r in range(1, 5) for c in range(1, 5)]
 
@@ -80,7 +84,7 @@ def save(folder, model_class, config, processor):
         torch.manual_seed(0)
         model = model_class(config).float()
         for name, parameter in model.named_parameters():
-            if name.endswith("mm_input_projection_weight"):  # Gemma 3 starts blind
+            if name.endswith(ZEROS):
                 torch.nn.init.normal_(parameter, std=0.15)
     model.generation_config = GenerationConfig(eos_token_id=[SPECIAL.index(HALT), 0], pad_token_id=0)
     model.save_pretrained(folder)
