@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -44,6 +44,11 @@ def cat_padded(tensors: Sequence[Tensor]) -> Tensor:
         missing = [size - have for size, have in zip(sizes, tensor.shape[1:], strict=True)]
         padded.append(F.pad(tensor, [n for gap in reversed(missing) for n in (0, gap)]) if any(missing) else tensor)
     return torch.cat(padded)
+
+
+def in_precision(inputs: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Cast what is not whole numbers, such as pictures, to the precision of the weights: not every tower does."""
+    return {key: value.to(dtype) if value.is_floating_point() else value for key, value in inputs.items()}
 
 
 def kept(value: Tensor, keep: int | Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from transformers.utils import ModelOutput
 from vrft_pl.distributed import is_sharded, rank, whole_weights
 from vrft_pl.policy import checkpoint as folders
 from vrft_pl.policy.attention import SDPA_LAYOUT, install_layouts, own_attention
-from vrft_pl.policy.batching import append_tokens, collate, kept
+from vrft_pl.policy.batching import append_tokens, collate, in_precision, kept
 from vrft_pl.policy.codec import Codec
 from vrft_pl.policy.company import lacks_pictures, with_picture, without_picture
 from vrft_pl.policy.comparisons import prompt_by_prompt
@@ -119,8 +119,9 @@ class VLM(WeightHolder):
         return self.codec.banned_token_ids
 
     def encode(self, samples: Sequence[Sample]) -> Prompts:
-        """Encode samples where the weights are; see `Codec`."""
-        return self.codec.encode(samples).to(self.device)
+        """Encode samples where the weights are, and in their precision; see `Codec`."""
+        prompts, dtype = self.codec.encode(samples).to(self.device), self.hf_model.dtype
+        return Prompts(tuple(replace(prompt, inputs=in_precision(prompt.inputs, dtype)) for prompt in prompts))
 
     def encode_targets(self, samples: Sequence[Sample], prompts: Prompts) -> Completions:
         """Encode the answers that supervised training imitates; see `Codec`."""
