@@ -46,6 +46,11 @@ VISION |= {"image_size": 16, "patch_size": 4, "initializer_range": 0.15}
 ENDS = {"pad_token_id": 0, "bos_token_id": None, "eos_token_id": 1}
 ZEROS = (
     "mm_input_projection_weight",  # Gemma 3 starts blind
+    "high_res_vision_alpha",  # DeepSeek starts without its second tower
+    "rel_pos_h",  # as SAM starts without positions
+    "rel_pos_w",
+    "sam_encoder.pos_embed",
+    "vision_encoder.pos_embed",
     "ple.conv1d.weight",  # a layer of n-grams of Qwen 4 that looks no further back
     "gate",  # Mllama starts with closed eyes
     "correct_output_scale",  # the streams of Gemma 3n are not told of each other
