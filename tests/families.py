@@ -51,10 +51,12 @@ ZEROS = (
     "rel_pos_w",
     "sam_encoder.pos_embed",
     "vision_encoder.pos_embed",
+    "vision_tower.pos_embed",
     "ple.conv1d.weight",  # a layer of n-grams of Qwen 4 that looks no further back
     "gate",  # Mllama starts with closed eyes
     "correct_output_scale",  # the streams of Gemma 3n are not told of each other
     "position_embedding_table",  # all places of a picture of Gemma 4 are the same
+    "softmax_scaling.scale",  # attention of Mistral Large 4 is no sharper far into a text
 )
 SPLITS = ["<end_of_utterance>", "<fake_token_around_image>", "<global-img>"]
 SPLITS += [f"<row_{r}_col_{c}>" for r in range(1, 5) for c in range(1, 5)]
