@@ -55,6 +55,11 @@ ZEROS = (
     "ple.conv1d.weight",  # a layer of n-grams of Qwen 4 that looks no further back
     "gate",  # Mllama starts with closed eyes
     "correct_output_scale",  # the streams of Gemma 3n are not told of each other
+    "model.encoder.pos_embed",
+    "embeddings.position_embeddings",  # nor does InternVL's tower know places
+    "embeddings.cls_token",
+    "_input.query",  # Inkling 2 begins with a mean of its blocks
+    "sconv.static_weight",  # and with convolutions that do nothing
     "position_embedding_table",  # all places of a picture of Gemma 4 are the same
     "softmax_scaling.scale",  # attention of Mistral Large 4 is no sharper far into a text
 )

@@ -76,3 +76,24 @@ def build_qianfan_ocr(folder):
     images = hf.GotOcr2ImageProcessor(size=TILE, crop_to_patches=True, max_patches=4)
     processor = hf.QianfanOCRProcessor(images, tokenizer, image_seq_length=4, chat_template=chat_template("<image>"))
     return save(folder, hf.QianfanOCRForConditionalGeneration, config, processor)
+
+
+def build_unlimited_ocr(folder):
+    """What it writes sees a window of what it wrote and all of the prompt: a text read at once sees all of itself."""
+    tokenizer = extend_tokenizer({"image_token": "<image>"})
+    experts = {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+    sam = {"hidden_size": 32, "output_channels": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_dim": 48}
+    sam |= {"image_size": 32, "patch_size": 4, "window_size": 4, "global_attn_indexes": [1]}
+    sam |= {"downsample_channels": [16, 32], "initializer_range": 0.15}
+    config = hf.UnlimitedOcrConfig(
+        text_config=text_config(tokenizer, sliding_window=4, mlp_layer_types=["dense", "sparse"], **experts),
+        vision_config={"sam_config": sam, "encoder_config": {**ENCODER, "image_size": 8, "patch_size": 4}},
+        image_token_id=tokenizer.image_token_id,
+    )
+    processor = hf.UnlimitedOcrProcessor(
+        hf.UnlimitedOcrImageProcessor(size={"height": 32, "width": 32}, tile_size=16, max_patches=4),
+        tokenizer,
+        chat_template=chat_template("<image>"),
+        patch_size=4,
+    )
+    return save(folder, hf.UnlimitedOcrForConditionalGeneration, config, processor)
