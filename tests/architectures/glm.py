@@ -75,7 +75,8 @@ def build_glm5_next(folder):
     """Linear attention beside latent attention to blocks that an indexer picks; several residuals, mixed by a table."""
     text = {"layer_types": ["linear_attention", "indexed_attention"], "mlp_layer_types": ["dense", "sparse"], **EXPERTS}
     text |= {"num_key_value_heads": 4, "kv_lora_rank": 16, "q_lora_rank": 16, "v_head_dim": 8, "qk_nope_head_dim": 8}
-    text |= {"index_topk": 64, "index_kpool": 4, "index_head_dim": 8, "index_n_heads": 2}
+    # many heads: where none fires, scores of an indexer tie, and the shape of a batch decides who is picked
+    text |= {"index_topk": 64, "index_kpool": 4, "index_head_dim": 8, "index_n_heads": 16}
     text |= {"linear_head_dim": 8, "linear_num_heads": 2, "hc_mult": 2}
     return build_glm4v(
         folder,

@@ -49,7 +49,8 @@ def build_qwen4_exp(folder):
     """Reads n-grams of token ids beside their embeddings; attends to blocks that an indexer picks; four residuals."""
     text = {"layer_types": ["linear_attention", "indexed_attention"], "shared_expert_intermediate_size": 48}
     text |= {"hc_count": 2, "hc_lowrank": 8, "ple_layer_ids": [1], "heads_per_ngram": 2, "ngram_vocab_size_base": 50}
-    text |= {"split_ngram_parts": 2, "indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 8}
+    # many heads: where none fires, scores of an indexer tie, and the shape of a batch decides who is picked
+    text |= {"split_ngram_parts": 2, "indexer_n_heads": 16, "indexer_kv_heads": 1, "indexer_head_dim": 8}
     text |= {"indexer_budget": 64, "indexer_compress_ratio": 4, "rope_parameters": PARTIAL_ROPE, **LINEAR, **EXPERTS}
     return save_qwen3(folder, hf.Qwen4ExpForConditionalGeneration, hf.Qwen4ExpConfig, text, {})
 

@@ -10,7 +10,7 @@ EXPERTS = {"moe_intermediate_size": 48, "n_routed_experts": 4, "num_experts_per_
 
 
 def build_ernie4_5_vl_moe(folder):
-    """Tokens of pictures have experts of their own, and so have the brackets around them; two tokens a second mark."""
+    """Tokens of pictures, and the brackets around them, have experts of their own; a resampler is its projector."""
     names = {"image_token": "<|IMAGE_PLACEHOLDER|>", "image_start_token": "<|IMAGE_START|>"}
     names |= {"image_end_token": "<|IMAGE_END|>", "video_token": "<|VIDEO_PLACEHOLDER|>"}
     tokenizer = extend_tokenizer(names | {"video_start_token": "<|VIDEO_START|>", "video_end_token": "<|VIDEO_END|>"})
@@ -76,13 +76,14 @@ def build_dots3_note(folder):
     """Hears as well; latent attention, by layers to a window or to what an indexer picks; a tower with experts."""
     names = {"image_token": "<|imgpad|>", "video_token": "<|video_pad|>", "audio_token": "<|audio_comp_pad|>"}
     tokenizer = extend_tokenizer(names, ["<|img|>", "<|endofimg|>"])
+    # many heads: where none fires, scores of an indexer tie, and the shape of a batch decides who is picked
     latent = {"q_lora_rank": 16, "kv_lora_rank": 16, "qk_nope_head_dim": 4, "qk_rope_head_dim": 4, "v_head_dim": 8}
     window = {"num_attention_heads": 4, "num_key_value_heads": 4, "head_dim": 8, **latent}
     text = {"layer_types": ["indexed_attention", "sliding_attention"], "sliding_window": 16, "head_dim": 8}
-    text |= {"index_topk": 64, "index_head_dim": 8, "index_n_heads": 2, "shared_experts_intermediate_size": 48}
+    text |= {"index_topk": 64, "index_head_dim": 8, "index_n_heads": 16, "shared_experts_intermediate_size": 48}
     text |= {"num_key_value_heads": 4, "per_layer_config": {1: window}, **latent, **EXPERTS}
     vision = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-    vision |= {"moe_intermediate_size": 48, "num_local_experts": 2, "num_experts_per_tok": 1, "adapter_in_dim": 32}
+    vision |= {"moe_intermediate_size": 48, "num_local_experts": 4, "num_experts_per_tok": 2, "adapter_in_dim": 32}
     vision |= {"adapter_out_dim": 32, "mlp_layer_types": ["dense", "sparse"], "patch_size": 8}
     sound = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
     sound |= {"feature_size": 16, "downsample_hidden_size": 8, "adapter_input_size": 32, "adapter_out_dim": 32}
