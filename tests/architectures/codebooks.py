@@ -25,7 +25,7 @@ def build_chameleon(folder):
 
 
 def build_emu3(folder):
-    """Pictures are padded to the largest beside them, which changes their words; attention drops a tenth in training."""
+    """Pictures are padded to the largest beside them, which changes their words; attention has dropout."""
     names = {"image_token": "<image>", "boi_token": "<|image start|>", "eoi_token": "<|image end|>"}
     names |= {"image_wrapper_token": "<|image token|>", "eof_token": "<|extra_201|>"}
     codes = [f"<|visual token {i:06d}|>" for i in range(16)]
