@@ -45,7 +45,8 @@ VISION = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "n
 VISION |= {"image_size": 16, "patch_size": 4, "initializer_range": 0.15}
 ENDS = {"pad_token_id": 0, "bos_token_id": None, "eos_token_id": 1}
 ZEROS = (
-    "mm_input_projection_weight",  # Gemma 3 starts blind
+    "mm_input_projection_weight",  # Gemma 3 starts blind, and T5Gemma without an end of pictures
+    "eoi_embedding",
     "high_res_vision_alpha",  # DeepSeek starts without its second tower
     "rel_pos_h",  # as SAM starts without positions
     "rel_pos_w",
@@ -61,6 +62,7 @@ ZEROS = (
     "_input.query",  # Inkling 2 begins with a mean of its blocks
     "sconv.static_weight",  # and with convolutions that do nothing
     "position_embedding_table",  # all places of a picture of Gemma 4 are the same
+    "query_tokens",  # the queries of BLIP-2 are all the same
     "softmax_scaling.scale",  # attention of Mistral Large 4 is no sharper far into a text
 )
 SPLITS = ["<end_of_utterance>", "<fake_token_around_image>", "<global-img>"]
@@ -101,7 +103,9 @@ def save(folder, model_class, config, processor):
         for name, parameter in model.named_parameters():
             if name.endswith(ZEROS):
                 torch.nn.init.normal_(parameter, std=0.15)
-    model.generation_config = GenerationConfig(eos_token_id=[SPECIAL.index(HALT), 0], pad_token_id=0)
+    start = getattr(model.generation_config, "decoder_start_token_id", None)
+    ends = {"eos_token_id": [SPECIAL.index(HALT), 0], "pad_token_id": 0}
+    model.generation_config = GenerationConfig(**ends, decoder_start_token_id=start)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return str(folder)

@@ -1,7 +1,7 @@
 """Gemma's descendants."""
 
 import transformers as hf
-from families import chat_template, extend_tokenizer, save, text_config
+from families import TILE, VISION, chat_template, extend_tokenizer, save, text_config
 
 MEDIA = {
     "image_token": "<|image|>",
@@ -110,6 +110,63 @@ def build_gemma4_unified(folder):
         chat_template=chat_template("<|image|>"),
     )
     return save(folder, hf.Gemma4UnifiedForConditionalGeneration, config, processor)
+
+
+def build_t5gemma2(folder):
+    """An encoder reads the question and its pictures, a decoder answers, and attends to both with the same weights."""
+    names = {"image_token": "<image_soft_token>", "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>"}
+    tokenizer = extend_tokenizer(names, bos_token="<|im_start|>")
+    layers = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 16}
+    text = text_config(tokenizer, **layers, head_dim=8, query_pre_attn_scalar=8, bos_token_id=6)
+    text |= {"tie_word_embeddings": True}
+    encoder = {
+        "text_config": {**text, "model_type": "t5gemma2_text"},
+        "vision_config": {"model_type": "siglip_vision_model", "vision_use_head": False, **VISION},
+        "mm_tokens_per_image": 4,
+        "image_token_index": tokenizer.image_token_id,
+        "boi_token_index": tokenizer.boi_token_id,
+        "eoi_token_index": tokenizer.eoi_token_id,
+        "initializer_range": 0.15,
+    }
+    config = hf.T5Gemma2Config(
+        encoder=encoder,
+        decoder=text,
+        image_token_index=tokenizer.image_token_id,
+        decoder_start_token_id=6,
+        initializer_range=0.15,
+    )
+    processor = hf.Gemma3Processor(
+        hf.Gemma3ImageProcessor(size=TILE),
+        tokenizer,
+        image_seq_length=4,
+        chat_template=chat_template("<start_of_image>"),
+    )
+    return save(folder, hf.T5Gemma2ForConditionalGeneration, config, processor)
+
+
+def build_diffusion_gemma(folder):
+    """No next token: a canvas of them is cleared block by block, and logits are those of a canvas drawn at random."""
+    tokenizer = extend_tokenizer(MEDIA, ["<|video|>"])
+    vision = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+    vision |= {"num_key_value_heads": 2, "head_dim": 16, "position_embedding_size": 64, "initializer_range": 0.15}
+    patches = {"patch_size": 4, "pooling_kernel_size": 2}
+    experts = {"num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 16, "head_dim": 8, "global_head_dim": 16}
+    numbers = ids(tokenizer)
+    config = hf.DiffusionGemmaConfig(
+        text_config={**text_config(tokenizer, **LAYERS, **experts), "tie_word_embeddings": True},
+        vision_config={"model_type": "gemma4_vision", **vision, **patches},
+        initializer_range=0.15,
+        canvas_length=8,
+        **{name: numbers[name] for name in ("boi_token_id", "eoi_token_id", "image_token_id")},
+    )
+    processor = hf.Gemma4Processor(
+        hf.Gemma4AudioFeatureExtractor(),
+        hf.Gemma4ImageProcessor(max_soft_tokens=70, **patches),
+        tokenizer,
+        hf.Gemma4VideoProcessor(max_soft_tokens=70, **patches),
+        chat_template=chat_template("<|image|>"),
+    )
+    return save(folder, hf.DiffusionGemmaForBlockDiffusion, config, processor)
 
 
 NOT_BUILT = {
