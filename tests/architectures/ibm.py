@@ -5,6 +5,7 @@ from families import SPLITS, TILE, VISION, chat_template, extend_tokenizer, save
 
 from architectures.llava import CROP
 from architectures.peculiar import GRIDS
+from architectures.salesforce import QUERIES
 
 MULTIPLIERS = {"embedding_multiplier": 2.0, "logits_scaling": 0.5, "residual_multiplier": 0.5}
 MULTIPLIERS |= {"attention_multiplier": 0.3}
@@ -17,7 +18,7 @@ def build_granite4_vision(folder):
     config = hf.Granite4VisionConfig(
         text_config=text_config(tokenizer, **MULTIPLIERS, num_hidden_layers=4),
         vision_config={**vision, "num_attention_heads": 2},
-        qformer_config={"num_hidden_layers": 1, "intermediate_size": 48, "initializer_range": 0.15},
+        qformer_config={**QUERIES, "num_hidden_layers": 1},
         image_token_index=tokenizer.image_token_id,
         vision_feature_select_strategy="full",
         image_grid_pinpoints=GRIDS,

@@ -7,7 +7,7 @@ from architectures.peculiar import ENCODER
 
 
 def build_idefics(folder):
-    """Pictures stand beside the text, behind gates that start closed; text and vision layers start frozen.
+    """Pictures stand beside the text, behind gates; layers of text and vision start frozen.
 
     The processor drops its chat template, and takes prompts as lists of texts and pictures.
     """

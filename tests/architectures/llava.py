@@ -11,9 +11,7 @@ VIEWS = {"patch_size": 8, "vision_feature_select_strategy": "default", "num_addi
 MEDIA = {"image_token": "<image>", "video_token": "<video>"}
 
 
-def build_llava_clip(
-    folder, model_class=hf.LlavaForConditionalGeneration, config_class=hf.LlavaConfig, strategy="default", **own
-):
+def build_llava_clip(folder, model_class=hf.LlavaForConditionalGeneration, config_class=hf.LlavaConfig, **own):
     """The features are those of the layer before the last, without that of the class: the last layer learns nothing."""
     tokenizer = extend_tokenizer({"image_token": "<image>"})
     config = config_class(
@@ -23,12 +21,8 @@ def build_llava_clip(
         image_seq_length=4,
         **own,
     )
-    processor = hf.LlavaProcessor(
-        hf.CLIPImageProcessor(**CROP),
-        tokenizer,
-        chat_template=chat_template("<image>"),
-        **{**VIEWS, "vision_feature_select_strategy": strategy},
-    )
+    images = hf.CLIPImageProcessor(**CROP)
+    processor = hf.LlavaProcessor(images, tokenizer, chat_template=chat_template("<image>"), **VIEWS)
     return save(folder, model_class, config, processor)
 
 

@@ -8,8 +8,7 @@ def build_mllama(folder):
     """Pictures stand beside the text, not in it: layers of cross-attention read them through gates."""
     tokenizer = extend_tokenizer({"image_token": "<|image|>"}, ["<|python_tag|>"], bos_token="<|im_start|>")
     text = text_config(tokenizer, num_hidden_layers=3, cross_attention_layers=[1], bos_token_id=6)
-    # the table of tokens has eight rows more than the output layer, the picture's among them
-    text |= {"vocab_size": len(tokenizer), "rope_parameters": {"rope_type": "default", "rope_theta": 100.0}}
+    text |= {"rope_parameters": {"rope_type": "default", "rope_theta": 100.0}}
     vision = {**VISION, "attention_heads": 2, "num_global_layers": 1, "intermediate_layers_indices": [0]}
     config = hf.MllamaConfig(
         text_config=text,

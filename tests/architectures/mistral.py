@@ -37,7 +37,8 @@ def build_mistral4(
 
 def build_mistral_large4(folder):
     """An indexer picks the tokens that are attended to, some layers borrow its choice and others' keys."""
-    index = {"index_topk": 16, "index_head_dim": 8, "index_n_heads": 2, "indexer_types": ["full", "full", "shared"]}
+    # many heads: where none fires, scores of an indexer tie, and the shape of a batch decides who is picked
+    index = {"index_topk": 16, "index_head_dim": 8, "index_n_heads": 16, "indexer_types": ["full", "full", "shared"]}
     layers = {"num_hidden_layers": 3, "kv_source_layers": [0, 1, 1], "no_rope_layers": [1, 0, 0]}
     classes = hf.MistralLarge4ForConditionalGeneration, hf.MistralLarge4Config, "mistral_large4_text"
     return build_mistral4(folder, *classes, rope_parameters={**YARN, "attention_factor": 1.0}, **index, **layers)
