@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from vrft_pl.policy.batching import append_tokens, cat_padded, collate
+from vrft_pl.policy.batching import append_tokens, collate
+from vrft_pl.policy.joining import cat_padded
 from vrft_pl.types import Prompt, Prompts
 
 

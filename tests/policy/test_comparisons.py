@@ -10,6 +10,9 @@ from vrft_pl.policy.batching import collate, kept
 from vrft_pl.rollout import LocalSampler, SamplingParams
 from vrft_pl.types import InputError
 
+FORWARDS = 7
+"""Of the untouched model: two completions of the first question, one of the second, of two pictures and of none, and
+one of another picture; then all in a batch."""
 GROUPS = write(loaded("tiny"), noise_rows([1, 7, 4, 11, 3, 1, 8, 2]))
 
 
@@ -20,10 +23,10 @@ def count_forwards(policy):
     return calls
 
 
-def mixed(prompts, pad_token_id):
+def mixed(prompts, pad_token_id, joints):
     """A batch in which each prompt has the tokens of another's pictures, as where indices lose their offset."""
     batch = collate(prompts, pad_token_id)
-    if len(batch["input_ids"]) > 1 and len({tuple(grid) for grid in batch["image_grid_thw"].tolist()}) > 1:
+    if len({id(prompt) for prompt in prompts}) > 1 and len(batch.get("image_grid_thw", [])) > 1:
         batch["pixel_values"] = batch["pixel_values"].flip(0)
     return batch
 
@@ -44,7 +47,7 @@ def test_a_prompt_alone_in_a_batch_and_untouched_is_the_same(checkpoint):
 def test_a_plain_path_that_is_not_the_models_ends_with_one_line_before_it_is_used(checkpoint, use, monkeypatch):
     policy = loaded(checkpoint)
     plain = policy.plain_logprobs
-    monkeypatch.setattr(policy, "batch", lambda prompts, batch=policy.batch: shifted(*batch(prompts)))
+    monkeypatch.setattr(policy, "batch", lambda *args, batch=policy.batch: shifted(*batch(*args)))
     prompts, sampler = policy.encode(MIXED), LocalSampler()
     uses = {
         "logprobs": lambda: policy.logprobs(prompts, GROUPS),
@@ -67,7 +70,7 @@ def shifted(inputs, positions):
 
 def test_a_model_that_raises_ends_with_one_line(qwen3_vl, monkeypatch):
     policy = loaded(qwen3_vl)
-    monkeypatch.setattr(policy, "batch", lambda prompts: {}["cross_attention_mask"])
+    monkeypatch.setattr(policy, "batch", lambda *args: {}["cross_attention_mask"])
     with pytest.raises(InputError, match="but it raises KeyError: 'cross_attention_mask'. Models of this architecture"):
         policy.logprobs(policy.encode(MIXED), GROUPS)
 
@@ -75,7 +78,7 @@ def test_a_model_that_raises_ends_with_one_line(qwen3_vl, monkeypatch):
 def test_memory_that_runs_out_is_no_verdict(qwen3_vl, monkeypatch):
     policy = loaded(qwen3_vl)
 
-    def batch(prompts):
+    def batch(*args):
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(policy, "batch", batch)
@@ -116,10 +119,10 @@ def test_the_comparison_runs_once_for_all_copies_without_a_word(checkpoint, dtyp
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert policy.may("batching")
-        assert len(calls) == 3
+        assert len(calls) == FORWARDS
         for one in (policy, twin):
             assert one.may("batching")
-    assert len(calls) == 3
+    assert len(calls) == FORWARDS
     assert [module.training for module in policy.modules()] == modes
     assert torch.equal(torch.get_rng_state(), state)
 

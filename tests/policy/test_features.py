@@ -10,6 +10,7 @@ from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.policy import LoRA
 from vrft_pl.policy.comparisons import probe
 from vrft_pl.policy.features import join_features
+from vrft_pl.rollout import LocalSampler
 
 FROZEN = ("vision", "projector")
 FAMILIES = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
@@ -56,6 +57,7 @@ def test_a_step_looks_at_each_picture_once_when_the_tower_is_frozen(qwen3_vl):
     policy = loaded(qwen3_vl, max_pixels=1024, freeze=FROZEN)
     for way in ("batching", "feature_reuse", "sharing"):  # the comparisons of the first use
         policy.may(way)
+    LocalSampler().settle(policy)
     looks = count_looks(policy)
     module = grpo(None, policy, loss=GRPOLoss(kl_coefficient=0.1), num_iterations=2)
     with module.reference.model() as second:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from architectures import BUILDERS
 from checkpoints import MIXED, loaded
 from torch import nn
 from training import counting, fit, grpo, sgd
@@ -96,3 +97,33 @@ def test_frozen_layers_that_gradients_flow_through_recompute_their_activations(c
     prompts = policy.encode(MIXED)
     policy.plain_logprobs(prompts, probe(policy, prompts)).logprobs.sum().backward()
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.BatchNorm1d(32)], ids=["dropout", "batch-norm"])
+def test_reinforcement_trains_the_policy_that_samples(checkpoint, layer):
+    """Red where a trained tower drops activations or takes statistics of its batch: ratios are then noise."""
+    policy = loaded(checkpoint, max_pixels=1024)
+    with_layer(policy, layer)
+    trainer = fit(reinforced(policy), counting(size=2))
+    assert trainer.callback_metrics["train/sampler_gap"] < 1e-5
+    assert not layer.training
+
+
+@pytest.mark.parametrize("name", ["emu3", "qianfan_ocr"])
+def test_a_checkpoint_with_dropout_in_its_config_is_trained_as_it_samples(name, tmp_path):
+    policy = loaded(BUILDERS[name](tmp_path / name))
+    trainer = fit(grpo(None, policy), counting(size=2))
+    assert trainer.callback_metrics["train/sampler_gap"] < 1e-5
+
+
+def test_dropout_of_adapters_is_said_to_be_left_out(qwen3_vl):
+    with pytest.warns(UserWarning, match="`lora.dropout` has no effect on reinforcement"):
+        grpo(None, loaded(qwen3_vl, lora=LoRA(rank=2, dropout=0.1)))
+
+
+def test_recomputed_activations_are_still_recomputed_in_reinforcement(qwen3_vl):
+    policy = loaded(qwen3_vl, max_pixels=1024, gradient_checkpointing=True)
+    reinforced(policy)
+    recomputing = [m for m in policy.modules() if getattr(m, "gradient_checkpointing", False)]
+    assert recomputing
+    assert all(module.training for module in recomputing)

@@ -10,8 +10,8 @@ from families import distance, gradients, noise_rows, write
 from torch.nn.attention.flex_attention import BlockMask, create_mask
 
 from vrft_pl.policy import VLM, LoRA
-from vrft_pl.policy.comparisons import PICTURES
 from vrft_pl.policy.packed_rows import PackedRows, fill_rows
+from vrft_pl.policy.probes import PICTURED
 from vrft_pl.policy.shared_prefix import NOTHING
 from vrft_pl.types import Prompt, Prompts
 
@@ -339,7 +339,7 @@ def test_the_comparison_packs_different_pictures_into_one_row(qwen3_vl, monkeypa
     assert policy.may("packing")
     ((prompts, completions, most),) = calls
     assert len(PackedRows.of(prompts, completions.mask, most).rows) == 1
-    assert len({prompt.num_tokens for prompt in prompts}) == len(PICTURES) == 2
+    assert len({prompt.num_tokens for prompt in prompts}) == len(PICTURED) == 2
     values = [prompt.inputs["pixel_values"] for prompt in prompts]
     assert not torch.equal(values[0].flatten()[:64], values[2].flatten()[:64])
 

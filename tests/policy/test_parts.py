@@ -1,9 +1,12 @@
+import warnings
+
 import pytest
 import torch
+from architectures import BUILDERS
 from checkpoints import loaded
 
 from vrft_pl.policy import LoRA
-from vrft_pl.policy.parts import part_of, vision_prefix
+from vrft_pl.policy.anatomy import Anatomy
 
 ALL = {"vision", "projector", "language"}
 
@@ -12,11 +15,11 @@ def trained_parts(policy, samples):
     """Parts with a gradient after a backward pass, through the policy's own log-probs."""
     prompts = policy.encode(samples)
     policy.logprobs(prompts, policy.encode_targets(samples, prompts)).logprobs.sum().backward()
-    prefix = vision_prefix(policy.hf_model)
+    anatomy = Anatomy.of(policy.hf_model)
     for name, parameter in policy.model.named_parameters():
         assert (parameter.grad is not None) == parameter.requires_grad, name
     names = [name for name, parameter in policy.model.named_parameters() if parameter.grad is not None]
-    return {part_of(name.removeprefix("base_model.model."), prefix) for name in names}
+    return {anatomy.part_of(name.removeprefix("base_model.model.")) for name in names}
 
 
 @pytest.mark.parametrize(
@@ -127,3 +130,43 @@ def test_dropout_of_adapters_changes_training_but_not_evaluation(qwen3_vl, sampl
     assert not torch.equal(*(policy.logprobs(prompts, targets).logprobs for _ in range(2)))
     with policy.evaluating():
         assert torch.equal(*(policy.logprobs(prompts, targets).logprobs for _ in range(2)))
+
+
+def moe(tmp_path):
+    return BUILDERS["qwen3_vl_moe"](tmp_path / "moe")
+
+
+def test_experts_without_adapters_are_told_of_with_the_option_that_adapts_them(tmp_path):
+    with pytest.warns(UserWarning, match=r"LoRA leaves the experts of Qwen3VLMoe.* 4 tensors such as .*experts.*true"):
+        loaded(moe(tmp_path), lora=LoRA(rank=2))
+
+
+@pytest.mark.parametrize("lora", [LoRA(rank=2, experts=True), LoRA(rank=2, targets="experts|q_proj", experts=True)])
+def test_adapted_experts_are_trained_switched_off_and_merged(lora, tmp_path, samples):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        policy = loaded(moe(tmp_path), lora=lora)
+    adapters = {n: p for n, p in policy.named_parameters() if "experts" in n and p.requires_grad}
+    assert len(adapters) == 2 * 2 * 2  # layers, tensors, matrices
+    prompts = policy.encode(samples)
+    completions = policy.encode_targets(samples, prompts)
+    policy.eval()
+    before = policy.logprobs(prompts, completions).logprobs
+    before.sum().backward()
+    assert all(p.grad.abs().max() > 0 for n, p in adapters.items() if "lora_B" in n)
+    with torch.no_grad():
+        for name, parameter in adapters.items():
+            if "lora_B" in name:
+                parameter.normal_(std=0.3)
+        moved = policy.logprobs(prompts, completions).logprobs
+        assert (moved - before).abs().max() > 1e-3
+        with policy.adapter_disabled():
+            torch.testing.assert_close(policy.logprobs(prompts, completions).logprobs, before)
+        policy.export(tmp_path / "export")
+        merged = loaded(str(tmp_path / "export")).eval()
+        torch.testing.assert_close(merged.logprobs(prompts, completions).logprobs, moved, rtol=1e-4, atol=1e-4)
+
+
+def test_dropout_does_not_go_with_adapted_experts():
+    with pytest.raises(ValueError, match="Expected `dropout` to be 0 with `experts`, but got 0.1"):
+        LoRA(dropout=0.1, experts=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -90,6 +92,22 @@ def load_configs(checkpoint: str) -> tuple[PreTrainedConfig, GenerationConfig]:
         return config, GenerationConfig.from_model_config(config)
 
 
+def model_arguments(config: PreTrainedConfig) -> Collection[str]:
+    """Names of what the model of a config takes."""
+    found: Any = AutoModelForImageTextToText._model_mapping.get(type(config), None)
+    model = found[0] if isinstance(found, tuple) else found
+    return () if model is None else inspect.signature(model.forward).parameters
+
+
+def check_decoder_only(checkpoint: str, config: PreTrainedConfig) -> None:
+    """Raise `InputError` for a model that writes into a decoder of its own: its answer does not continue its prompt."""
+    if getattr(config, "is_encoder_decoder", False) or getattr(config.get_text_config(), "is_encoder_decoder", False):
+        raise InputError(
+            f"Expected `{checkpoint}` to continue its prompt, but it is an encoder-decoder (`{config.model_type}`). "
+            "Use a decoder-only model."
+        )
+
+
 def load_processor(checkpoint: str, min_pixels: int | None, max_pixels: int | None) -> ProcessorMixin:
     """Load the processor that belongs to a checkpoint.
 
@@ -99,7 +117,7 @@ def load_processor(checkpoint: str, min_pixels: int | None, max_pixels: int | No
         max_pixels: Most pixels of a picture after the processor's resize, likewise.
 
     Raises:
-        InputError: If there is no processor, or it has no such limits.
+        InputError: If there is no processor or no chat template, or there are no such limits.
     """
     check_folder(checkpoint)
     try:
@@ -110,14 +128,18 @@ def load_processor(checkpoint: str, min_pixels: int | None, max_pixels: int | No
         raise InputError(
             f"Expected a processor of pictures and text at `{checkpoint}`, but got {type(processor).__name__}."
         )
+    if processor.chat_template is None:  # not every processor takes what lies in its folder
+        processor.chat_template = getattr(processor.tokenizer, "chat_template", None)
+    if processor.chat_template is None:
+        raise InputError(
+            f"Expected `{checkpoint}` to have a chat template, but it has none. Use a checkpoint that is tuned to "
+            "instructions, or write a `chat_template.jinja` into its folder."
+        )
     limits = {"shortest_edge": min_pixels, "longest_edge": max_pixels}
     if any(limits.values()):
-        size = dict(processor.image_processor.size)
-        if (
-            "longest_edge" not in size
-            or size["longest_edge"] is None
-            or not hasattr(processor.image_processor, "patch_size")
-        ):
+        size = dict(processor.image_processor.size or {})
+        by_area = None not in (size.get("longest_edge"), size.get("shortest_edge"))
+        if not by_area or not hasattr(processor.image_processor, "patch_size"):
             raise InputError(
                 f"`min_pixels` and `max_pixels` need a processor that resizes by area, but that of `{checkpoint}` has "
                 f"`size` {size}. Leave them out."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from jinja2 import TemplateError
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from vrft_pl.policy import checkpoint as folders
 from vrft_pl.policy.coordinates import CoordinateSpace
-from vrft_pl.policy.encoding import encode_prompt, encode_targets
+from vrft_pl.policy.encoding import check_stretches, encode_prompt, encode_targets, process
+from vrft_pl.policy.joining import Joint, learn_joints
+from vrft_pl.policy.probes import CODE_ERRORS, PICTURED
 from vrft_pl.policy.tokens import end_of_turn, media_token_ids
 from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
 
@@ -37,12 +40,13 @@ class Codec:
     ) -> None:
         self.processor: Any = folders.load_processor(checkpoint, min_pixels, max_pixels)
         self.coordinates: CoordinateSpace = coordinates or folders.read_coordinates(checkpoint)
-        if self.processor.chat_template is None:
-            raise InputError(
-                f"Expected `{checkpoint}` to have a chat template, but it has none. Use a checkpoint that is tuned to "
-                "instructions, or write a `chat_template.jinja` into its folder."
-            )
         self.config, generation = folders.load_configs(checkpoint)
+        folders.check_decoder_only(checkpoint, self.config)
+        # not every processor makes by itself what its model asks for
+        types = "mm_token_type_ids" in folders.model_arguments(self.config)
+        self.asked = {"return_mm_token_type_ids": True} if types else {}
+        if self.coordinates == "resized_pixels":
+            check_stretches(self.processor)
         self.end_of_turn = tuple(end_of_turn(self.processor, checkpoint))
         configured = generation.eos_token_id
         ends = [*(configured if isinstance(configured, list) else [configured]), self.tokenizer.eos_token_id]
@@ -68,6 +72,16 @@ class Codec:
         """The config of the language model."""
         return self.config.get_text_config()
 
+    @cached_property
+    def joints(self) -> dict[str, Joint]:
+        """How the processor joins what it makes of several prompts where it is not one after the other."""
+        try:
+            alone = [process(self.processor, [one], self.coordinates, self.asked)[0] for one in PICTURED]
+            together, _ = process(self.processor, PICTURED, self.coordinates, self.asked)
+        except CODE_ERRORS:  # it takes one prompt at a time; what is wrong with that shows when prompts are compared
+            return {}
+        return learn_joints(alone, together)
+
     def encode(self, samples: Sequence[Sample]) -> Prompts:
         """Write, tokenise and picture-process each question, without padding.
 
@@ -80,7 +94,7 @@ class Codec:
 
     def _encode(self, sample: Sample) -> Prompt:
         try:
-            return encode_prompt(self.processor, sample, self.coordinates)
+            return encode_prompt(self.processor, sample, self.coordinates, self.asked)
         except InputError:
             raise
         except (ValueError, TemplateError) as error:

@@ -6,14 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vrft_pl.answers import Number
 from vrft_pl.distributed import is_sharded, world_size
-from vrft_pl.policy.comparisons import Comparable, Shade
+from vrft_pl.policy.comparisons import Comparable
 from vrft_pl.policy.logprobs import TokenLogprobs
-from vrft_pl.types import Completions, FinishReason, Prompts, Sample
-
-GREY = Sample("grey", (Shade(64, 64),), "?", Number(0.0), "answer")
-"""The question that goes along."""
+from vrft_pl.policy.probes import GREY
+from vrft_pl.types import Completions, FinishReason, Prompts
 
 
 def lacks_pictures(policy: Comparable, prompts: Prompts) -> bool:

@@ -10,16 +10,14 @@ from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from vrft_pl.answers import Number
+from vrft_pl.policy.features import seen_by_what_is_trained
 from vrft_pl.policy.logprobs import TokenLogprobs
-from vrft_pl.types import Completions, FinishReason, InputError, Prompts, Sample
+from vrft_pl.policy.probes import CODE_ERRORS, OTHERS, PICTURED, SEEN_OTHERWISE, SHAPES
+from vrft_pl.types import Completions, FinishReason, InputError, Prompt, Prompts, Sample
 
-MODEL_ERRORS = AttributeError, LookupError, RuntimeError, TypeError, ValueError
-"""What the code of a model raises that is given what it does not understand."""
 PROBE_TOKENS = (6, 8)
 """Tokens of the two completions of each prompt in a comparison."""
 MOST = 0.5
@@ -30,6 +28,7 @@ class Comparable(Protocol):
     """What a comparison asks of a policy; see `VLM`."""
 
     codec: Any
+    untaken: set[int]
 
     @property
     def hf_model(self) -> PreTrainedModel: ...  # noqa: D102
@@ -55,30 +54,13 @@ class Comparable(Protocol):
     def packed_logprobs(self, prompts: Prompts, completions: Completions, pack_tokens: int) -> TokenLogprobs: ...  # noqa: D102
 
 
-@dataclass(frozen=True)
-class Shade:
-    """A picture from dark to light: from top to bottom where it is wide, from its middle where it is high."""
-
-    width: int
-    height: int
-
-    def open(self) -> Image.Image:
-        """Return the picture as upright RGB."""
-        grey = Image.linear_gradient("L") if self.width > self.height else Image.radial_gradient("L")
-        return grey.resize((self.width, self.height)).convert("RGB")
-
-
-PICTURES = Shade(96, 64), Shade(64, 128)
-"""What comparisons are about."""
-
-
 def shared_differ(policy: Comparable) -> str | None:
     """Say how far log-probs of shared prompts are from plain ones, if by more than rounding explains."""
     prompts = computed_together(policy)
     completions = probe(policy, prompts)
     with policy.evaluating():
-        shared = policy.shared_logprobs(prompts, completions).logprobs
-        return differ(policy, shared, policy.plain_logprobs(prompts, completions).logprobs)
+        plain = policy.plain_logprobs(prompts, completions).logprobs
+        return _differ(policy, lambda: policy.shared_logprobs(prompts, completions), plain)
 
 
 def packed_differ(policy: Comparable) -> str | None:
@@ -90,8 +72,8 @@ def packed_differ(policy: Comparable) -> str | None:
     with policy.evaluating():
         twice = prompts.repeat_interleave(len(completions) // len(prompts))
         most = sum(prompt.num_tokens for prompt in twice) + completions.ids.numel()
-        packed = policy.packed_logprobs(twice, completions, most).logprobs
-        return differ(policy, packed, policy.plain_logprobs(prompts, completions).logprobs)
+        plain = policy.plain_logprobs(prompts, completions).logprobs
+        return _differ(policy, lambda: policy.packed_logprobs(twice, completions, most), plain)
 
 
 def features_differ(policy: Comparable) -> str | None:
@@ -101,12 +83,14 @@ def features_differ(policy: Comparable) -> str | None:
     with policy.evaluating():
         plain = policy.plain_logprobs(prompts, completions).logprobs
         try:
+            if (trained := seen_by_what_is_trained(policy.hf_model, prompts.items[0].inputs)) is not None:
+                return f"what is seen depends on {trained}, which is trained"
             looked = policy.with_features(prompts)
             if "image_features" not in policy.batch(looked)[0]:
                 return "features of pictures of different sizes can't be joined"
-            return differ(policy, policy.plain_logprobs(looked, completions).logprobs, plain)
-        except MODEL_ERRORS as error:
+        except CODE_ERRORS as error:
             return complaint(error)
+        return _differ(policy, lambda: policy.plain_logprobs(looked, completions), plain)
 
 
 def prompts_are_mixed(policy: Comparable) -> str | None:
@@ -115,34 +99,121 @@ def prompts_are_mixed(policy: Comparable) -> str | None:
     Everything else is compared with the plain forward; this compares the plain forward with the untouched model.
 
     Raises:
-        InputError: If a prompt alone has other log-probs than those of the untouched model.
+        InputError: If a prompt alone has other log-probs than those of the untouched model, or if a picture changes
+            nothing in them.
     """
-    prompts = pictured(policy)
-    completions = probe(policy, prompts).select([0, 3])  # one of each length
-    mixed: str | None = None
-    try:
-        with policy.evaluating():
-            expected = prompt_by_prompt(policy.untouched_logprobs, prompts, completions).logprobs
-            mixed = _problem(policy, lambda: policy.plain_logprobs(prompts, completions), expected)
-            if mixed is None:
-                return None
+    architecture, asked = type(policy.hf_model).__name__, pictured(policy)
+    with policy.evaluating():
+        try:
+            known = standard(policy, asked)
+            blind = sees_nothing(policy, known)
+            prompts, completions = known.prompts, known.completions
+            mixed = _problem(policy, lambda: policy.plain_logprobs(prompts, completions), known)
             alone = partial(prompt_by_prompt, policy.plain_logprobs, prompts, completions)
-            reason = _problem(policy, alone, expected, half=MOST)
-    except MODEL_ERRORS as error:
-        reason = complaint(error)
+            reason = None if mixed is None else _problem(policy, alone, known, half=MOST)
+        except CODE_ERRORS as error:
+            reason = complaint(error)
     if reason is not None:
-        architecture = type(policy.hf_model).__name__
         raise InputError(
             f"Expected {architecture} to give a prompt the log-probs of the untouched model, but {reason}. "
             "Models of this architecture can't be trained here."
         )
+    if blind:
+        raise InputError(
+            f"Expected another picture to change what {architecture} says, but every log-prob stays the same to the "
+            "last bit. Its vision tower or projector is not connected, or holds zeros."
+        )
     return mixed
 
 
-def _problem(policy: Comparable, compute: Callable[[], TokenLogprobs], expected: Tensor, **bounds: float) -> str | None:
+@dataclass(frozen=True)
+class Standard:
+    """What the untouched model says of the questions that it takes, each by itself."""
+
+    prompts: Prompts
+    """``P`` of them: with a picture, with one that is cut otherwise, with several and with none."""
+    completions: Completions
+    """Two of each."""
+    rows: list[int]
+    """Those that it was asked about: both of the first prompt, one of each other."""
+    logprobs: Tensor
+    """Shape ``(len(rows), T)``."""
+
+
+def standard(policy: Comparable, asked: Prompts) -> Standard:
+    """Ask the untouched model.
+
+    Args:
+        policy: The policy.
+        asked: Prompts that it has to take.
+    """
+    first, *others = asked.items
+    prompts, rows, found = [first], [0], [untouched(policy, asked[:1], probe(policy, asked[:1]).select([0]))]
+
+    def ask(prompt: Prompt, row: int) -> None:
+        alone = Prompts((prompt,))
+        found.append(untouched(policy, alone, probe(policy, alone).select([row % 2])))
+        rows.append(row)
+
+    ask(first, 1)
+    # several pictures before a single one: a model that reads a number too many of them moves all that follow
+    for sample in (*OTHERS, *tiled_otherwise(policy, asked)):
+        try:
+            (prompt,) = policy.encode([sample])
+            ask(prompt, 2 * len(prompts) + len(prompts) % 2)
+        except (InputError, *CODE_ERRORS) as error:
+            complaint(error)
+            policy.untaken.add(len(sample.images))
+            continue
+        prompts.append(prompt)
+    for prompt in others:
+        ask(prompt, 2 * len(prompts) + len(prompts) % 2)
+        prompts.append(prompt)
+    taken = Prompts(tuple(prompts))
+    return Standard(taken, probe(policy, taken), rows, torch.cat(found))
+
+
+def untouched(policy: Comparable, prompt: Prompts, completion: Completions) -> Tensor:
+    """Log-probs of one completion of one prompt, as the model alone computes them. Shape ``(1, T)``."""
+    logprobs = policy.untouched_logprobs(prompt, completion).logprobs
+    return F.pad(logprobs, (0, max(PROBE_TOKENS) - logprobs.shape[1]))
+
+
+def sees_nothing(policy: Comparable, known: Standard) -> bool:
+    """Whether another picture of the same size leaves every log-prob as it is."""
+    other = untouched(policy, policy.encode([SEEN_OTHERWISE]), known.completions.select([0]))
+    return known.prompts.items[0].frame is not None and torch.equal(other, known.logprobs[:1])
+
+
+def tiled_otherwise(policy: Comparable, asked: Prompts) -> tuple[Sample, ...]:
+    """A question about a picture that is cut otherwise than those asked about, so that a batch has to be padded."""
+    usual = [_shapes(prompt) for prompt in asked]
+    for sample in SHAPES:
+        (prompt,) = policy.encode([sample])
+        if _shapes(prompt) not in usual:
+            return (sample,)
+    return ()
+
+
+def _shapes(prompt: Prompt) -> dict[str, tuple[int, ...]]:
+    """Sizes of the axes of all tensors that do not count entries or tokens."""
+    width = prompt.num_tokens
+    return {key: tuple(value.shape[1:]) for key, value in prompt.inputs.items() if width not in value.shape}
+
+
+def _problem(policy: Comparable, compute: Callable[[], TokenLogprobs], known: Standard, **bounds: float) -> str | None:
+    """The same as `_differ`, for the untouched model."""
     try:
-        return differ(policy, compute().logprobs, expected, "the untouched model", **bounds)
-    except MODEL_ERRORS as error:
+        return differ(policy, compute().logprobs[known.rows], known.logprobs, "the untouched model", **bounds)
+    except CODE_ERRORS as error:
+        return complaint(error)
+
+
+def _differ(policy: Comparable, compute: Callable[[], TokenLogprobs], plain: Tensor) -> str | None:
+    """Say how far log-probs are from those of the plain forward; the model's code may raise what it likes."""
+    try:
+        return differ(policy, compute().logprobs, plain)
+    except CODE_ERRORS as error:
         return complaint(error)
 
 
@@ -153,7 +224,7 @@ def computed_together(policy: Comparable) -> Prompts:
 
 def pictured(policy: Comparable) -> Prompts:
     """Encode a question about each of the pictures."""
-    return policy.encode([Sample("probe", (picture,), "?", Number(0.0), "answer") for picture in PICTURES])
+    return policy.encode(PICTURED)
 
 
 def complaint(error: Exception) -> str:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from vrft_pl.answers import AnswerFrame
 from vrft_pl.policy.coordinates import DESCRIPTIONS, CoordinateSpace, answer_frame
+from vrft_pl.policy.tokens import control_tokens
 from vrft_pl.prompts import chat, target_text
 from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
 
 
-def encode_prompt(processor: Any, sample: Sample, coordinates: CoordinateSpace) -> Prompt:
+def encode_prompt(
+    processor: Any, sample: Sample, coordinates: CoordinateSpace, asked: Mapping[str, Any] = MappingProxyType({})
+) -> Prompt:
     """Write, tokenise and picture-process one question.
 
     Every tensor that the processor returns but ``labels`` is kept.
@@ -23,23 +29,55 @@ def encode_prompt(processor: Any, sample: Sample, coordinates: CoordinateSpace) 
         processor: The policy's.
         sample: The question.
         coordinates: How the policy writes coordinates.
+        asked: What else the processor is asked for.
 
     Raises:
         InputError: If the sample's text holds control tokens, or a picture can't be opened.
     """
-    images = [image.open() for image in sample.images]
     refuse_special_tokens(processor, sample, sample.problem, sample.system or "")
-    messages = chat(sample, DESCRIPTIONS[coordinates])
-    slots = (part for message in messages for part in message["content"] if part["type"] == "image")
-    for slot, image in zip(slots, images, strict=True):
-        slot["image"] = image
-    inputs = processor.apply_chat_template(
-        [messages], tokenize=True, add_generation_prompt=True, return_dict=True, return_tensors="pt"
-    )
-    # with labels, which some processors add, the model would compute a loss of its own
-    tensors = {key: value for key, value in inputs.items() if isinstance(value, Tensor) and key != "labels"}
+    tensors, images = process(processor, [sample], coordinates, asked)
     frame = answer_frame(coordinates, images[0].size, resized(processor, tensors)) if images else None
     return Prompt(tensors, frame)
+
+
+def process(
+    processor: Any,
+    samples: Sequence[Sample],
+    coordinates: CoordinateSpace,
+    asked: Mapping[str, Any] = MappingProxyType({}),
+) -> tuple[dict[str, Tensor], list[Image.Image]]:
+    """Hand questions to a processor.
+
+    Args:
+        processor: The policy's.
+        samples: The questions; of several, tokens are padded on the left.
+        coordinates: How the policy writes coordinates.
+        asked: What else the processor is asked for.
+
+    Returns:
+        Every tensor of the processor but ``labels``, and the pictures as they were opened.
+
+    Raises:
+        InputError: If a picture can't be opened.
+    """
+    chats, images = [], []
+    for sample in samples:
+        chats.append(chat(sample, DESCRIPTIONS[coordinates]))
+        slots = (part for message in chats[-1] for part in message["content"] if part["type"] == "image")
+        for slot, image in zip(slots, sample.images, strict=True):
+            slot["image"] = image.open()
+            images.append(slot["image"])
+    wanted = {**asked, "padding": True, "padding_side": "left"} if len(samples) > 1 else dict(asked)
+    inputs = processor.apply_chat_template(
+        chats,
+        tokenize=True,
+        add_generation_prompt=True,
+        return_dict=True,
+        return_tensors="pt",
+        processor_kwargs=wanted,
+    )
+    # with labels, which some processors add, the model would compute a loss of its own
+    return {key: value for key, value in inputs.items() if isinstance(value, Tensor) and key != "labels"}, images
 
 
 def encode_targets(
@@ -77,9 +115,25 @@ def check_target(processor: Any, sample: Sample) -> None:
 
 def refuse_special_tokens(processor: Any, sample: Sample, *texts: str) -> None:
     """Raise `InputError` for data that writes control tokens: it would break the chat or count as a picture."""
-    for token in processor.tokenizer.all_special_tokens:
+    for token in _control_tokens(processor.tokenizer):
         if any(token in text for text in texts):
             raise InputError(f"{sample.id}: expected text without control tokens, but it holds {token!r}.")
+
+
+@lru_cache(maxsize=8)
+def _control_tokens(tokenizer: Any) -> tuple[str, ...]:
+    return tuple(control_tokens(tokenizer).values())
+
+
+def check_stretches(processor: Any) -> None:
+    """Raise `InputError` where pictures are padded, and not stretched, to whole patches: `resized` is then no size."""
+    white = Image.new("RGB", (91, 67), "white")
+    patches = processor.image_processor(images=[white], return_tensors="pt").get("pixel_values")
+    if isinstance(patches, Tensor) and not torch.equal(patches, patches[:1].expand_as(patches)):
+        raise InputError(
+            f"Expected `coordinates: resized_pixels` with a processor that stretches pictures, but "
+            f"{type(processor).__name__} pads them. Use `permille`."
+        )
 
 
 def resized(processor: Any, inputs: dict[str, Tensor]) -> tuple[int, int] | None:

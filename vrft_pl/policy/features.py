@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
@@ -25,6 +25,27 @@ def image_features(model: PreTrainedModel, inputs: dict[str, Tensor]) -> ModelOu
     wanted = inspect.signature(tower.get_image_features).parameters
     given = {key: value for key, value in inputs.items() if key in wanted}
     return tower.get_image_features(**given, return_dict=True)
+
+
+def seen_by_what_is_trained(model: PreTrainedModel, inputs: dict[str, Tensor]) -> str | None:
+    """Name a parameter that is trained and decides what is seen, as gradients tell; ``None`` if there is none."""
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    with torch.enable_grad():
+        seen = [value for value in _tensors(image_features(model, inputs)) if value.requires_grad]
+    if not seen or not trained:
+        return None
+    gradients = torch.autograd.grad([value.sum() for value in seen], list(trained.values()), allow_unused=True)
+    return next((name for name, gradient in zip(trained, gradients, strict=True) if gradient is not None), None)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """All tensors of floating point in an output, however they are nested."""
+    if isinstance(value, Tensor):
+        yield from (value,) if value.is_floating_point() else ()
+    elif isinstance(value, Mapping):
+        yield from (one for part in value.values() for one in _tensors(part))
+    elif isinstance(value, list | tuple):
+        yield from (one for part in value for one in _tensors(part))
 
 
 def join_features(parts: Sequence[ModelOutput]) -> ModelOutput | None:

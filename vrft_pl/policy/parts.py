@@ -6,20 +6,17 @@ import copy
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vrft_pl.distributed import whole_size
+from vrft_pl.policy.anatomy import Anatomy, Part
 from vrft_pl.types import InputError
-
-Part = Literal["vision", "projector", "language"]
-
-PROJECTOR = re.compile(r"(^|\.)(deepstack_)?merger(_list)?\.|projector|connector|aligner|modality_projection")
-"""Names of what stands between vision tower and language model; in the Qwen family it sits inside the tower."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,8 @@ class LoRA:
         dropout: Dropout before each adapter.
         parts: Parts of the model that get adapters.
         targets: Regular expression on module names, for a finer choice than ``parts``.
+        experts: Adapt the experts of a mixture as well where they are one tensor and no linear layers. The update of
+            every expert is computed in every pass, which takes time and memory; ``dropout`` has to be 0.
     """
 
     rank: int = 16
@@ -39,6 +38,7 @@ class LoRA:
     dropout: float = 0.0
     parts: tuple[Part, ...] = ("language",)
     targets: str | None = None
+    experts: bool = False
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -46,19 +46,8 @@ class LoRA:
             raise ValueError(f"Expected `rank` to be at least 1, but got {self.rank}.")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"Expected `dropout` to be in [0, 1), but got {self.dropout}.")
-
-
-def part_of(name: str, vision_prefix: str) -> Part:
-    """Tell the part of a parameter or module from its name and the name of the vision tower."""
-    if PROJECTOR.search(name):
-        return "projector"
-    return "vision" if name.startswith(vision_prefix) else "language"
-
-
-def vision_prefix(model: PreTrainedModel) -> str:
-    """Name of the vision tower's module, with a dot at its end."""
-    tower = model.get_encoder(modality="image")
-    return next((f"{name}." for name, module in model.named_modules() if module is tower and name), "\0")
+        if self.experts and self.dropout:
+            raise ValueError(f"Expected `dropout` to be 0 with `experts`, but got {self.dropout}.")
 
 
 def freeze(model: PreTrainedModel, parts: Collection[Part], pattern: str | None = None) -> None:
@@ -67,10 +56,10 @@ def freeze(model: PreTrainedModel, parts: Collection[Part], pattern: str | None 
     Raises:
         InputError: If a part or the pattern matches no parameter.
     """
-    prefix = vision_prefix(model)
+    part_of = Anatomy.of(model).part_of
     names = [name for name, _ in model.named_parameters()]
     for part in parts:
-        if not any(part_of(name, prefix) == part for name in names):
+        if not any(part_of(name) == part for name in names):
             raise InputError(f"Expected {type(model).__name__} to have a part `{part}` to freeze, but it has none.")
     if pattern is not None:
         check_pattern("freeze_pattern", pattern)
@@ -79,16 +68,22 @@ def freeze(model: PreTrainedModel, parts: Collection[Part], pattern: str | None 
             f"Expected `freeze_pattern` to match a parameter, but {pattern!r} matches none, such as {names[0]}."
         )
     for name, parameter in model.named_parameters():
-        if part_of(name, prefix) in parts or (pattern is not None and re.search(pattern, name)):
+        if part_of(name) in parts or (pattern is not None and re.search(pattern, name)):
             parameter.requires_grad_(False)
 
 
-def keep_frozen_still(model: nn.Module) -> None:
+def keep_frozen_still(model: nn.Module, all_of_it: bool = False) -> None:
     """Put what is frozen into evaluation mode: no dropout, and statistics of batches stay those of the checkpoint.
 
     A module is frozen when it has parameters and none of them is trained; modules without parameters follow the one
     they are part of.
+
+    Args:
+        model: The model.
+        all_of_it: Treat what is trained in the same way.
     """
+    if all_of_it:
+        model.eval()
     for module in model.modules():
         parameters = list(module.parameters())
         if parameters and not any(p.requires_grad for p in parameters):
@@ -121,7 +116,11 @@ def add_lora(model: PreTrainedModel, lora: LoRA) -> PeftModel:
     """
     if lora.targets is not None:
         check_pattern("targets", lora.targets)
-    prefix, head = vision_prefix(model), model.get_output_embeddings()
+    anatomy, head = Anatomy.of(model), model.get_output_embeddings()
+
+    def wanted(name: str) -> bool:
+        return bool(re.search(lora.targets, name)) if lora.targets else anatomy.part_of(name) in lora.parts
+
     chosen = [
         name
         for name, module in model.named_modules()
@@ -129,8 +128,15 @@ def add_lora(model: PreTrainedModel, lora: LoRA) -> PeftModel:
         # a class that a model derives for itself, such as a router, may return more than the product
         and not type(module).__module__.startswith("transformers.models.")
         and module is not head
-        and (part_of(name, prefix) in lora.parts if lora.targets is None else re.search(lora.targets, name))
+        and wanted(name)
     ]
+    experts = [name for name in expert_tensors(model) if wanted(name)]
+    if experts and not lora.experts:
+        share = sum(model.get_parameter(name).numel() for name in experts) / sum(p.numel() for p in model.parameters())
+        rank_zero_warn(
+            f"LoRA leaves the experts of {type(model).__name__} as they are, {share:.0%} of its parameters: "
+            f"{len(experts)} tensors such as {experts[0]}. `lora.experts: true` adapts them."
+        )
     if not chosen:
         raise InputError(
             f"Expected LoRA to find a linear layer, but parts {lora.parts} and targets {lora.targets!r} match none."
@@ -143,8 +149,20 @@ def add_lora(model: PreTrainedModel, lora: LoRA) -> PeftModel:
             lora_alpha=alpha,  # type: ignore[arg-type]  # peft divides, a float is fine
             lora_dropout=lora.dropout,
             target_modules=chosen,
+            target_parameters=experts if lora.experts else None,
         ),
     )
+
+
+def expert_tensors(model: nn.Module) -> list[str]:
+    """Names of tensors that hold one matrix an expert."""
+    return [
+        f"{name}.{own}"
+        for name, module in model.named_modules()
+        if not isinstance(module, nn.Conv1d)
+        for own, parameter in module.named_parameters(recurse=False)
+        if parameter.ndim == 3 and min(parameter.shape) > 1
+    ]
 
 
 def rebuild(model: PeftModel, weights: dict[str, Tensor]) -> PeftModel:
@@ -164,17 +182,17 @@ def rebuild(model: PeftModel, weights: dict[str, Tensor]) -> PeftModel:
     return twin
 
 
-def trained_parts(model: nn.Module, prefix: str) -> set[Part]:
+def trained_parts(model: nn.Module, anatomy: Anatomy) -> set[Part]:
     """Parts of which something is trained."""
     trained = (name for name, parameter in model.named_parameters() if parameter.requires_grad)
-    return {part_of(name, prefix) for name in trained}
+    return {anatomy.part_of(name) for name in trained}
 
 
-def parameter_table(model: nn.Module, prefix: str) -> dict[str, tuple[int, int]]:
+def parameter_table(model: nn.Module, anatomy: Anatomy) -> dict[str, tuple[int, int]]:
     """Count trainable and all parameters by part, shared ones once."""
     table: dict[str, tuple[int, int]] = dict.fromkeys(get_args(Part), (0, 0))
     for name, parameter in model.named_parameters():
-        part = part_of(name, prefix)
+        part = anatomy.part_of(name)
         trainable, total = table[part]
         size = whole_size(parameter)
         table[part] = (trainable + size * parameter.requires_grad, total + size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from transformers import PreTrainedConfig, ProcessorMixin
@@ -11,7 +11,9 @@ from transformers import PreTrainedConfig, ProcessorMixin
 from vrft_pl.types import InputError
 
 MEDIA_TOKEN = re.compile(
-    r"(image|video|audio|vision|media|boi|eoi|img)\w*_(token|patch|col|start|end)_(id|index)$|^(boi|eoi)_token_(id|index)$"
+    r"(image|video|audio|vision|visual|media|img)\w*_(token|patch|col|start|end|newline)_(ids?|index)$"
+    r"|^(boi|eoi|boa|eoa|frame_start|frame_end|slice_start|slice_end)(_token)?_(id|index)$"
+    r"|^(image|visual|video|audio)(_token)?_ids$|^im_(start|end|newline)_id$"
 )
 """Names under which configs and processors keep the tokens that stand for pictures, sound and film."""
 
@@ -24,16 +26,30 @@ def media_token_ids(config: PreTrainedConfig, processor: ProcessorMixin, ends: C
         processor: Its processor.
         ends: Tokens that end a turn; they are left out, whatever they are called.
     """
-    holders = [config, processor, *(getattr(config, name, None) for name in ("text_config", "vision_config"))]
     ids = {
-        value
-        for holder in holders
-        if holder is not None
+        i
+        for holder in (processor, *_with_parts(config))
         for name, value in vars(holder).items()
-        if MEDIA_TOKEN.search(name) and isinstance(value, int) and not isinstance(value, bool)
+        if MEDIA_TOKEN.search(name)
+        for i in (value if isinstance(value, list | tuple) else [value])
+        if isinstance(i, int) and not isinstance(i, bool)
     }
     vocabulary = config.get_text_config().vocab_size
     return sorted(i for i in ids if 0 <= i < vocabulary and i not in ends)
+
+
+def _with_parts(config: PreTrainedConfig) -> Iterator[PreTrainedConfig]:
+    """A config and all configs inside it."""
+    yield config
+    for value in vars(config).values():
+        if isinstance(value, PreTrainedConfig):
+            yield from _with_parts(value)
+
+
+def control_tokens(tokenizer: Any) -> dict[int, str]:
+    """Tokens that write no text, by their number; some processors shorten the tokenizer's own list of them."""
+    known = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
+    return known | {i: token.content for i, token in tokenizer.added_tokens_decoder.items() if token.special}
 
 
 def end_of_turn(processor: ProcessorMixin, checkpoint: str) -> list[int]:
@@ -50,7 +66,7 @@ def end_of_turn(processor: ProcessorMixin, checkpoint: str) -> list[int]:
     tokenizer: Any = processor.tokenizer
     text = processor.apply_chat_template(turns, tokenize=False)
     tail = tokenizer(text.rpartition(mark)[2].lstrip(), add_special_tokens=False)["input_ids"]
-    special = set(tokenizer.all_special_ids)
+    special = control_tokens(tokenizer)
     end = next((i for i, token in enumerate(tail) if token in special), None)
     if end is not None:
         return tail[: end + 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from vrft_pl.distributed import gather
 from vrft_pl.policy.comparisons import (
@@ -65,6 +65,8 @@ class Verdicts:
     def __init__(self, architecture: str, shared_prefix: SharedPrefix, obstacle: str | None) -> None:
         if obstacle is not None and shared_prefix is True:
             raise InputError(f"Expected {architecture} to share prompts, but {obstacle}. Use `shared_prefix: auto`.")
+        self._also: dict[str, Verdict] = {}
+        self._resumed: dict[str, bool | None] = {}
         self.batching = Verdict(
             prompts_are_mixed,
             f"{architecture} mixes the prompts of a batch: {{reason}}. Prompts are computed one at a time instead, "
@@ -93,13 +95,27 @@ class Verdicts:
 
     def state_dict(self) -> dict[str, bool | None]:
         """What is decided: weights that have been trained since might be compared otherwise."""
-        return {way: verdict.decided for way, verdict in vars(self).items()}
+        own = {way: getattr(self, way).decided for way in get_args(Way)}
+        return own | {name: verdict.decided for name, verdict in self._also.items()} | self._resumed
 
     def load_state_dict(self, state_dict: dict[str, bool | None]) -> None:
         """Decide as the run did that is resumed."""
-        for way, decided in state_dict.items():
-            if decided is not None:
+        self._resumed = {name: decided for name, decided in state_dict.items() if name not in get_args(Way)}
+        for way in get_args(Way):
+            if (decided := state_dict.get(way)) is not None:
                 getattr(self, way).decided = decided
+
+    def also(self, name: str, make: Callable[[], Verdict]) -> Verdict:
+        """A verdict on something that the policy itself does not know of, such as a way to decode.
+
+        Args:
+            name: Under which it is kept.
+            make: Makes it when it is asked for first.
+        """
+        if name not in self._also:
+            self._also[name] = make()
+            self._also[name].decided = self._resumed.pop(name, self._also[name].decided)
+        return self._also[name]
 
 
 def check_mode(shared_prefix: Any) -> None:

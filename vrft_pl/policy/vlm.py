@@ -16,6 +16,7 @@ from transformers.utils import ModelOutput
 
 from vrft_pl.distributed import is_sharded, rank, whole_weights
 from vrft_pl.policy import checkpoint as folders
+from vrft_pl.policy.anatomy import Part
 from vrft_pl.policy.attention import SDPA_LAYOUT, install_layouts, own_attention
 from vrft_pl.policy.batching import append_tokens, collate, in_precision, kept
 from vrft_pl.policy.codec import Codec
@@ -25,11 +26,11 @@ from vrft_pl.policy.coordinates import CoordinateSpace
 from vrft_pl.policy.features import given_features, image_features, join_features
 from vrft_pl.policy.logprobs import TokenLogprobs, is_plain_head, logprobs_of_hidden, logprobs_of_logits
 from vrft_pl.policy.packed_rows import PackedRows, pack_batch
-from vrft_pl.policy.parts import LoRA, Part, rebuild
+from vrft_pl.policy.parts import LoRA, rebuild
 from vrft_pl.policy.shared_prefix import GroupRows
 from vrft_pl.policy.verdicts import SharedPrefix, Verdict, Verdicts, Way, check_mode
 from vrft_pl.policy.weights import WeightHolder, Weights, single_precision_default
-from vrft_pl.types import Completions, Prompt, Prompts, Sample
+from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
 
 
 class VLM(WeightHolder):
@@ -75,6 +76,8 @@ class VLM(WeightHolder):
         self.codec = Codec(checkpoint, coordinates, min_pixels, max_pixels)
         self.shared_prefix = shared_prefix
         self.verdicts: Verdicts | None = None
+        self.untaken: set[int] = set()
+        """Numbers of pictures of a question that the model does not take: 0, or 2 for several."""
         self._head_is_last: bool | None = None
         self._banned: Tensor
         banned = torch.tensor(self.codec.banned_token_ids, dtype=torch.long)
@@ -119,7 +122,15 @@ class VLM(WeightHolder):
         return self.codec.banned_token_ids
 
     def encode(self, samples: Sequence[Sample]) -> Prompts:
-        """Encode samples where the weights are, and in their precision; see `Codec`."""
+        """Encode samples where the weights are, and in their precision; see `Codec`.
+
+        Raises:
+            InputError: Also if a question has no picture or several, and the model was seen not to take that.
+        """
+        for sample in samples:
+            if min(len(sample.images), 2) in self.untaken:
+                name, number = type(self.hf_model).__name__, len(sample.images)
+                raise InputError(f"{sample.id}: expected one picture, which is all {name} takes, but got {number}.")
         prompts, dtype = self.codec.encode(samples).to(self.device), self.hf_model.dtype
         return Prompts(tuple(replace(prompt, inputs=in_precision(prompt.inputs, dtype)) for prompt in prompts))
 
@@ -149,20 +160,36 @@ class VLM(WeightHolder):
         with single_precision_default():
             return replace(prompt, features=image_features(self.hf_model, prompt.inputs))
 
-    def batch(self, prompts: Prompts) -> tuple[dict[str, Any], Tensor]:
+    def batch(self, prompts: Prompts, copies: int = 1) -> tuple[dict[str, Any], Tensor]:
         """Batch prompts for the model, padded on the left.
+
+        Args:
+            prompts: ``P`` prompts.
+            copies: Rows of each prompt, beside each other.
 
         Returns:
             Inputs of `forward`, and the position of each token on every axis the model has: the last dimension is
-            ``S``, the one before it ``P``.
+            ``S``, the one before it the rows, ``P * copies``.
         """
-        inputs: dict[str, Any] = dict(collate(prompts, self.pad_token_id))
         model: Any = self.hf_model
+        inputs = self._collate(prompts)
+        # of each prompt once: not every model counts the pictures of a row apart from those of the rows before it
         positions = model._prepare_position_ids_for_generation(inputs["input_ids"], dict(inputs))
+        if copies > 1:
+            prompts, positions = prompts.repeat_interleave(copies), positions.repeat_interleave(copies, dim=-2)
+            inputs = self._collate(prompts)
         seen = [prompt.features for prompt in prompts if prompt.frame is not None]
         if seen and all(one is not None for one in seen) and (joined := join_features(seen)) is not None:
             inputs["image_features"] = joined
         return inputs, positions
+
+    def _collate(self, prompts: Prompts) -> dict[str, Any]:
+        """Join prompts as their processor does; of one there is nothing to learn."""
+        return dict(collate(prompts, self.pad_token_id, self.codec.joints if len(prompts) > 1 else {}))
+
+    def _append(self, inputs: dict[str, Any], ids: Tensor, mask: Tensor | None, width: int) -> dict[str, Any]:
+        """Append tokens to a batch of prompts of that width; see `append_tokens`."""
+        return append_tokens(inputs, ids, mask, width, self.codec.token_type, self.codec.joints)
 
     def forward(self, image_features: ModelOutput | None = None, **inputs: Any) -> Any:
         """Call the transformers model, with features of its pictures if there are any."""
@@ -205,17 +232,17 @@ class VLM(WeightHolder):
         inputs, positions = self.batch(prompts)
         rows = GroupRows.of(inputs["attention_mask"], completions.mask)
         ids = rows.pack(completions.ids, self.pad_token_id)
-        inputs = append_tokens(inputs, ids, None, rows.num_prompt_tokens, self.codec.token_type)
+        inputs = self._append(inputs, ids, None, rows.num_prompt_tokens)
         inputs |= {"attention_mask": self.group_mask(rows), "position_ids": rows.positions(positions)}
         return self._score(inputs, rows.num_columns + 1, *rows.predictors(completions.mask), completions, temperature)
 
     def plain_logprobs(self, prompts: Prompts, completions: Completions, temperature: float = 1.0) -> TokenLogprobs:
         """The same as `logprobs`, one row a completion, the prompt repeated."""
-        inputs, positions = self.batch(prompts.repeat_interleave(len(completions) // len(prompts)))
+        inputs, positions = self.batch(prompts, len(completions) // len(prompts))
         ids, mask = completions.ids, completions.mask
         steps = torch.arange(1, ids.shape[1] + 1, device=ids.device)
         positions = torch.cat([positions, positions[..., -1:] + steps], dim=-1)
-        inputs = append_tokens(inputs, ids, mask, inputs["input_ids"].shape[1], self.codec.token_type)
+        inputs = self._append(inputs, ids, mask, inputs["input_ids"].shape[1])
         inputs |= {"position_ids": positions}
         row, column = mask.nonzero(as_tuple=True)
         return self._score(inputs, ids.shape[1] + 1, row, column, completions, temperature)
@@ -226,7 +253,7 @@ class VLM(WeightHolder):
         There is no padding and no cache; attention, positions and the choice of columns are the model's own.
         """
         (prompt,), ids = prompts, completions.ids[completions.mask][None]
-        inputs = append_tokens(dict(prompt.inputs), ids, torch.ones_like(ids), prompt.num_tokens, self.codec.token_type)
+        inputs = self._append(dict(prompt.inputs), ids, torch.ones_like(ids), prompt.num_tokens)
         with own_attention(self.hf_model):
             logits = self(**inputs, use_cache=False).logits[:, -ids.shape[1] - 1 : -1]
         return logprobs_of_logits(self.scale(logits, 1.0), ids)

@@ -13,17 +13,16 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vrft_pl.distributed import made_whole
+from vrft_pl.policy.anatomy import Anatomy, Part
 from vrft_pl.policy.checkpoint import load_model
 from vrft_pl.policy.parts import (
     LoRA,
-    Part,
     add_lora,
     enable_checkpointing,
     freeze,
     keep_frozen_still,
     parameter_table,
     trained_parts,
-    vision_prefix,
 )
 from vrft_pl.types import InputError
 
@@ -82,13 +81,15 @@ class WeightHolder(nn.Module):
         super().__init__()
         self.weights = weights
         self.model: nn.Module | None = None
+        self.still = False
+        """Whether it is trained as it samples: no dropout, no dropped paths, no statistics of a batch."""
 
     def load(self) -> Self:
         """Make the weights, once."""
         if self.model is None:
             with single_precision_default(), made_whole():
                 self.model = self.weights.make()
-            self._vision_prefix = vision_prefix(self.hf_model)
+            self._anatomy = Anatomy.of(self.hf_model)
             self.train()  # `from_pretrained` leaves eval mode, and Lightning keeps the mode it finds
         return self
 
@@ -116,11 +117,11 @@ class WeightHolder(nn.Module):
     @property
     def sees_alike(self) -> bool:
         """Whether training leaves alone what is seen in a picture: vision tower and projector are frozen."""
-        return trained_parts(self.hf_model, self._vision_prefix) <= {"language"}
+        return trained_parts(self.hf_model, self._anatomy) <= {"language"}
 
     def parameter_table(self) -> dict[str, tuple[int, int]]:
         """Trainable and all parameters by part."""
-        return parameter_table(self.hf_model, self._vision_prefix)
+        return parameter_table(self.hf_model, self._anatomy)
 
     @contextmanager
     def adapter_disabled(self) -> Iterator[None]:
@@ -131,10 +132,10 @@ class WeightHolder(nn.Module):
             yield
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode of everything that is trained; what is frozen stays in evaluation mode."""
+        """Set the mode of everything that is trained; what is frozen or `still` stays in evaluation mode."""
         super().train(mode)
         if mode and self.model is not None:
-            keep_frozen_still(self.model)
+            keep_frozen_still(self.model, self.still)
         return self
 
     @contextmanager
