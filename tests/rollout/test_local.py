@@ -135,6 +135,7 @@ def test_sampled_chunks_have_the_policys_logprobs(qwen3_vl, samples):
 
 def test_max_rows_bounds_the_completions_decoded_at_once(qwen3_vl, samples):
     policy, rows = loaded(qwen3_vl), []
+    LocalSampler().settle(policy)
     policy.hf_model.register_forward_pre_hook(lambda _, args, kw: rows.append(len(kw["input_ids"])), with_kwargs=True)
     generate(policy, policy.encode(samples), 2, max_rows=4)
     assert max(rows) == 4
@@ -147,6 +148,7 @@ def test_finished_rows_leave_when_they_are_more_than_an_eighth(qwen3_vl, samples
     prompts = policy.encode(samples)
     assert policy.may("batching")
     assert policy.may("sharing") == share
+    LocalSampler().settle(policy)
     policy.hf_model.register_forward_pre_hook(lambda _, args, kw: fed.append(len(kw["input_ids"])), with_kwargs=True)
     lengths = generate(policy, prompts, 6, SamplingParams(16)).mask.sum(dim=1)
     expected, present = [len(prompts)], lengths  # the prompts themselves, once

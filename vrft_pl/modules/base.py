@@ -14,7 +14,7 @@ from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import AdamW
 
@@ -22,6 +22,7 @@ from vrft_pl.data import SampleData
 from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.data.samples import Split
 from vrft_pl.distributed import gather, gather_states, mean_over_ranks, own_state, shards_weights
+from vrft_pl.modules.gradients import GradientWatch
 from vrft_pl.modules.schedule import WarmupDecay
 from vrft_pl.policy import VLM
 from vrft_pl.policy.reference import Reference
@@ -121,6 +122,7 @@ class PolicyModule(LightningModule):
         self._split_metrics: dict[tuple[str, str], list[Judge]] = {}
         self._tagged: dict[str, set[str]] = {}
         self._announced = False
+        self._watch = GradientWatch()
         self._loader_state: dict[str, Any] | None = None
 
     def setup(self, stage: str) -> None:
@@ -209,6 +211,8 @@ class PolicyModule(LightningModule):
         with self.trainer.precision_plugin.forward_context():
             for way in self.ways:
                 self.policy.may(way)
+            if self.trains_on_samples or not self.trainer.training:
+                self.sampler.settle(self.policy)
 
     on_validation_start = on_test_start = on_predict_start = settle
 
@@ -311,6 +315,11 @@ class PolicyModule(LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Begin to count the seconds of an update."""
         self._update_start = time.perf_counter()
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Warn of what is trained but gets no gradient, in the first steps."""
+        if (complaint := self._watch.look(self.policy.named_parameters())) is not None:
+            rank_zero_warn(complaint)
 
     def on_after_backward(self) -> None:
         """End the update of a micro-batch that keeps the gradients of others."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -82,6 +83,10 @@ class GRPOModule(PolicyModule):
                 "Expected `loss.importance_cap` to be set with `top_k` or `top_p`: the sampler then draws from another "
                 "distribution than the one that is trained."
             )
+        self.policy.still = True  # ratios are between a policy and itself, and dropout would make another one
+        self.policy.train()
+        if self.policy.weights.lora is not None and self.policy.weights.lora.dropout:
+            rank_zero_warn("`lora.dropout` has no effect on reinforcement: the policy is trained as it samples.")
         self.rewards, self.loss, self.params = tuple(judges), loss, params
         self.group_size, self.window, self.num_iterations = group_size, window, num_iterations
         self.advantage: Advantage = advantage or GroupAdvantage()

@@ -29,6 +29,8 @@ class Prefill:
     """Of the last token. Shape ``(..., P, 1)``."""
     logits: Tensor
     """Of the first token of each completion. Shape ``(P, V)``."""
+    per_token: dict[str, Tensor]
+    """What else the model is told of each token, such as which pictures it sees; of the last. Shape ``(P, 1, ...)``."""
 
 
 def prefill(policy: VLM, prompts: Prompts) -> Prefill:
@@ -37,7 +39,8 @@ def prefill(policy: VLM, prompts: Prompts) -> Prefill:
     cache = DynamicCache(config=policy.hf_model.config.get_text_config())
     output = policy(**inputs, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
     mask = inputs["attention_mask"].bool()
-    return Prefill(output.past_key_values, mask, positions[..., -1:], output.logits[:, -1])
+    told = {key: inputs[key][:, -1:] for key, joint in policy.codec.joints.items() if joint.per_token and key in inputs}
+    return Prefill(output.past_key_values, mask, positions[..., -1:], output.logits[:, -1], told)
 
 
 class Decoder(Protocol):
@@ -69,12 +72,13 @@ class RepeatedPrompt:
         self._select(torch.arange(len(start.mask), device=start.mask.device).repeat_interleave(group_size))
         self.mask = start.mask.repeat_interleave(group_size, dim=0).long()
         self.position = start.position.repeat_interleave(group_size, dim=-2)
+        self.told = {key: value.repeat_interleave(group_size, dim=0) for key, value in start.per_token.items()}
 
     def step(self, tokens: Tensor) -> Tensor:
         """Append a token to each row; see `Decoder`."""
         self.mask = torch.cat([self.mask, self.mask.new_ones(len(tokens), 1)], dim=1)
         self.position = self.position + 1
-        inputs: dict[str, Any] = {"input_ids": tokens[:, None], "attention_mask": self.mask}
+        inputs: dict[str, Any] = {"input_ids": tokens[:, None], "attention_mask": self.mask, **self.told}
         output = self.policy(**inputs, position_ids=self.position, past_key_values=self.cache, use_cache=True)
         return output.logits[:, -1]
 
@@ -82,6 +86,7 @@ class RepeatedPrompt:
         """Drop rows; see `Decoder`."""
         self._select(rows)
         self.mask, self.position = self.mask[rows], self.position.index_select(-2, rows)
+        self.told = {key: value[rows] for key, value in self.told.items()}
 
     def _select(self, rows: Tensor) -> None:
         """Take rows of the cache, some of them several times.

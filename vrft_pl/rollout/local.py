@@ -11,6 +11,7 @@ from vrft_pl.rollout.captured import CapturedPrompt
 from vrft_pl.rollout.decoding import Decoder, RepeatedPrompt, SharedPrompt, prefill
 from vrft_pl.rollout.packed import packed_linears
 from vrft_pl.rollout.sampler import Sampler, SamplingParams
+from vrft_pl.rollout.trials import trusts
 from vrft_pl.types import Completions, FinishReason, InputError, Prompts
 
 LOOK_EVERY = {"cpu": 1, "cuda": 8}
@@ -68,13 +69,25 @@ class LocalSampler(Sampler):
             frames=frames,
         )
 
+    def settle(self, policy: VLM) -> None:
+        """Decide how to decode; see `Sampler.settle`."""
+        refuse_sharded(policy)
+        self._kind(policy)
+
+    def _kind(self, policy: VLM) -> type[RepeatedPrompt | SharedPrompt]:
+        """The fastest way to decode that gives the policy's own log-probs."""
+        if policy.understands_layouts and policy.may("sharing"):
+            shared = CapturedPrompt if self.capture and policy.device.type == "cuda" else SharedPrompt
+            if trusts(policy, shared, plainer=True):
+                return shared
+        trusts(policy, RepeatedPrompt, plainer=False)
+        return RepeatedPrompt
+
     def _decode(
         self, policy: VLM, prompts: Prompts, group_size: int, params: SamplingParams, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Returns tokens and their log-probs ``(N, T)``, lengths ``(N,)`` and whether an end token came ``(N,)``."""
-        kind: type[RepeatedPrompt | SharedPrompt] = RepeatedPrompt
-        if policy.understands_layouts and policy.may("sharing"):
-            kind = CapturedPrompt if self.capture and policy.device.type == "cuda" else SharedPrompt
+        kind = self._kind(policy)
         start = prefill(policy, prompts)
         decoder = kind(policy, start, group_size)
         logits = start.logits.repeat_interleave(group_size, dim=0)

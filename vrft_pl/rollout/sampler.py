@@ -66,6 +66,13 @@ class Sampler(ABC):
         """
         return not shards_weights(strategy)
 
+    def settle(self, policy: VLM) -> None:  # noqa: B027  # optional
+        """Decide what is to be decided before it samples; all ranks of a distributed run do so at the same point.
+
+        Raises:
+            InputError: If it can't sample from this policy.
+        """
+
     def update(self, policy: VLM, step: int) -> None:  # noqa: B027  # optional
         """Take the policy's weights of this optimizer step; nothing to do for an engine that decodes with them."""
 
