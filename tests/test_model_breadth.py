@@ -12,8 +12,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from vrft_pl.callbacks import HFExport
 from vrft_pl.modules import SFTModule
+from vrft_pl.policy.anatomy import Anatomy
 from vrft_pl.policy.coordinates import DESCRIPTIONS
-from vrft_pl.policy.parts import part_of, vision_prefix
 from vrft_pl.prompts import chat
 from vrft_pl.rollout import LocalSampler, SamplingParams
 from vrft_pl.types import InputError
@@ -41,7 +41,7 @@ def generate(policy, prompts, group_size=2, **kwargs):
 def moved_parts(policy, before):
     """Parts of the model of which some weight is another one now."""
     moved = (name for name, value in policy.named_parameters() if not torch.equal(value, before[name]))
-    return {part_of(name.removeprefix("model."), vision_prefix(policy.hf_model)) for name in moved}
+    return {Anatomy.of(policy.hf_model).part_of(name.removeprefix("model.")) for name in moved}
 
 
 def test_sampled_logprobs_are_those_of_the_forward_that_trains(family):

@@ -20,6 +20,8 @@ BUILDERS = {
     for name, value in vars(module).items()
     if name.startswith("build_") and value.__module__ == module.__name__
 }
+NOT_BUILT = {key: why for module in MODULES for key, why in getattr(module, "NOT_BUILT", {}).items()}
+"""Keys of transformers' map that can't be built here, with the reason."""
 for helper in ("tokenizer", "qwen"):
     del BUILDERS[helper]
 """By name: the key of transformers' map, with what is special about a variant behind it."""

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-SIGNS = {"right": "✓", "slower": "slower", "refused": "refused", "wrong": "**wrong**", "crash": "**crash**", "": ""}
+SIGNS = {"right": "✓", "slower": "slower", "refused": "refused", "wrong": "**wrong**", "crash": "**crash**"}
+SIGNS |= {"absent": "–", "": ""}
 BAD = "wrong", "crash"
 
 

@@ -37,6 +37,8 @@ class Untouched:
                 more = {"input_ids": tail, "attention_mask": torch.ones_like(tail)}.get(key, torch.zeros_like(tail))
                 more = torch.full_like(tail, self.token_type) if key == "token_type_ids" else more
                 given[key] = torch.cat([value, more.to(value.dtype)], dim=1)
+            elif value.ndim > 2 and value.shape[:2] == inputs["input_ids"].shape:  # what cross-attention sees
+                given[key] = torch.cat([value, value[:, -1:].expand(-1, len(row), *value.shape[2:])], dim=1)
         logits = self.model(**given, use_cache=False).logits[0, -len(row) - 1 : -1]
         return self._read(logits, row)
 
