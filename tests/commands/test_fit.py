@@ -163,3 +163,7 @@ def test_a_logger_of_ones_own_moves_no_file_of_the_run(place):
     assert {path.name for path in Path("run").iterdir()} == names
     assert not Path("elsewhere").exists()
     assert RunFolder("run").newest_checkpoint() is not None
+    (start,) = RunFolder("run").starts()
+    assert start["model"] == "Qwen3VLForConditionalGeneration"
+    assert start["ways"]["batching"]
+    assert start["ways"]["SharedPrompt"]

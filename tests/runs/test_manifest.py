@@ -5,7 +5,7 @@ from lightning import Trainer
 
 from vrft_pl.data import Counting, CountingScenes, First, ReasonJSON
 from vrft_pl.runs import RunFolder
-from vrft_pl.runs.manifest import data_ids, git_state, write_manifest
+from vrft_pl.runs.manifest import data_ids, git_state, note_ways, write_manifest
 
 GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@b.c")
 
@@ -25,6 +25,19 @@ def place(tmp_path, monkeypatch):
 def write(folder, task=None, command="fit", **config):
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     write_manifest(folder, command, ["--config", "x.yaml"], {"seed_everything": 3, **config}, trainer, task)
+
+
+def test_how_the_model_was_computed_stands_in_the_last_start_alone(place):
+    folder = RunFolder(place / "run")
+    note_ways(folder, "Qwen", {"sharing": True})
+    assert not folder.starts()
+    write(folder)
+    write(folder)
+    note_ways(folder, "Qwen", {"sharing": True, "packing": None, "SharedPrompt": False})
+    first, second = folder.starts()
+    assert "ways" not in first
+    assert (second["model"], second["ways"]) == ("Qwen", {"sharing": True, "SharedPrompt": False})
+    assert second["seed"] == 3
 
 
 def test_each_start_of_a_run_is_added_to_those_before(place):

@@ -37,7 +37,7 @@ from vrft_pl.data.samples import Split
 from vrft_pl.metrics import Constants
 from vrft_pl.modules import PolicyModule
 from vrft_pl.runs import RunFolder, WandbMode, install_checkpoint_io
-from vrft_pl.runs.manifest import write_manifest
+from vrft_pl.runs.manifest import note_ways, write_manifest
 from vrft_pl.types import InputError
 
 SAVE_EVERY = 50
@@ -252,8 +252,17 @@ class RunCLI(LightningCLI):
             raise
         except SIGTERMException:
             self.say_where_it_stopped()
+        else:
+            self.note_ways()
         finally:
             self.close()
+
+    def note_ways(self) -> None:
+        """Write down how the model was computed."""
+        module = getattr(self, "model", None)
+        if not isinstance(module, PolicyModule) or module.policy.verdicts is None or not self.trainer.is_global_zero:
+            return
+        note_ways(self.folder, type(module.policy.hf_model).__name__, module.policy.verdicts.state_dict())
 
     def close(self) -> None:
         """Close the engine that wrote completions."""

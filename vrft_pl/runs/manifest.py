@@ -57,6 +57,19 @@ def write_manifest(
     folder.write(folder.MANIFEST, {"starts": [*folder.starts(), start]})
 
 
+def note_ways(folder: RunFolder, model: str, ways: Mapping[str, bool | None]) -> None:
+    """Write into the last start of a run how its model was computed.
+
+    Args:
+        folder: Folder of the run; one without a manifest is left alone.
+        model: Name of the model's class.
+        ways: Whether each faster way was taken; ``None`` where nobody asked.
+    """
+    if starts := folder.starts():
+        decided = {way: yes for way, yes in ways.items() if yes is not None}
+        folder.write(folder.MANIFEST, {"starts": [*starts[:-1], {**starts[-1], "model": model, "ways": decided}]})
+
+
 def git_state() -> dict[str, Any] | None:
     """The commit of the working directory, and whether tracked files differ from it; ``None`` outside a repository."""
     try:
