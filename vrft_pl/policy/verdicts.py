@@ -11,7 +11,6 @@ from vrft_pl.policy.comparisons import (
     Comparable,
     features_differ,
     packed_differ,
-    prompts_are_mixed,
     shared_differ,
 )
 from vrft_pl.types import InputError
