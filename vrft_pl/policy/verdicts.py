@@ -13,6 +13,7 @@ from vrft_pl.policy.comparisons import (
     packed_differ,
     shared_differ,
 )
+from vrft_pl.policy.untouched import prompts_are_mixed
 from vrft_pl.types import InputError
 
 SharedPrefix = Literal["auto"] | bool
