@@ -4,8 +4,10 @@ import warnings
 
 import pytest
 import torch
+import transformers
 from architectures import BUILDERS
 from checkpoints import MIXED, loaded
+from packaging.version import Version
 from training import fit, grpo
 
 from vrft_pl.modules import SFTModule
@@ -99,6 +101,8 @@ def test_only_what_samples_looks_at_its_sampler_before_it_trains(qwen3_vl, make,
 @pytest.mark.filterwarnings("ignore:.*(can't be decoded|mixes the prompts)")
 def test_sampled_logprobs_are_those_of_the_untouched_model(name, shared, tmp_path):
     """Red where compressed keys are read as keys, or cross-attention forgets which pictures a token sees."""
+    if name == "mllama" and Version(transformers.__version__) < Version("5.23"):
+        pytest.skip("its cross-attention can't be decoded with an older transformers")
     policy = loaded(BUILDERS[name](tmp_path / name))
     prompts = policy.encode([one for one in MIXED if len(one.images) == 1])
     written = LocalSampler().generate(policy, prompts, 2, DRAWN, torch.Generator().manual_seed(0))

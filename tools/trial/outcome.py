@@ -48,8 +48,8 @@ def reasons(rows: Mapping[str, Row]) -> str:
 def summary(rows: Mapping[str, Row], columns: Sequence[str]) -> str:
     """How many architectures are right in everything, take a slower way, are refused, or worse."""
     worst = [
-        next((k for k in (*BAD, "refused", "slower") if any(o.kind == k for o in row.values())), "right")
+        next((k for k in (*BAD, "absent", "refused", "slower") if any(o.kind == k for o in row.values())), "right")
         for row in rows.values()
     ]
     counts = Counter(worst)
-    return ", ".join(f"{counts[kind]} {kind}" for kind in ("right", "slower", "refused", *BAD))
+    return ", ".join(f"{counts[kind]} {kind}" for kind in SIGNS if counts[kind] or kind in BAD)
