@@ -363,7 +363,9 @@ def main() -> None:
     if args.output:
         page = args.output.read_text(encoding="utf-8")
         head, rest = page.split(BEGIN)
-        middle = f"\n{table(rows, tuple(TRIALS))}\n\n{reasons(rows)}\n"
+        untried = "\n".join(f"- not built: {key}: {why}" for key, why in architectures.NOT_BUILT.items())
+        counts = f"{len(rows)} architectures and variants: {summary(rows, tuple(TRIALS))} (the worst cell of each)."
+        middle = f"\n{counts}\n\n{table(rows, tuple(TRIALS))}\n\n{reasons(rows)}\n{untried}\n"
         args.output.write_text(f"{head}{BEGIN}{middle}{END}{rest.split(END)[1]}", encoding="utf-8")
     sys.exit(any(outcome.kind in BAD for row in rows.values() for outcome in row.values()))
 
