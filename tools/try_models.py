@@ -214,7 +214,7 @@ class Trial:
         """Whether the untouched model gives a parameter no gradient either; experts may be spared."""
         if not hasattr(self, "with_gradient"):
             found = self.model.gradients([(p.inputs, r) for p, r in zip(self.prompts, self.rows, strict=True)])
-            self.with_gradient = {n for n, g in found.items() if g.abs().max() > 1e-9}
+            self.with_gradient = {n for n, g in found.items() if g.abs().max() > 1e-5}  # a step rounds less away
         bare = re.sub(r"^model\.(base_model\.model\.)?|\.base_layer|\.lora_B\.default", "", name)
         return bare not in self.with_gradient or "expert" in name
 

@@ -10,9 +10,9 @@ from vrft_pl.policy.batching import collate, kept
 from vrft_pl.rollout import LocalSampler, SamplingParams
 from vrft_pl.types import InputError
 
-FORWARDS = 7
+FORWARDS = 8
 """Of the untouched model: two completions of the first question, one of the second, of two pictures and of none, and
-one of another picture; then all in a batch."""
+one of another picture; then all in a batch, and that again for its gradients."""
 GROUPS = write(loaded("tiny"), noise_rows([1, 7, 4, 11, 3, 1, 8, 2]))
 
 

@@ -89,6 +89,14 @@ def own_attention(model: PreTrainedModel) -> Iterator[None]:
         config._attn_implementation = installed
 
 
+def frequencies_move(model: PreTrainedModel) -> str | None:
+    """Say that rotary frequencies depend on the longest row of a batch, so that a long prompt changes a short one."""
+    rope = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
+    kinds = {str(one.get("rope_type")) for one in (rope, *rope.values()) if isinstance(one, dict)}
+    moving = sorted(kinds & {"dynamic", "longrope"})
+    return f"its rotary frequencies (`{moving[0]}`) depend on the longest row" if moving else None
+
+
 def install_layouts(model: PreTrainedModel) -> str | None:
     """Make the language model's SDPA understand layouts.
 
@@ -96,8 +104,11 @@ def install_layouts(model: PreTrainedModel) -> str | None:
         Why the model can't share prompts, or ``None`` if nothing is known to be against it.
     """
     config = model.config.get_text_config()
+    if (reason := frequencies_move(model)) is not None:
+        return reason
     layers = getattr(config, "layer_types", None)
-    if layers is None and getattr(config, "sliding_window", None) is not None:
+    # a model may have a window of which its layers' types say nothing
+    if "sliding_attention" not in (layers or ()) and getattr(config, "sliding_window", None) is not None:
         return f"it has a sliding window of {config.sliding_window} tokens"
     kinds = set(layers or ["full_attention"])
     if kinds != {"full_attention"}:

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import (
@@ -84,12 +85,14 @@ def load_configs(checkpoint: str) -> tuple[PreTrainedConfig, GenerationConfig]:
     folder = resolve(checkpoint)
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, StrictDataclassError) as error:
         raise InputError(f"Expected a config of a model at `{checkpoint}`, but {_line(error)}") from error
     try:
         return config, GenerationConfig.from_pretrained(folder)
     except OSError:  # it has none of its own
         return config, GenerationConfig.from_model_config(config)
+    except ValueError as error:
+        raise InputError(f"Expected a generation config at `{checkpoint}`, but {_line(error)}") from error
 
 
 def model_arguments(config: PreTrainedConfig) -> Collection[str]:
@@ -122,7 +125,7 @@ def load_processor(checkpoint: str, min_pixels: int | None, max_pixels: int | No
     check_folder(checkpoint)
     try:
         processor = AutoProcessor.from_pretrained(resolve(checkpoint), trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, StrictDataclassError) as error:
         raise InputError(f"Expected a processor at `{checkpoint}`, but {_line(error)}") from error
     if not hasattr(processor, "image_processor"):
         raise InputError(

@@ -54,11 +54,11 @@ class Codec:
             dict.fromkeys(i for i in (*ends, self.end_of_turn[-1]) if i is not None)
         )
         """Every token that ends the policy's turn: the generation config's, the tokenizer's and the chat template's."""
-        pad = self.tokenizer.pad_token_id
-        self.pad_token_id: int = self.end_token_ids[0] if pad is None else pad
-        """The tokenizer's padding token, or an end token where it has none."""
         self.banned_token_ids = tuple(media_token_ids(self.config, self.processor, self.end_token_ids))
         """Tokens that stand for media: a completion that holds one could not be read back by the model."""
+        pad = self.tokenizer.pad_token_id
+        self.pad_token_id: int = self.end_token_ids[0] if pad in (None, *self.banned_token_ids) else pad
+        """The tokenizer's padding token, or an end token where it has none or one that stands for media."""
         # where the prompt sees itself in both directions, type 0 is the prompt and type 1 what follows
         self.token_type = int(bool(getattr(self.text_config, "use_bidirectional_attention", False)))
 
@@ -97,9 +97,12 @@ class Codec:
             return encode_prompt(self.processor, sample, self.coordinates, self.asked)
         except InputError:
             raise
-        except (ValueError, TemplateError) as error:
-            name = type(self.processor).__name__
-            raise InputError(f"{sample.id}: expected a question that {name} encodes, but got {error!s:.200}") from error
+        except (TemplateError, *CODE_ERRORS) as error:
+            name, sizes = type(self.processor).__name__, [image.open().size for image in sample.images]
+            raise InputError(
+                f"{sample.id}: expected a question that {name} encodes, but got {error!s:.200} Its pictures have "
+                f"{sizes} pixels."
+            ) from error
 
     def encode_targets(self, samples: Sequence[Sample], prompts: Prompts) -> Completions:
         """Tokenise the answers that supervised training imitates, each closed by the template's own end of turn."""

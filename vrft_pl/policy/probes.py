@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from vrft_pl.answers import Number
 from vrft_pl.types import Sample
 
-CODE_ERRORS = AttributeError, LookupError, RuntimeError, TypeError, ValueError
+CODE_ERRORS = ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError
 """What the code of a model or processor raises that is given what it does not understand."""
 
 

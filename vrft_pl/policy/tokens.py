@@ -6,8 +6,10 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from jinja2 import TemplateError
 from transformers import PreTrainedConfig, ProcessorMixin
 
+from vrft_pl.policy.probes import CODE_ERRORS
 from vrft_pl.types import InputError
 
 MEDIA_TOKEN = re.compile(
@@ -64,8 +66,15 @@ def end_of_turn(processor: ProcessorMixin, checkpoint: str) -> list[int]:
         for role, text in (("user", "?"), ("assistant", mark))
     ]
     tokenizer: Any = processor.tokenizer
-    text = processor.apply_chat_template(turns, tokenize=False)
-    tail = tokenizer(text.rpartition(mark)[2].lstrip(), add_special_tokens=False)["input_ids"]
+    try:
+        text = processor.apply_chat_template(turns, tokenize=False)
+    except (TemplateError, *CODE_ERRORS) as error:
+        raise InputError(
+            f"Expected the chat template of `{checkpoint}` to write a question and its answer, each with a list of "
+            f"parts as its content, but it raises {type(error).__name__}: {error!s:.200}"
+        ) from error
+    after = text.rpartition(mark)[2] if mark in text else ""  # some write the question alone
+    tail = tokenizer(after.lstrip(), add_special_tokens=False)["input_ids"]
     special = control_tokens(tokenizer)
     end = next((i for i, token in enumerate(tail) if token in special), None)
     if end is not None:

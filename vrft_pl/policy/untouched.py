@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from vrft_pl.distributed import is_sharded
+from vrft_pl.policy.attention import frequencies_move
 from vrft_pl.policy.comparisons import (
     PROBE_TOKENS,
     Comparable,
@@ -43,6 +46,7 @@ def prompts_are_mixed(policy: Comparable) -> str | None:
             blind = sees_nothing(policy, known)
             prompts, completions = known.prompts, known.completions
             mixed = _problem(policy, lambda: policy.plain_logprobs(prompts, completions), known)
+            mixed = mixed or frequencies_move(policy.hf_model) or gradients_break(policy, prompts, completions)
             alone = partial(prompt_by_prompt, policy.plain_logprobs, prompts, completions)
             reason = None if mixed is None else _problem(policy, alone, known, half=MOST)
         except CODE_ERRORS as error:
@@ -58,6 +62,26 @@ def prompts_are_mixed(policy: Comparable) -> str | None:
             "last bit. Its vision tower or projector is not connected, or holds zeros."
         )
     return mixed
+
+
+def gradients_break(policy: Comparable, prompts: Prompts, completions: Completions) -> str | None:
+    """Say that what flows back to the embeddings of a padded batch is not finite, though its log-probs are.
+
+    Activations are asked and no parameters, which takes the memory of one small batch.
+    """
+    if is_sharded(policy.parameters()):  # ranks go through the same layers in evaluation only
+        return None
+    embedded: list[Tensor] = []
+
+    def catch(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+        embedded.append(output.detach().requires_grad_())
+        return embedded[-1]
+
+    with torch.enable_grad(), policy.hf_model.get_input_embeddings().register_forward_hook(catch):
+        total = policy.plain_logprobs(prompts, completions).logprobs.sum()
+        found = torch.autograd.grad(total, embedded, allow_unused=True)
+    finite = all(bool(gradient.isfinite().all()) for gradient in found if gradient is not None)
+    return None if finite else "gradients of padded prompts are not finite"
 
 
 @dataclass(frozen=True)

@@ -132,11 +132,26 @@ class VLM(WeightHolder):
                 name, number = type(self.hf_model).__name__, len(sample.images)
                 raise InputError(f"{sample.id}: expected one picture, which is all {name} takes, but got {number}.")
         prompts, dtype = self.codec.encode(samples).to(self.device), self.hf_model.dtype
+        for sample, prompt in zip(samples, prompts, strict=True):
+            self._check_ids(sample, prompt.inputs["input_ids"])
         return Prompts(tuple(replace(prompt, inputs=in_precision(prompt.inputs, dtype)) for prompt in prompts))
 
     def encode_targets(self, samples: Sequence[Sample], prompts: Prompts) -> Completions:
         """Encode the answers that supervised training imitates; see `Codec`."""
-        return self.codec.encode_targets(samples, prompts).to(self.device)
+        targets = self.codec.encode_targets(samples, prompts).to(self.device)
+        for sample, ids in zip(samples, targets.ids, strict=True):
+            self._check_ids(sample, ids)
+        return targets
+
+    def _check_ids(self, sample: Sample, ids: Tensor) -> None:
+        """Raise `InputError` for a token that the model has no embedding of."""
+        rows = getattr(self.hf_model.get_input_embeddings(), "num_embeddings", None)
+        if rows is not None and (last := int(ids.max())) >= rows:
+            token = self.codec.tokenizer.convert_ids_to_tokens(last)
+            raise InputError(
+                f"{sample.id}: expected tokens that the model has an embedding of, but {token!r} is number {last} of "
+                f"{rows:,}. Enlarge the model by `resize_token_embeddings`, or use the tokenizer that belongs to it."
+            )
 
     def decode(self, ids: Tensor, mask: Tensor) -> tuple[str, ...]:
         """Turn completion tokens into text; see `Codec`."""
@@ -317,7 +332,8 @@ class VLM(WeightHolder):
 
         ``None`` where logits are more than the output layer's product, as with a soft cap.
         """
-        if self._head_is_last is False or not is_plain_head(head):
+        capped = getattr(self.codec.text_config, "final_logit_softcapping", None)  # which small logits do not show
+        if self._head_is_last is False or capped or not is_plain_head(head):
             return None
         caught: list[Tensor] = []
 

@@ -123,6 +123,11 @@ class LocalSampler(Sampler):
                     decoder.keep(alive)
                     rows, tokens, done = rows[alive], tokens[alive], done[alive]
             logits = decoder.step(tokens)
+        if not bool(logprobs.isfinite().all()):
+            raise InputError(
+                "Expected finite log-probs of what is sampled, but some are not. The weights have diverged: lower the "
+                "learning rate, or start from an earlier checkpoint."
+            )
         width = int(lengths.max())
         # rows that wait to leave go on writing
         ids.masked_fill_(torch.arange(ids.shape[1], device=device) >= lengths[:, None], policy.pad_token_id)
@@ -161,6 +166,7 @@ def draw(logits: Tensor, params: SamplingParams, generator: torch.Generator) -> 
         cumulated = probabilities.cumsum(dim=-1, dtype=exact)
         level = torch.rand(len(logits), 1, generator=generator, device=logits.device, dtype=exact)
         tokens = torch.searchsorted(cumulated, level * cumulated[:, -1:], right=True)
+        tokens.clamp_(max=logits.shape[-1] - 1)  # where probabilities are not finite, which is told at the end
     return tokens.squeeze(1), probabilities.gather(1, tokens).squeeze(1).log()
 
 
