@@ -6,6 +6,7 @@ import torch
 from checkpoints import MIXED, loaded
 from families import noise_rows, write
 
+from vrft_pl.policy import LoRA
 from vrft_pl.policy.batching import collate, kept
 from vrft_pl.rollout import LocalSampler, SamplingParams
 from vrft_pl.types import InputError
@@ -125,6 +126,15 @@ def test_the_comparison_runs_once_for_all_copies_without_a_word(checkpoint, dtyp
     assert len(calls) == FORWARDS
     assert [module.training for module in policy.modules()] == modes
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_an_evaluation_that_asks_first_gets_the_same_answers(qwen3_vl):
+    """Red where gradients are asked for in inference mode: it keeps none, or raises."""
+    policy = loaded(qwen3_vl, lora=LoRA(rank=2, parts=("vision",)))
+    with torch.inference_mode():
+        assert policy.may("batching")
+        with pytest.warns(UserWarning, match="what is seen depends on .*visual.*, which is trained"):
+            assert not policy.may("feature_reuse")
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -31,10 +31,10 @@ def seen_by_what_is_trained(model: PreTrainedModel, inputs: dict[str, Tensor]) -
     """Name a parameter that is trained and decides what is seen, as gradients tell; ``None`` if there is none."""
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     with torch.enable_grad():
-        seen = [value for value in _tensors(image_features(model, inputs)) if value.requires_grad]
+        seen = [value.sum() for value in _tensors(image_features(model, inputs)) if value.requires_grad]
     if not seen or not trained:
         return None
-    gradients = torch.autograd.grad([value.sum() for value in seen], list(trained.values()), allow_unused=True)
+    gradients = torch.autograd.grad(seen, list(trained.values()), allow_unused=True)
     return next((name for name, gradient in zip(trained, gradients, strict=True) if gradient is not None), None)
 
 

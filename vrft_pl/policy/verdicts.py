@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Literal, Self, get_args
 
+import torch
+
 from vrft_pl.distributed import gather
 from vrft_pl.policy.comparisons import (
     Comparable,
@@ -42,7 +44,8 @@ class Verdict:
     def allowed(self, policy: Comparable) -> bool:
         """Whether the way is taken; every rank has to ask first at the same point, and all get one answer."""
         if self.decided is None:
-            reasons = [reason for reason in gather(self.compare(policy)) if reason is not None]
+            with torch.inference_mode(False):  # in which evaluation asks, and gradients tell nothing
+                reasons = [reason for reason in gather(self.compare(policy)) if reason is not None]
             self.decided = not reasons
             if reasons:
                 warnings.warn(self.warning.format(reason=reasons[0]), stacklevel=3)
