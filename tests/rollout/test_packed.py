@@ -172,7 +172,7 @@ def test_the_sampler_decodes_with_packed_layers_and_leaves_none_behind(qwen3_vl,
     policy.may("batching")
     policy.hf_model.register_forward_pre_hook(lambda *_: counts.append(len(packed(policy))))
     prompts, generator = policy.encode(MIXED), torch.Generator()
-    policy.may("sharing")
+    LocalSampler().settle(policy)
     counts.clear()
     LocalSampler().generate(policy, prompts, 2, SamplingParams(4), generator)
     assert counts[0] == 0

@@ -99,9 +99,9 @@ class Codec:
             raise
         except (TemplateError, *CODE_ERRORS) as error:
             name, sizes = type(self.processor).__name__, [image.open().size for image in sample.images]
+            of = f" about pictures of {', '.join(f'{w} x {h}' for w, h in sizes)} pixels" if sizes else ""
             raise InputError(
-                f"{sample.id}: expected a question that {name} encodes, but got {error!s:.200} Its pictures have "
-                f"{sizes} pixels."
+                f"{sample.id}: expected a question{of} that {name} encodes, but got {error!s:.200}"
             ) from error
 
     def encode_targets(self, samples: Sequence[Sample], prompts: Prompts) -> Completions:

@@ -73,7 +73,7 @@ def _decoded(policy: VLM, kind: MakeDecoder, prompts: Prompts, completions: Comp
     decoder = kind(policy, start, group_size)
     logits = start.logits.repeat_interleave(group_size, dim=0)
     rows = torch.arange(len(completions), device=logits.device)
-    found = torch.zeros(len(completions), STEPS + 1, device=logits.device)
+    found = torch.zeros(len(completions), STEPS + 1, device=logits.device, dtype=torch.float32)
     for step in range(STEPS + 1):
         tokens = completions.ids[rows, step]
         log_all = policy.scale(logits, 1.0).log_softmax(dim=-1)
