@@ -251,6 +251,7 @@ def test_sides_take_turns(tool, read_case, monkeypatch):
     assert result["floor_distance"] == 1.5 / result["floor_seconds"]
 
 
+@pytest.mark.nightly
 def test_a_run_writes_everything_it_measured(tmp_path):
     output = tmp_path / "bench.json"
     command = ["--peer", "none", "--cases", "v4_g2_t4_p2_m1", "--pairs", "1", "--steps", "1", "--warmup", "1"]

@@ -48,6 +48,7 @@ print(mutants.failing_anyway(["tests/algorithms/test_kl.py", "tests/nowhere.py"]
 """
 
 
+@pytest.mark.nightly
 def test_a_change_that_breaks_the_mathematics_is_noticed_and_an_idle_one_is_not():
     """In a process of its own: what other tests left in this one would be forked too."""
     done = subprocess.run(

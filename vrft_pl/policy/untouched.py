@@ -145,6 +145,8 @@ def sees_nothing(policy: Comparable, known: Standard) -> bool:
 
 def tiled_otherwise(policy: Comparable, asked: Prompts) -> tuple[Sample, ...]:
     """A question about a picture that is cut otherwise than those asked about, so that a batch has to be padded."""
+    if all(value.ndim < 3 for prompt in asked for value in prompt.inputs.values()):
+        return ()  # patches one after the other: there is nothing to pad
     usual = [_shapes(prompt) for prompt in asked]
     for sample in SHAPES:
         try:
