@@ -132,7 +132,8 @@ class Probing(Counted):
         path = yaml.safe_load(config.read_text())["data"]["init_args"]["train"]["init_args"]["path"]
         rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
         probed = [
-            ProbedRow(row["row"], row["id"], ("1",), (float(i < 6),), (i < 6,), (True,)) for i, row in enumerate(rows)
+            ProbedRow(row["row"], row["id"], ("1",), (float(i < 6),), (i < 6,), (True,), (True,))
+            for i, row in enumerate(rows)
         ]
         return Probe(tuple(probed), {"generated_tokens": self.tokens})
 

@@ -8,6 +8,7 @@ from builders import make_sample
 from checkpoints import loaded
 from training import fit, grpo, sgd
 
+from vrft_pl.ablation import RightCompletions
 from vrft_pl.ablation.rows import Probe, ProbedRow, by_difficulty, draw, probe, right_completions
 from vrft_pl.answers import Label
 from vrft_pl.data import Counting, CountingScenes, Listed
@@ -19,11 +20,11 @@ from vrft_pl.types import Completions, InputError
 SCENES = CountingScenes(size=40, image_size=32)
 
 
-def row(i, right, texts=None, imitable=None):
+def row(i, right, texts=None, imitable=None, formatted=None):
     texts = tuple(texts or (f"text {j}" for j in range(len(right))))
-    return ProbedRow(
-        i, f"id {i}", texts, tuple(map(float, right)), tuple(map(bool, right)), imitable or (True,) * len(right)
-    )
+    yes = (True,) * len(right)
+    scores, rights = tuple(map(float, right)), tuple(map(bool, right))
+    return ProbedRow(i, f"id {i}", texts, scores, rights, imitable or yes, formatted or yes)
 
 
 class Scripted(Sampler):
@@ -143,6 +144,21 @@ def test_rejection_keeps_the_first_right_completion_that_can_be_imitated():
         {"row": 4, "id": "id 4", "target": "text 1"},
         {"row": 6, "id": "id 6", "target": "text 1"},
     ]
+
+
+def test_rejection_leaves_out_a_right_answer_in_another_form_unless_it_is_told_otherwise():
+    probed = Probe((row(4, (1, 1), formatted=(False, True)), row(5, (1, 0), formatted=(False, True))), {})
+    assert [(line["row"], line["target"]) for line in RightCompletions().choose(probed)] == [(4, "text 1")]
+    any_form = RightCompletions(formatted=False).choose(probed)
+    assert [(line["row"], line["target"]) for line in any_form] == [(4, "text 0"), (5, "text 0")]
+
+
+def test_the_form_is_that_of_the_style_of_the_row(qwen3_vl):
+    whole, torn, bare = "<think>1</think><answer>1</answer>", "1</think><answer>1</answer>", "1"
+    sampler = Scripted([whole, torn, bare])
+    for style, formatted in (("think", (True, False, False)), ("answer", (False, False, True))):
+        (probed,) = probe(module(qwen3_vl, sampler, [NumberMatch()]), samples(1, style=style), 3).rows
+        assert probed.formatted == formatted
 
 
 def test_more_right_completions_of_a_row_are_kept_each_once():

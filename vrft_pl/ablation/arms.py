@@ -37,11 +37,20 @@ class RightCompletions(Selection):
     """Rejection SFT: imitate the policy's own right completions, one a row; rows that it never gets right are left out.
 
     It uses the labels as reinforcement does, in one round that is sampled before training.
+
+    Args:
+        completions: Completions sampled a row.
+        formatted: Keep a completion only where it has the form that was asked for too, by `vrft_pl.rewards.Format`.
+            ``False`` imitates right answers in whatever form they came.
     """
+
+    def __init__(self, completions: int = 8, formatted: bool = True) -> None:
+        super().__init__(completions)
+        self.formatted = formatted
 
     def choose(self, probe: Probe) -> list[dict[str, Any]]:
         """The rows with a right completion, and that completion as the target."""
-        return right_completions(probe)
+        return right_completions(probe, formatted=self.formatted)
 
 
 class ByDifficulty(Selection):

@@ -122,7 +122,7 @@ class Pool:
                 if not lines:
                     raise InputError(
                         f"Expected `{kind}` to choose some of {len(probe.rows)} rows, but it chose none: the policy "
-                        "gets all of them wrong, or all right."
+                        "gets all of them wrong, all right, or right in another form than the one asked for."
                     )
                 self.store.write_lines(f"{name}.jsonl", lines)
                 known = {"rows": len(lines), "of": len(probe.rows), "cost": probe.cost}

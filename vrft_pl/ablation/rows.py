@@ -13,7 +13,7 @@ import torch
 from vrft_pl.data import FewShot, Fraction, Source
 from vrft_pl.policy import VLM
 from vrft_pl.policy.cost import Cost
-from vrft_pl.rewards import Judge, Reward
+from vrft_pl.rewards import Format, Judge, Reward
 from vrft_pl.rewards.base import rewards_of
 from vrft_pl.rollout import SamplingParams, Writer
 from vrft_pl.types import Completions, InputError, Sample
@@ -84,6 +84,8 @@ class ProbedRow:
     """Completions whose answer is right. Length ``K``."""
     imitable: tuple[bool, ...]
     """Completions that were ended by the policy itself, are not blank and hold no control token. Length ``K``."""
+    formatted: tuple[bool, ...]
+    """Completions in the form that was asked for, whatever they answer. Length ``K``."""
 
     @property
     def success(self) -> float:
@@ -146,7 +148,7 @@ def probe(
     return Probe(tuple(probed), cost.as_dict())
 
 
-def right_completions(probe: Probe, per_row: int = 1) -> list[Line]:
+def right_completions(probe: Probe, per_row: int = 1, formatted: bool = True) -> list[Line]:
     """Rejection SFT (https://arxiv.org/abs/2308.01825): rows with right completions of the policy as their targets.
 
     These are the labels that reinforcement sees, in one round that is sampled before training. A row that was never
@@ -156,10 +158,13 @@ def right_completions(probe: Probe, per_row: int = 1) -> list[Line]:
     Args:
         probe: What the policy wrote.
         per_row: Most right completions of a row, no text twice.
+        formatted: Take those in the form that was asked for alone: an answer can be read, and be right, where the
+            thoughts around it are malformed, and supervised training would imitate that.
     """
     lines = []
     for row in probe.rows:
-        kept = (t for t, right, whole in zip(row.completions, row.right, row.imitable, strict=True) if right and whole)
+        judged = zip(row.completions, row.right, row.imitable, row.formatted, strict=True)
+        kept = (text for text, right, whole, formed in judged if right and whole and (formed or not formatted))
         lines += [{"row": row.row, "id": row.id, "target": text} for text in list(dict.fromkeys(kept))[:per_row]]
     return lines
 
@@ -202,13 +207,14 @@ def graded(
     for reward in dict.fromkeys(judges):
         mine = torch.tensor([judge is reward for judge in judges]).repeat_interleave(size)
         scores[mine] = reward.score(written, repeated).cpu()[mine]
-    whole = imitable(module.policy, written)
+    whole, formed = imitable(module.policy, written), (Format().score(written, repeated) == 1).tolist()
     probed = []
     for i, (sample, row) in enumerate(zip(samples, rows, strict=True)):
         own = slice(i * size, (i + 1) * size)
         values = tuple(scores[own].tolist())
         right = tuple(value >= right_at for value in values)
-        probed.append(ProbedRow(row, sample.id, written.texts[own], values, right, tuple(whole[own])))
+        kinds = right, tuple(whole[own]), tuple(formed[own])
+        probed.append(ProbedRow(row, sample.id, written.texts[own], values, *kinds))
     return probed
 
 
