@@ -18,6 +18,11 @@ PLACES = ("#scores", "#families .family", "#completions .browser")
 """What is photographed, the first of each; what a page has none of is left out."""
 WIDTH, HEIGHT, MARGIN = 1300, 860, 20
 MOST_BYTES = 250_000
+GROWN = """browser => {
+  const needed = browser.querySelector(".detail").scrollHeight + 2;
+  browser.style.height = `${Math.max(browser.offsetHeight, needed)}px`;
+}"""
+"""Makes the browser of completions as tall as what it shows, so that nothing of it is cut off, and its borders."""
 
 
 def main() -> None:
@@ -25,13 +30,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("page", type=Path, help="the HTML file")
     parser.add_argument("--sort", default="disputed", help="how completions are sorted; the first is shown")
+    parser.add_argument("--all", action="store_true", help="show completions of rows without a picture too")
     parser.add_argument("--theme", choices=("light", "dark"), default="light")
     parser.add_argument("--output", type=Path, default=Path("report.png"))
     args = parser.parse_args()
     with sync_playwright() as tool:
         browser = tool.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=args.theme)
-        page.goto(f"{args.page.resolve().as_uri()}#?sort={args.sort}")
+        seen = "" if args.all else "&picture=with+a+picture"
+        page.goto(f"{args.page.resolve().as_uri()}#?sort={args.sort}{seen}")
         page.wait_for_selector("body.ready")
         sheet = stacked(photographs(page))
         browser.close()
@@ -46,6 +53,8 @@ def main() -> None:
 def photographs(page: Page) -> list[Image.Image]:
     """One picture of each place that the page has."""
     found = []
+    for browser in page.locator(".browser").all():
+        browser.evaluate(GROWN)
     for place in (page.locator(place).first for place in PLACES):
         if place.count():
             place.scroll_into_view_if_needed()

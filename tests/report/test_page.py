@@ -250,6 +250,20 @@ def test_answers_are_followed_over_training_and_between_arms(opened, ablation):
     assert page.locator(".card .picture").count() >= 1
 
 
+def test_all_arms_beside_each_other_are_in_reach_and_a_tall_window_shows_them_at_once(opened, ablation):
+    page = opened(ablation)
+    choose(page, "split", "target/val")
+    choose(page, "picture", "with a picture")
+    last = page.locator(".card").last
+    bottom = "node => node.getBoundingClientRect().bottom"
+    page.locator("#detail").evaluate("detail => detail.scrollTo(0, detail.scrollHeight)")
+    assert last.evaluate(bottom) <= page.locator(".browser").evaluate(bottom)
+    tall = opened(ablation, viewport={"width": 1300, "height": 1300})
+    choose(tall, "split", "target/val")
+    choose(tall, "picture", "with a picture")
+    assert tall.locator("#detail").evaluate("detail => detail.scrollHeight == detail.clientHeight")
+
+
 def test_the_keyboard_does_it_all(opened, ablation):
     page = opened(ablation)
     choose(page, "split", "val")

@@ -51,6 +51,38 @@ def test_scores_curves_and_completions_are_below_one_another(tool, photograph, t
         assert picture.convert("L").getpixel((2, 2)) < 60 < light
 
 
+@pytest.mark.parametrize(("args", "shown"), [((), "with a picture"), (("--all",), "")])
+def test_completions_of_rows_with_a_picture_are_shown_unless_all_are_asked_for(
+    tool, photograph, tmp_path, monkeypatch, args, shown
+):
+    chosen = []
+
+    def photographs(page):
+        chosen.append(page.input_value("#by-picture"))
+        return [Image.new("RGB", (10, 10))]
+
+    monkeypatch.setattr(tool, "photographs", photographs)
+    photograph(*args, "--output", tmp_path / "page.png")
+    assert chosen == [shown]
+
+
+def test_nothing_of_what_is_looked_at_is_cut_off(tool, photograph, tmp_path, monkeypatch):
+    left, whole = [], tool.photographs
+
+    def photographs(page):
+        cut = "detail => detail.scrollHeight - detail.clientHeight"
+        before = page.locator("#detail").evaluate(cut)
+        found = whole(page)
+        left.extend((before, page.locator("#detail").evaluate(cut)))
+        return found
+
+    monkeypatch.setattr(tool, "photographs", photographs)
+    photograph("--output", tmp_path / "page.png")
+    before, after = left
+    assert before > 0
+    assert after == 0
+
+
 def test_a_picture_that_is_too_large_is_said(tool, photograph, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tool, "MOST_BYTES", 1000)
     with pytest.raises(SystemExit) as end:
