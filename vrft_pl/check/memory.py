@@ -18,6 +18,7 @@ from torch import nn
 from vrft_pl.check.findings import Finding
 from vrft_pl.check.subject import Subject
 from vrft_pl.modules.base import PolicyModule
+from vrft_pl.policy.quantized import quantization_bytes
 
 GIB = 2**30
 
@@ -45,6 +46,7 @@ def staying_bytes(subject: Subject) -> dict[str, int]:
     shards = section.shards
     trained = [p for p in policy.parameters() if p.requires_grad]
     weights = sum(p.numel() * weight_bytes(p, section.precision, shards.master) for p in policy.parameters())
+    weights += quantization_bytes(policy)
     gradients = sum(p.numel() * weight_bytes(p, section.precision, shards.master) for p in trained)
     terms = {"weights": weights // shards.weights, "gradients": gradients // shards.gradients}
     states = optimizer_bytes(subject.module, trained, section.precision, shards.master)

@@ -98,7 +98,9 @@ def made_whole() -> Iterator[None]:
 
 
 def whole_size(parameter: Tensor) -> int:
-    """Number of elements, those on other ranks included."""
+    """Number of elements, those on other ranks included; of a tensor in four bits those that it stands for."""
+    if (quantization := getattr(parameter, "quant_state", None)) is not None:
+        return int(quantization.shape.numel())
     return int(getattr(parameter, "ds_numel", parameter.numel()))
 
 

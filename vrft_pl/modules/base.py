@@ -142,11 +142,13 @@ class PolicyModule(LightningModule):
             data: The run's data.
             limit_val_batches: Validation batches that are used; 0 for none.
         """
+        name = f"`{strategy}`" if isinstance(strategy, str) else type(strategy).__name__
+        if self.policy.is_quantized and shards_weights(strategy):
+            return f"Expected a strategy that shards no weights with `lora.quantize`, but got {name}. Use `ddp`."
         validates = isinstance(data, SampleData) and data.validates and bool(limit_val_batches)
         samples = {"fit": validates or self.trains_on_samples, "validate": validates}.get(stage, True)
         if not samples or self.sampler.supports(strategy):
             return None
-        name = f"`{strategy}`" if isinstance(strategy, str) else type(strategy).__name__
         sharded = ", which shards the weights" if shards_weights(strategy) else ""
         apart = "" if self.trains_on_samples else ", or train without held-out samples (`trainer.limit_val_batches: 0`)"
         sampler = type(self.sampler).__name__

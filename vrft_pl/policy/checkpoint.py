@@ -17,6 +17,7 @@ from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
     AutoProcessor,
+    BitsAndBytesConfig,
     GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
@@ -44,7 +45,9 @@ def check_folder(checkpoint: str) -> None:
         raise InputError(f"Expected a checkpoint folder at `{checkpoint}`, but there is no such folder.")
 
 
-def load_model(checkpoint: str, dtype: str, attention: str | None) -> PreTrainedModel:
+def load_model(
+    checkpoint: str, dtype: str, attention: str | None, quantization: BitsAndBytesConfig | None = None
+) -> PreTrainedModel:
     """Load an image-text-to-text model, weights complete, code from the hub never run.
 
     Raises:
@@ -53,6 +56,8 @@ def load_model(checkpoint: str, dtype: str, attention: str | None) -> PreTrained
     kwargs: dict[str, Any] = {"ignore_mismatched_sizes": True}  # reported below instead
     if attention is not None:
         kwargs["attn_implementation"] = attention
+    if quantization is not None:
+        kwargs["quantization_config"] = quantization
     model: PreTrainedModel
     info: dict[str, Any]
     try:

@@ -6,7 +6,7 @@ import copy
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
@@ -31,6 +31,7 @@ class LoRA:
         targets: Regular expression on module names, for a finer choice than ``parts``.
         experts: Adapt the experts of a mixture as well where they are one tensor and no linear layers. The update of
             every expert is computed in every pass, which takes time and memory; ``dropout`` has to be 0.
+        quantize: Hold the linear layers of the frozen language model in four bits (QLoRA); needs bitsandbytes.
     """
 
     rank: int = 16
@@ -39,6 +40,7 @@ class LoRA:
     parts: tuple[Part, ...] = ("language",)
     targets: str | None = None
     experts: bool = False
+    quantize: Literal["nf4"] | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -166,15 +168,17 @@ def expert_tensors(model: nn.Module) -> list[str]:
 
 
 def rebuild(model: PeftModel, weights: dict[str, Tensor]) -> PeftModel:
-    """Make a model with adapters anew around whole weights, where its own are sharded.
+    """Make a model with adapters anew around whole weights, where its own are sharded or in four bits.
 
     Args:
         model: The model.
         weights: Its state.
     """
     base: Any = model.get_base_model()
+    config = copy.deepcopy(base.config)
+    vars(config).pop("quantization_config", None)  # the weights are whole
     with torch.device("meta"):
-        twin = get_peft_model(type(base)(copy.deepcopy(base.config)), copy.deepcopy(model.peft_config["default"]))
+        twin = get_peft_model(type(base)(config), copy.deepcopy(model.peft_config["default"]))
     twin.load_state_dict(weights, assign=True)
     whole: Any = twin.get_base_model()
     whole.tie_weights()

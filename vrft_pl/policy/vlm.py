@@ -27,6 +27,7 @@ from vrft_pl.policy.features import given_features, image_features, join_feature
 from vrft_pl.policy.logprobs import TokenLogprobs, is_plain_head, logprobs_of_hidden, logprobs_of_logits
 from vrft_pl.policy.packed_rows import PackedRows, pack_batch
 from vrft_pl.policy.parts import LoRA, rebuild
+from vrft_pl.policy.quantized import dequantized_state, quantized_weights
 from vrft_pl.policy.shared_prefix import GroupRows
 from vrft_pl.policy.verdicts import SharedPrefix, Verdict, Verdicts, Way, check_mode
 from vrft_pl.policy.weights import WeightHolder, Weights, single_precision_default
@@ -353,12 +354,17 @@ class VLM(WeightHolder):
     def export(self, folder: Path) -> None:
         """Write an ordinary Hugging Face folder; adapters are merged into a copy of the weights.
 
+        A base in four bits is written as the numbers that it stands for, in the type of the other weights: what was
+        trained is what is written, and not the checkpoint it was rounded from.
+
         Every rank of a distributed run calls it, for weights that are sharded are gathered; the first writes.
         """
         model = self.hf_model
         weights = whole_weights(self.model or model) if is_sharded(self.parameters()) else None
         if rank() != 0:
             return
+        if quantized_weights(model):
+            weights = dequantized_state(self.model or model)
         if isinstance(self.model, PeftModel):
             merged = copy.deepcopy(self.model) if weights is None else rebuild(self.model, weights)
             model, weights = merged.merge_and_unload(), None

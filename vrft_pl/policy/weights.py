@@ -24,6 +24,7 @@ from vrft_pl.policy.parts import (
     parameter_table,
     trained_parts,
 )
+from vrft_pl.policy.quantized import four_bits, hold_still
 from vrft_pl.types import InputError
 
 
@@ -53,13 +54,20 @@ class Weights:
     freeze_pattern: str | None = None
     gradient_checkpointing: bool = False
 
+    @property
+    def quantized(self) -> bool:
+        """Whether the base is held in four bits."""
+        return self.lora is not None and self.lora.quantize is not None
+
     def make(self) -> nn.Module:
         """Load the weights, and adapt and freeze them.
 
         Raises:
             InputError: If they can't be loaded, or something to adapt or freeze does not exist.
         """
-        model = load_model(self.checkpoint, self.dtype, self.attention)
+        quantization = four_bits(self.checkpoint, self.dtype) if self.quantized else None
+        model = load_model(self.checkpoint, self.dtype, self.attention, quantization)
+        hold_still(model)
         whole: nn.Module = model if self.lora is None else add_lora(model, self.lora)
         if self.freeze or self.freeze_pattern is not None:
             freeze(model, self.freeze, self.freeze_pattern)
@@ -113,6 +121,11 @@ class WeightHolder(nn.Module):
     def has_adapter(self) -> bool:
         """Whether switching the adapter off gives the model it started from."""
         return self.weights.lora is not None
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the base is held in four bits, so that no strategy can take its weights apart."""
+        return self.weights.quantized
 
     @property
     def sees_alike(self) -> bool:
