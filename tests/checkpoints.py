@@ -6,6 +6,8 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
     GenerationConfig,
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
@@ -119,6 +121,20 @@ def build_qwen3_vl(folder):
     vision |= {"num_position_embeddings": 64, "deepstack_visual_indexes": [0]}
     classes = Qwen3VLForConditionalGeneration, Qwen3VLConfig, Qwen3VLProcessor, Qwen3VLVideoProcessor
     return build_qwen(folder, *classes, vision, tied=False)
+
+
+def wide_checkpoint(folder):
+    """Build a Qwen3-VL whose layers are as wide as a block of four-bit weights."""
+    build_qwen3_vl(folder)
+    config = AutoConfig.from_pretrained(folder)
+    text = {"hidden_size": 64, "intermediate_size": 128, "head_dim": 16}
+    text["rope_parameters"] = {**ROPE, "mrope_section": [4, 2, 2]}
+    vars(config.text_config).update(text)
+    config.vision_config.out_hidden_size = 64
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        AutoModelForImageTextToText.from_config(config).save_pretrained(folder)
+    return str(folder)
 
 
 @dataclass(frozen=True)

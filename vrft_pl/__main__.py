@@ -27,6 +27,7 @@ COMMANDS = {
         "vrft_pl.commands.evaluate:predict",
         "Write one greedy completion to each sample of the test splits.",
     ),
+    "merge": ("vrft_pl.commands.merge:main", "Merge an adapter into its base: an ordinary checkpoint."),
     "report": (
         "vrft_pl.commands.report:main",
         "Make a page of runs or of an ablation, to look at scores, curves and completions; tables and figures.",

@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from checkpoints import build_qwen3_vl, loaded
+from checkpoints import loaded, wide_checkpoint
 from safetensors.torch import load_file
 from training import counting, fit, grpo, sgd, weights
-from transformers import AutoConfig, AutoModelForImageTextToText
 
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.modules import SFTModule
@@ -20,17 +19,7 @@ QLORA = LoRA(4, quantize="nf4")
 def wide(tmp_path_factory):
     """A Qwen3-VL whose layers are as wide as a block of four-bit weights."""
     pytest.importorskip("bitsandbytes", reason="needs the extra `qlora`")
-    folder = tmp_path_factory.mktemp("wide")
-    build_qwen3_vl(folder)
-    config = AutoConfig.from_pretrained(folder)
-    text = {"hidden_size": 64, "intermediate_size": 128, "head_dim": 16}
-    text["rope_parameters"] = {**config.text_config.rope_parameters, "mrope_section": [4, 2, 2]}
-    vars(config.text_config).update(text)
-    config.vision_config.out_hidden_size = 64
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        AutoModelForImageTextToText.from_config(config).save_pretrained(folder)
-    return str(folder)
+    return wide_checkpoint(tmp_path_factory.mktemp("wide"))
 
 
 def logprobs(policy, samples):

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+from jsonargparse import ArgumentParser
+
 from vrft_pl.types import InputError
 
 _REASON = re.compile(
@@ -30,6 +32,14 @@ def fail(error: BaseException | str, code: int) -> NoReturn:
     """Print one line and exit."""
     print(f"vrft_pl: {one_line(str(error))}", file=sys.stderr)
     sys.exit(code)
+
+
+class OneLineParser(ArgumentParser):
+    """Reports a mistake in the arguments as one line and exits with 2."""
+
+    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
+        """Print the innermost reason."""
+        fail(message, 2)
 
 
 def one_line(message: str) -> str:

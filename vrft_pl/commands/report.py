@@ -9,9 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
-from jsonargparse import ArgumentParser
-
-from vrft_pl.commands.errors import fail
+from vrft_pl.commands.errors import OneLineParser, fail
 from vrft_pl.report import read_report
 from vrft_pl.report.completions import MOST_RECORDS, read_columns
 from vrft_pl.report.figure import draw
@@ -42,14 +40,6 @@ class ReportOptions:
     completions: int = MOST_RECORDS
     live: bool = False
     port: int = 0
-
-
-class OneLineParser(ArgumentParser):
-    """Reports a mistake in the arguments as one line and exits with 2."""
-
-    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
-        """Print the innermost reason."""
-        fail(message, 2)
 
 
 def main(args: Sequence[str]) -> None:

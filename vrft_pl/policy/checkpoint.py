@@ -29,6 +29,8 @@ from vrft_pl.types import InputError
 
 NOTE = "vrft_pl.json"
 """File of an exported folder that only vrft_pl reads."""
+PEFT_CONFIG = "adapter_config.json"
+"""File of a folder that holds an adapter alone."""
 TINY = Path(__file__).parent / "tiny"
 """The embedded default: a Qwen3-VL of under 2 M parameters, cold-started on scenes."""
 
@@ -39,14 +41,24 @@ def resolve(checkpoint: str) -> str:
 
 
 def check_folder(checkpoint: str) -> None:
-    """Raise `InputError` when something that can only be a path is not a folder."""
+    """Raise `InputError` when something that can only be a path is not a folder, or holds an adapter alone."""
     looks_like_path = checkpoint.startswith(("/", ".", "~")) or checkpoint.count("/") > 1
     if looks_like_path and not Path(checkpoint).is_dir():
         raise InputError(f"Expected a checkpoint folder at `{checkpoint}`, but there is no such folder.")
+    folder = Path(checkpoint)
+    if (folder / PEFT_CONFIG).is_file() and not (folder / "config.json").is_file():
+        raise InputError(
+            f"Expected a whole checkpoint at `{checkpoint}`, but it holds an adapter. Make one by `vrft_pl merge "
+            f"--adapter {checkpoint} --output FOLDER`."
+        )
 
 
 def load_model(
-    checkpoint: str, dtype: str, attention: str | None, quantization: BitsAndBytesConfig | None = None
+    checkpoint: str,
+    dtype: str,
+    attention: str | None,
+    revision: str | None = None,
+    quantization: BitsAndBytesConfig | None = None,
 ) -> PreTrainedModel:
     """Load an image-text-to-text model, weights complete, code from the hub never run.
 
@@ -58,6 +70,8 @@ def load_model(
         kwargs["attn_implementation"] = attention
     if quantization is not None:
         kwargs["quantization_config"] = quantization
+    if revision is not None:
+        kwargs["revision"] = revision
     model: PreTrainedModel
     info: dict[str, Any]
     try:

@@ -18,6 +18,9 @@ from vrft_pl.distributed import whole_size
 from vrft_pl.policy.anatomy import Anatomy, Part
 from vrft_pl.types import InputError
 
+Quantization = Literal["nf4"]
+"""Ways to hold a frozen base in fewer bits: 4-bit NormalFloat."""
+
 
 @dataclass(frozen=True)
 class LoRA:
@@ -40,7 +43,7 @@ class LoRA:
     parts: tuple[Part, ...] = ("language",)
     targets: str | None = None
     experts: bool = False
-    quantize: Literal["nf4"] | None = None
+    quantize: Quantization | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -7,14 +7,25 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForImageTextToText, BitsAndBytesConfig
+from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, PreTrainedModel
 
 from vrft_pl.policy.anatomy import Anatomy
-from vrft_pl.policy.checkpoint import load_configs
+from vrft_pl.policy.checkpoint import load_configs, load_model
 from vrft_pl.types import InputError
 
 BLOCK = 64
 """Weights that share a scale. Of rows that are no multiple of it bitsandbytes makes wrong numbers on CPUs, silently."""
+
+
+def load_quantized(checkpoint: str, dtype: str, attention: str | None, revision: str | None = None) -> PreTrainedModel:
+    """The same as `load_model`, the linear layers of the language model in four bits.
+
+    Raises:
+        InputError: Also if bitsandbytes is not installed.
+    """
+    model = load_model(checkpoint, dtype, attention, revision, four_bits(checkpoint, dtype))
+    hold_still(model)
+    return model
 
 
 def four_bits(checkpoint: str, dtype: str) -> BitsAndBytesConfig:

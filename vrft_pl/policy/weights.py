@@ -24,7 +24,7 @@ from vrft_pl.policy.parts import (
     parameter_table,
     trained_parts,
 )
-from vrft_pl.policy.quantized import four_bits, hold_still
+from vrft_pl.policy.quantized import load_quantized
 from vrft_pl.types import InputError
 
 
@@ -65,9 +65,8 @@ class Weights:
         Raises:
             InputError: If they can't be loaded, or something to adapt or freeze does not exist.
         """
-        quantization = four_bits(self.checkpoint, self.dtype) if self.quantized else None
-        model = load_model(self.checkpoint, self.dtype, self.attention, quantization)
-        hold_still(model)
+        load = load_quantized if self.quantized else load_model
+        model = load(self.checkpoint, self.dtype, self.attention)
         whole: nn.Module = model if self.lora is None else add_lora(model, self.lora)
         if self.freeze or self.freeze_pattern is not None:
             freeze(model, self.freeze, self.freeze_pattern)

@@ -1,0 +1,120 @@
+"""Folders of adapters alone, as peft writes them, and the whole checkpoints they make with their base."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model_state_dict
+from peft.utils.save_and_load import load_peft_weights
+from transformers import PreTrainedModel
+
+from vrft_pl.policy.checkpoint import (
+    NOTE,
+    PEFT_CONFIG,
+    check_folder,
+    export,
+    load_model,
+    load_processor,
+    read_coordinates,
+)
+from vrft_pl.policy.parts import Quantization, rebuild
+from vrft_pl.policy.quantized import dequantized_state, load_quantized
+from vrft_pl.types import InputError
+
+
+def merge(adapter: Path, base: str | None, output: Path, quantize: Quantization | None = None) -> str:
+    """Write the whole checkpoint that an adapter makes of its base, in the type of the base.
+
+    An adapter that was trained on a base in four bits is merged into the numbers that those stand for, for that is the
+    policy that was trained. Processor and coordinates are those of the adapter's folder where it has them, else those
+    of the base.
+
+    Args:
+        adapter: Folder of the adapter.
+        base: Folder or hub id of what it was trained on. Defaults to what the adapter names.
+        output: Folder to write, which does not exist.
+        quantize: How the base was held in training. Defaults to what a note in the adapter's folder says.
+
+    Returns:
+        Folder or hub id of the base.
+
+    Raises:
+        InputError: If there is no adapter, it does not fit its base, or ``output`` exists.
+    """
+    config = read_adapter(adapter)
+    if output.exists():
+        raise InputError(f"Expected `output` to be a new folder, but {output} exists. Name another one.")
+    checkpoint, revision = (base, None) if base else (config.base_model_name_or_path, config.revision)
+    if not checkpoint:
+        raise InputError(f"Expected {adapter / PEFT_CONFIG} to name its base, but it does not. Name it with `--base`.")
+    check_folder(checkpoint)
+    quantize = quantize or read_quantization(adapter)
+    load = load_quantized if quantize else load_model
+    adapted = adapt(load(checkpoint, "auto", None, revision), adapter)
+    whole: Any = rebuild(adapted, dequantized_state(adapted)) if quantize else adapted
+    home = str(adapter) if has_processor(adapter) else checkpoint
+    noted = str(adapter) if (adapter / NOTE).is_file() else checkpoint
+    export(whole.merge_and_unload(), load_processor(home, None, None), read_coordinates(noted), output)
+    return checkpoint
+
+
+def read_adapter(folder: Path) -> LoraConfig:
+    """Read what an adapter is.
+
+    Raises:
+        InputError: If there is none, or one of another kind than LoRA.
+    """
+    if not (folder / PEFT_CONFIG).is_file():
+        raise InputError(f"Expected the folder of an adapter at {folder}, but it has no {PEFT_CONFIG}.")
+    try:
+        config = PeftConfig.from_pretrained(str(folder))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"Expected {folder / PEFT_CONFIG} to describe an adapter, but it does not: {error}") from error
+    if not isinstance(config, LoraConfig):
+        raise InputError(f"Expected a LoRA adapter at {folder}, but got {type(config).__name__}.")
+    return config
+
+
+def read_quantization(folder: Path) -> Quantization | None:
+    """How the base of an adapter was held in training, as the note in its folder says.
+
+    Raises:
+        InputError: If the note names no way that is known.
+    """
+    path = folder / NOTE
+    note = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if note.get("quantize") not in (None, "nf4"):
+        raise InputError(f"Expected `quantize` in {path} to be nf4 or null, but got {note['quantize']!r}.")
+    return note.get("quantize")
+
+
+def adapt(model: PreTrainedModel, adapter: Path) -> PeftModel:
+    """Put an adapter on its base.
+
+    Raises:
+        InputError: If it is not one of this base; peft would leave out what it does not find.
+    """
+    trouble = f"Expected the adapter at {adapter} to fit {type(model).__name__}, but"
+    written = load_peft_weights(str(adapter), device="cpu")
+    try:
+        adapted = PeftModel.from_pretrained(model, str(adapter))
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"{trouble} {' '.join(str(error).split())[:200]} Name its own base with `--base`.") from error
+    taken = get_peft_model_state_dict(adapted)
+    others = sorted(set(written) ^ set(taken))
+    others += [name for name in taken if name in written and not _equal(taken[name], written[name])]
+    if others:
+        raise InputError(f"{trouble} {len(others)} weights differ, such as {others[0]}. Name its base with `--base`.")
+    return adapted
+
+
+def has_processor(folder: Path) -> bool:
+    """Whether a processor lies in a folder."""
+    return any((folder / name).is_file() for name in ("processor_config.json", "preprocessor_config.json"))
+
+
+def _equal(taken: torch.Tensor, written: torch.Tensor) -> bool:
+    return torch.equal(taken.cpu(), written.to(taken.dtype))
