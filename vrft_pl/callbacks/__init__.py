@@ -11,6 +11,7 @@ from vrft_pl.callbacks.profile import StepProfile
 from vrft_pl.callbacks.progress import RewardProgressBar
 from vrft_pl.callbacks.stop import StopOnSignal
 from vrft_pl.callbacks.subset import ValSubset
+from vrft_pl.callbacks.watchdog import RankWatchdog
 from vrft_pl.rollout import RolloutCallback
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "CostMeter",
     "HFExport",
     "PredictionWriter",
+    "RankWatchdog",
     "RewardHackingAlarm",
     "RewardProgressBar",
     "RolloutCallback",

@@ -26,6 +26,7 @@ from vrft_pl.callbacks import (
     CompletionRecorder,
     HFExport,
     PredictionWriter,
+    RankWatchdog,
     RewardProgressBar,
     StepCheckpoint,
     ValSubset,
@@ -34,10 +35,11 @@ from vrft_pl.commands.constants import constants_of
 from vrft_pl.commands.errors import fail
 from vrft_pl.commands.trainer import TRAINER_DEFAULTS, RunTrainer
 from vrft_pl.data.samples import Split
+from vrft_pl.distributed import Facts, device_refusal, launch_refusals
 from vrft_pl.metrics import Constants
 from vrft_pl.modules import PolicyModule
 from vrft_pl.runs import RunFolder, WandbMode, install_checkpoint_io
-from vrft_pl.runs.manifest import note_ways, write_manifest
+from vrft_pl.runs.manifest import note_ways, versions, write_manifest
 from vrft_pl.types import InputError
 
 SAVE_EVERY = 50
@@ -48,6 +50,7 @@ OF_EVERY_RUN = {
     "val_subset": ValSubset,
     "export": HFExport,
     "checkpoint": StepCheckpoint,
+    "watchdog": RankWatchdog,
 }
 """Callbacks that have a section of the config of their own."""
 
@@ -182,13 +185,23 @@ class RunCLI(LightningCLI):
         """Build the trainer with the loggers and callbacks of the command, below those of the config."""
         saver: StepCheckpoint = self.config_init.checkpoint
         saver.dirpath = saver.dirpath or str(self.folder.checkpoints)  # not below a folder of some logger
+        asked = self.config_init.trainer
+        if refusal := device_refusal(asked.accelerator, asked.devices):
+            raise InputError(refusal)
         trainer = super().instantiate_trainer(
             default_root_dir=str(self.folder), logger=self.logger(), callbacks=self.callbacks(), **kwargs
         )
+        for refusal in launch_refusals(trainer.strategy):
+            raise InputError(refusal)
         assert isinstance(trainer, RunTrainer)
         trainer.run_folder = self.folder
         install_checkpoint_io(trainer)
+        self.config_init.watchdog.install(trainer, self.facts)
         return trainer
+
+    def facts(self) -> Facts:
+        """What has to be the same on every rank: versions of packages, every key of the config."""
+        return versions() | flat(yaml.safe_load(self.parser.dump(self.config, skip_unset=False)))
 
     def logger(self) -> Any:
         """The config's, or none."""
@@ -265,9 +278,11 @@ class RunCLI(LightningCLI):
         note_ways(self.folder, type(module.policy.hf_model).__name__, module.policy.verdicts.state_dict())
 
     def close(self) -> None:
-        """Close the engine that wrote completions."""
+        """Close the engine that wrote completions, and leave the other ranks."""
         if isinstance(module := getattr(self, "model", None), PolicyModule):
             module.sampler.close()
+        if watchdog := getattr(self, "config_init", {}).get("watchdog"):
+            watchdog.stop()
 
     def say_where_it_stopped(self) -> NoReturn:
         """Exit as a process does that the signal ends, with one line.
@@ -283,6 +298,19 @@ class RunCLI(LightningCLI):
     def stopped_by(self) -> tuple[signal.Signals, str]:
         """The signal that ended the run, and how to go on."""
         return signal.SIGTERM, ""
+
+
+def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Values by dotted key.
+
+    Example:
+        >>> flat({"trainer": {"devices": 2}, "seed": 0})
+        {'trainer.devices': 2, 'seed': 0}
+    """
+    values: dict[str, Any] = {}
+    for name, value in config.items():
+        values |= flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": value}
+    return values
 
 
 def quieten() -> None:

@@ -19,7 +19,9 @@ from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.constants import warnings_of
 from vrft_pl.commands.tables import Scores, finite, print_summary
 from vrft_pl.data import SampleData
+from vrft_pl.distributed import Facts
 from vrft_pl.runs import CutBack, RunFolder, run_loggers
+from vrft_pl.runs.manifest import data_ids
 from vrft_pl.types import InputError
 
 
@@ -63,6 +65,15 @@ class FitCLI(RunCLI):
         for refusal in refusals(trainer.strategy, on_gpu, callbacks, trainer.accumulate_grad_batches):
             raise InputError(refusal)
         return trainer
+
+    def facts(self) -> Facts:
+        """The rows that are trained on too, and their order."""
+        rows = {
+            f"{name} of {key}": v
+            for key, part in data_ids(self.datamodule, ("train",)).items()
+            for name, v in part.items()
+        }
+        return {**super().facts(), **rows}
 
     def logger(self) -> Any:
         """A CSV file and W&B, unless the config has its own or wants none."""

@@ -3,6 +3,7 @@
 A collective is called by all ranks or by none: whether it is called never depends on what one rank alone has.
 """
 
+from vrft_pl.distributed.preflight import Facts, device_refusal, launch_refusals, meet
 from vrft_pl.distributed.ranks import (
     DataShare,
     any_rank,
@@ -15,6 +16,8 @@ from vrft_pl.distributed.ranks import (
     rank,
     world_size,
 )
+from vrft_pl.distributed.store import Place, open_store
+from vrft_pl.distributed.watchdog import EXIT_CODE, Watchdog
 from vrft_pl.distributed.weights import (
     Shards,
     is_sharded,
@@ -27,16 +30,24 @@ from vrft_pl.distributed.weights import (
 )
 
 __all__ = [
+    "EXIT_CODE",
     "DataShare",
+    "Facts",
+    "Place",
     "Shards",
+    "Watchdog",
     "any_rank",
     "data_share",
+    "device_refusal",
     "gather",
     "gather_states",
     "in_order",
     "is_sharded",
+    "launch_refusals",
     "made_whole",
     "mean_over_ranks",
+    "meet",
+    "open_store",
     "own_state",
     "rank",
     "read_shards",

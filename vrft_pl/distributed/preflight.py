@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from lightning.fabric.plugins.environments import ClusterEnvironment
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.strategies import Strategy
 from torch.distributed import Store
 
@@ -22,6 +23,21 @@ POLL = 0.1
 """Seconds between two looks into the store."""
 MOST_NAMED = 8
 """Ranks that a message names."""
+
+
+def device_refusal(accelerator: object, devices: object) -> str | None:
+    """What cannot be asked of a trainer; Lightning would end in a traceback."""
+    text = str(devices)
+    least = 1 if accelerator == "cpu" else -1
+    if text.lstrip("-").isdigit() and (int(text) < least or int(text) == 0):
+        every = "" if least == 1 else ", or -1 for all there are"
+        return f"Expected `trainer.devices` to be a number of devices from 1{every}, but got {text}."
+    if accelerator in ("gpu", "cuda") and not (CUDAAccelerator.is_available() or MPSAccelerator.is_available()):
+        return (
+            f"Expected GPUs for `trainer.accelerator: {accelerator}`, but this machine shows none. Use `cpu`, or look "
+            "what `nvidia-smi` and CUDA_VISIBLE_DEVICES say."
+        )
+    return None
 
 
 def launch_refusals(strategy: Strategy) -> list[str]:

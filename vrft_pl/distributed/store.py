@@ -65,11 +65,8 @@ def open_store(place: Place, seconds: float) -> Store:
     """
     if not place.holds_store:
         wait_for_port(place, seconds)
-    options = {"timeout": timedelta(seconds=seconds), "wait_for_workers": False, "multi_tenant": place.holds_store}
     try:
-        store = within(
-            seconds, lambda: TCPStore(place.address, place.port, place.world_size, place.holds_store, **options)
-        )
+        store = within(seconds, lambda: connect(place, seconds))
     except TimeoutError:
         raise InputError(
             f"Expected rank 0 behind {place.address}:{place.port}, but another program answers there. "
@@ -83,6 +80,14 @@ def open_store(place: Place, seconds: float) -> Store:
             "Give all ranks the same MASTER_ADDR and MASTER_PORT."
         ) from None
     return PrefixStore(PREFIX, store)
+
+
+def connect(place: Place, seconds: float) -> TCPStore:
+    """Connect as torch does for the process group; a second server of this process is the first one again."""
+    timeout, server = timedelta(seconds=seconds), place.holds_store
+    return TCPStore(
+        place.address, place.port, place.world_size, server, timeout, wait_for_workers=False, multi_tenant=server
+    )
 
 
 def wait_for_port(place: Place, seconds: float) -> None:

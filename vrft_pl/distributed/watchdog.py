@@ -1,0 +1,277 @@
+"""Names the rank that a distributed run waits for, and ends the run.
+
+A process that waits in a collective runs no Python signal handlers, but its other threads run. Two of them stand guard
+in each rank: one talks to the store, which may keep it waiting, and one judges by what the first last heard.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import NoReturn
+
+from torch.distributed import Store
+
+from vrft_pl.distributed.preflight import named
+
+EXIT_CODE = 3
+"""Of every rank when one is lost or hangs; 1 is a wrong input, 2 a wrong argument."""
+BEAT = 1.0
+"""Seconds between two notes of a rank, at most."""
+GRACE = 4
+"""Beats in which the other ranks hand in their stacks."""
+FRAMES = 12
+"""Innermost frames of a stack that are shown."""
+WAITING = ("torch/distributed", "torch/autograd/graph.py")
+"""Where the innermost frame of a process lies that waits for others: collectives, and the backward pass around them."""
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """What a rank says of itself at each beat."""
+
+    phase: str = "start"
+    step: int = 0
+    """Optimizer steps so far."""
+    marks: int = 0
+    """Times that a phase began: who has fewer is behind."""
+    seconds: float = 0.0
+    """Since the phase began."""
+    beats: int = 0
+    """Notes so far: one that does not grow is of a rank that is silent."""
+    ended: bool = False
+    """Whether it needs nobody any more."""
+    failed: str = ""
+    """The exception that it ended with."""
+
+
+@dataclass
+class Heard:
+    """The last that was heard of a rank."""
+
+    pulse: Pulse = field(default_factory=Pulse)
+    when: float = field(default_factory=time.monotonic)
+    """On this machine's clock: those of others may differ."""
+
+
+class Watchdog:
+    """Watches the other ranks, and the main thread of this one.
+
+    The first rank watches all, each other one the first. Whoever finds trouble leaves a note, all hand in their stacks,
+    one rank prints them, and all exit with `EXIT_CODE`.
+
+    Args:
+        connect: Opens a connection to the store of its own: one that is shared would be kept waiting with its owner.
+        rank: This process.
+        world_size: Number of processes.
+        timeout: Seconds that a phase may take.
+        silence: Seconds that a rank may say nothing.
+        children: Processes of other ranks that this one started, in the order of their ranks from 1.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Store],
+        rank: int,
+        world_size: int,
+        timeout: float,
+        silence: float,
+        children: Sequence[subprocess.Popen[bytes]] = (),
+    ) -> None:
+        self.connect, self.rank, self.world_size, self.children = connect, rank, world_size, children
+        self.timeout, self.silence = timeout, silence
+        self.beat = min(BEAT, silence / 5)
+        self.pulse, self.began, self.limit = Pulse(), time.monotonic(), timeout
+        self.heard: dict[int, Heard] = {}
+        self.stacks: dict[int, str] = {}
+        self.alarm = ""
+        self.reporter: int | None = None
+        self.answered = time.monotonic()
+        self._main, self._stopped = threading.main_thread(), threading.Event()
+        self._threads = [threading.Thread(target=run, daemon=True) for run in (self._talk, self._watch)]
+
+    def start(self) -> None:
+        """Stand guard."""
+        for thread in self._threads:
+            thread.start()
+
+    def mark(self, phase: str, step: int, limit: float | None = None) -> None:
+        """Note that the main thread begins something.
+
+        Args:
+            phase: What it is.
+            step: Optimizer steps so far.
+            limit: Seconds that it may take, in place of the timeout.
+        """
+        self.pulse = replace(self.pulse, phase=phase, step=step, marks=self.pulse.marks + 1)
+        self.began, self.limit = time.monotonic(), self.timeout if limit is None else limit
+
+    def fail(self, error: BaseException, by_others: bool) -> None:
+        """Tell the other ranks of an exception before this process ends.
+
+        Args:
+            error: What was raised.
+            by_others: Whether a collective broke, as it does when a rank is gone: waits then until that one is known,
+                and ends the process, unless no rank is missed.
+        """
+        if by_others:
+            self.silence = min(self.silence, 5 * self.beat)
+            time.sleep(self.silence + (GRACE + 3) * self.beat)
+        self.pulse = replace(self.pulse, failed=f"{type(error).__name__}: {error}".split("\n", 1)[0])
+        time.sleep(3 * self.beat)  # the store may be in this process, and the others look once a beat
+
+    def stop(self) -> None:
+        """Leave: this rank needs no other one any more, and is not missed."""
+        self.pulse = replace(self.pulse, ended=True)
+        if self._threads[0].is_alive():
+            time.sleep(2 * self.beat)
+        self._stopped.set()
+
+    @property
+    def watched(self) -> range:
+        """Ranks that this one watches."""
+        return range(1, self.world_size) if self.rank == 0 else range(1)
+
+    def _talk(self) -> None:
+        """Leave notes and read those of others until the store breaks."""
+        try:
+            store = self.connect()
+            while not self._stopped.is_set():
+                self._exchange(store)
+                self.answered = time.monotonic()
+                time.sleep(self.beat)
+        except RuntimeError:
+            return  # the store is gone: `_watch` sees that nothing is answered any more
+
+    def _exchange(self, store: Store) -> None:
+        """One beat."""
+        seconds = time.monotonic() - self.began
+        self.pulse = pulse = replace(self.pulse, beats=self.pulse.beats + 1, seconds=seconds)
+        store.set(f"pulse/{self.rank}", json.dumps(asdict(pulse)))
+        alarmed = bool(self.alarm) or store.check(["alarm"])
+        for rank in range(self.world_size) if alarmed else self.watched:
+            self._listen(store, rank)
+        if alarmed:
+            self._answer_alarm(store)
+
+    def _listen(self, store: Store, rank: int) -> None:
+        """Take what is new of a rank."""
+        heard = self.heard.setdefault(rank, Heard())
+        if not store.check([f"pulse/{rank}"]):
+            return
+        pulse = Pulse(**json.loads(store.get(f"pulse/{rank}")))
+        if pulse.beats != heard.pulse.beats:
+            self.heard[rank] = Heard(pulse)
+
+    def _answer_alarm(self, store: Store) -> None:
+        """Hand in the stack of the main thread, and read those of the others."""
+        store.set(f"stack/{self.rank}", self.stack())
+        raised = json.loads(store.compare_set("alarm", "", json.dumps([self.rank, self.alarm])))
+        self.reporter, self.alarm = raised
+        for rank in range(self.world_size):
+            if store.check([f"stack/{rank}"]):
+                self.stacks[rank] = store.get(f"stack/{rank}").decode()
+
+    def _watch(self) -> None:
+        """Judge until this rank leaves or there is trouble."""
+        while not self._stopped.wait(self.beat):
+            if self.pulse.ended or self.pulse.failed:
+                return
+            self.alarm = self.alarm or self.trouble()
+            if self.alarm:
+                self._end()
+
+    def trouble(self) -> str:
+        """What is wrong; empty where nothing is."""
+        now = time.monotonic()
+        ended = {rank: child.poll() for rank, child in enumerate(self.children, 1)}
+        if gone := {rank: code for rank, code in ended.items() if code}:
+            return self.gone(next(iter(gone)), gone[next(iter(gone))])
+        heard = dict(self.heard)
+        if failed := [(rank, h.pulse.failed) for rank, h in heard.items() if h.pulse.failed]:
+            return f"Rank {failed[0][0]} ended with {failed[0][1]}"
+        if 0 in heard and heard[0].pulse.ended:
+            return ""
+        if now - self.answered > self.silence:
+            return f"Rank 0, or the process that holds the store for it, is silent for {self.silence:.0f} s."
+        left = [r for r, h in heard.items() if now - h.when > self.silence and not (h.pulse.ended or r == self.rank)]
+        if left:
+            return f"Lost {named(left)}: silent for {self.silence:.0f} s."
+        if now - self.began > self.limit:
+            return f"No progress for {self.limit:.0f} s."
+        return ""
+
+    def gone(self, rank: int, code: int) -> str:
+        """What to say of a process that ended."""
+        heard = self.heard.get(rank, Heard()).pulse
+        if heard.failed:
+            return f"Rank {rank} ended with {heard.failed}"
+        return f"Lost rank {rank}: " + (
+            f"killed by signal {-code}." if code < 0 else f"it ended with exit code {code}."
+        )
+
+    def stack(self) -> str:
+        """Where the main thread is, innermost last."""
+        frame = sys._current_frames().get(self._main.ident or 0)
+        frames = traceback.extract_stack(frame)[-FRAMES:]
+        return "\n".join(f"    {f.filename}:{f.lineno} {f.name}" for f in frames)
+
+    def _end(self) -> NoReturn:
+        """Wait for the stacks of the others, report if it is up to this rank, and exit."""
+        time.sleep(GRACE * self.beat)
+        if self.reporter in (None, self.rank):
+            print(self.report(), file=sys.stderr, flush=True)
+        else:
+            time.sleep(GRACE * self.beat)  # whoever started this process may kill the reporter when it ends
+        for child in self.children:
+            child.kill()  # a process that sleeps ends by nothing else
+        sys.stdout.flush()
+        os._exit(EXIT_CODE)
+
+    def report(self) -> str:
+        """Each rank's phase, step and stack, and as the last line which one the others wait for."""
+        stacks = self.stacks | {self.rank: self.stack()}
+        pulses = {rank: heard.pulse for rank, heard in self.heard.items()} | {self.rank: self.pulse}
+        lines = [f"vrft_pl: watchdog of rank {self.rank}: {self.alarm}"]
+        for rank in range(self.world_size):
+            pulse = pulses.get(rank)
+            where = f"{pulse.phase}, step {pulse.step}, for {pulse.seconds:.0f} s" if pulse else "never heard of"
+            lines += [f"  rank {rank}: {where}", stacks.get(rank, "    no stack: it does not answer")]
+        named_here = [f"vrft_pl: {self.alarm}", behind(pulses, stacks), f"Exiting with {EXIT_CODE}."]
+        return "\n".join([*lines, " ".join(filter(None, named_here))])
+
+
+def behind(pulses: dict[int, Pulse], stacks: dict[int, str]) -> str:
+    """Which rank the others wait for, as far as it shows.
+
+    Args:
+        pulses: The last of each rank that was heard of.
+        stacks: Of each rank that answered.
+    """
+    if set(stacks) != set(pulses):
+        return ""  # those that do not answer are named already
+    working = [rank for rank, stack in sorted(stacks.items()) if not waits(stack)]
+    if 0 < len(working) < len(stacks):
+        return f"The others wait for {told(working, pulses)}."
+    fewest, most = (choose(pulse.marks for pulse in pulses.values()) for choose in (min, max))
+    if fewest < most:
+        return f"Behind: {told([rank for rank, pulse in sorted(pulses.items()) if pulse.marks == fewest], pulses)}."
+    return "No rank is behind the others: see what each does above."
+
+
+def told(ranks: Iterable[int], pulses: dict[int, Pulse]) -> str:
+    """Ranks and what the first of them does."""
+    ranks = list(ranks)
+    return f"{named(ranks)} ({pulses[ranks[0]].phase}, step {pulses[ranks[0]].step})"
+
+
+def waits(stack: str) -> bool:
+    """Whether a process waits for others, by the innermost frame that is shown."""
+    return any(place in stack.rsplit("\n", 1)[-1] for place in WAITING)
