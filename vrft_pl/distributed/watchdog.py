@@ -15,7 +15,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import NoReturn
 
 from torch.distributed import Store
 
@@ -184,9 +183,10 @@ class Watchdog:
         while not self._stopped.wait(self.beat):
             if self.pulse.ended or self.pulse.failed:
                 return
-            self.alarm = self.alarm or self.trouble()
-            if self.alarm:
+            if alarm := self.alarm or self.trouble():
+                self.alarm = alarm
                 self._end()
+                return
 
     def trouble(self) -> str:
         """What is wrong; empty where nothing is."""
@@ -223,7 +223,7 @@ class Watchdog:
         frames = traceback.extract_stack(frame)[-FRAMES:]
         return "\n".join(f"    {f.filename}:{f.lineno} {f.name}" for f in frames)
 
-    def _end(self) -> NoReturn:
+    def _end(self) -> None:
         """Wait for the stacks of the others, report if it is up to this rank, and exit."""
         time.sleep(GRACE * self.beat)
         if self.reporter in (None, self.rank):
