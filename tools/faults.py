@@ -45,7 +45,7 @@ class Fault(Callback):
             from vrft_pl.commands import cli
 
             versions = cli.versions
-            cli.versions = lambda: versions() | {"transformers": "5.17.0"}  # type: ignore[attr-defined]
+            cli.versions = lambda: versions() | {"transformers": "5.17.0"}
 
     def on_train_batch_start(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
         """Break."""
