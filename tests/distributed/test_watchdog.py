@@ -24,7 +24,7 @@ def ranks():
 
     yield make
     for watchdog in made:
-        watchdog._stopped.set()
+        watchdog.left.set()
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_ranks_that_are_well_go_on_and_leave_one_by_one(ranks, ends):
 
 def test_a_rank_that_is_silent_is_named_by_the_others(ranks, ends, capsys):
     start(three := ranks(3))
-    three[1]._stopped.set()  # as a process that was killed
+    three[1].left.set()  # as a process that was killed
     until(lambda: len(ends) == 2)
     assert ends == [EXIT_CODE] * 2
     printed = capsys.readouterr().err
@@ -73,7 +73,7 @@ def test_a_rank_that_is_silent_is_named_by_the_others(ranks, ends, capsys):
 
 def test_a_silent_first_rank_is_named(ranks, ends, capsys):
     start(three := ranks(3))
-    three[0]._stopped.set()
+    three[0].left.set()
     until(lambda: len(ends) == 2)
     assert capsys.readouterr().err.strip().splitlines()[-1].startswith("vrft_pl: Lost rank 0: silent")
 

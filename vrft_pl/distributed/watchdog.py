@@ -93,7 +93,7 @@ class Watchdog:
         self.alarm = ""
         self.reporter: int | None = None
         self.answered = time.monotonic()
-        self._main, self._stopped = threading.main_thread(), threading.Event()
+        self._main, self.left = threading.main_thread(), threading.Event()
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._talk, self._watch)]
 
     def start(self) -> None:
@@ -131,7 +131,7 @@ class Watchdog:
         self.pulse = replace(self.pulse, ended=True)
         if self._threads[0].is_alive():
             time.sleep(2 * self.beat)
-        self._stopped.set()
+        self.left.set()
 
     @property
     def watched(self) -> range:
@@ -142,7 +142,7 @@ class Watchdog:
         """Leave notes and read those of others until the store breaks."""
         try:
             store = self.connect()
-            while not self._stopped.is_set():
+            while not self.left.is_set():
                 self._exchange(store)
                 self.answered = time.monotonic()
                 time.sleep(self.beat)
@@ -180,7 +180,7 @@ class Watchdog:
 
     def _watch(self) -> None:
         """Judge until this rank leaves or there is trouble."""
-        while not self._stopped.wait(self.beat):
+        while not self.left.wait(self.beat):
             if self.pulse.ended or self.pulse.failed:
                 return
             if alarm := self.alarm or self.trouble():
