@@ -29,6 +29,8 @@ HOSTILE = (
     "\u2028line\u2029paragraph \ud83d half {{ 7 * 7 }} {% raw %} ]]> </style><style>body{display:none}</style>"
 )
 """What a page must show as text and do nothing else with."""
+NESTED = b"[" * 100_000
+"""What a reader of JSON or YAML would go down into until it breaks."""
 WIDTH, HEIGHT = 160, 120
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 import yaml
 from ablation.builders import RATE, SCENES, Counted, Probing, ablation, recipe
+from reports import NESTED
 
 from vrft_pl.ablation import (
     Busy,
@@ -266,6 +267,24 @@ def test_a_changed_config_leaves_no_cell_and_no_trial_of_the_one_before_in_the_r
     without = runner(tmp_path, recipes=recipes, search=search, seeds=[0], arms={"RFT": "rft"})
     assert [trial.arm for trial in collect(without).search] == []
     assert {cell.state for cell in collect(without).cells} == {"done"}
+
+
+@pytest.mark.parametrize("content", [NESTED, b"[1, 2]", b"{"], ids=["nested", "list", "cut"])
+def test_a_file_of_a_cell_that_another_program_wrote_is_named(tmp_path, content):
+    tried = runner(tmp_path, seeds=[0])
+    path = tmp_path / "runs" / f"{tried.cells[0].name}.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"Expected .* in {path}, but it"):
+        collect(tried)
+
+
+@pytest.mark.parametrize("content", [NESTED, b"- 1", b"a: [", b"\xff"], ids=["nested", "list", "cut", "bytes"])
+def test_a_config_of_an_ablation_that_another_program_wrote_is_named(tmp_path, content):
+    store = Store(tmp_path)
+    (tmp_path / store.ABLATION).write_bytes(content)
+    with pytest.raises(InputError, match=r"Expected .* in .*ablation\.yaml, but it"):
+        store.read_yaml(store.ABLATION)
 
 
 def test_a_trial_without_a_number_is_named(tmp_path):

@@ -3,15 +3,17 @@
 import csv
 import io
 import json
+import math
 import re
 from dataclasses import asdict, replace
 from http.client import HTTPConnection
+from importlib.util import find_spec
 from threading import Thread
 from urllib.request import urlopen
 
 import pytest
 from PIL import Image
-from reports import TARGET, held_out, trained, write_ablation, write_run
+from reports import NESTED, TARGET, held_out, trained, write_ablation, write_run
 
 from vrft_pl.__main__ import main
 from vrft_pl.report import read_report
@@ -309,7 +311,9 @@ def test_other_files_of_a_run_that_are_broken_end_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["summary.json", "scores.json", "constants.json", "manifest.json"])
-@pytest.mark.parametrize("content", [b"", b'{"cut', b"null", b"[1, 2]", b'"text"', b'{"starts": 3, "scores": 4}'])
+@pytest.mark.parametrize(
+    "content", [b"", b'{"cut', b"null", b"[1, 2]", b'"text"', b'{"starts": 3, "scores": 4}', NESTED]
+)
 def test_files_of_another_program_end_nothing_and_are_named(tmp_path, name, content):
     write_run(tmp_path, rows=1)
     (tmp_path / name).write_bytes(content)
@@ -319,6 +323,54 @@ def test_files_of_another_program_end_nothing_and_are_named(tmp_path, name, cont
         return  # any names may be those of scores
     assert f"{tmp_path / name} can't be read: the report does without it." in page
     assert f"{name} can't be read" in table
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "predictions.jsonl", "completions.jsonl"])
+def test_brackets_within_brackets_end_nothing(tmp_path, name):
+    write_run(tmp_path, rows=1)
+    (tmp_path / name).write_bytes(NESTED + b"\n")
+    render(read_report([tmp_path]), columns([tmp_path]))
+
+
+def test_a_config_that_holds_itself_is_none(tmp_path):
+    write_run(tmp_path, rows=1)
+    (tmp_path / "config.yaml").write_text("model: &model {again: *model}\n")
+    assert read_report([tmp_path]).differences == ()
+
+
+def test_results_of_another_program_are_drawn_as_far_as_they_are_numbers(tmp_path):
+    folder = write_ablation(tmp_path, seeds=1, rows=1)
+    found = json.loads((tmp_path / "results.json").read_text())
+    found["curves"][0] |= {"arm": "foreign", "mean": [math.nan, 0.5]}
+    found["cells"][0]["rows"] = math.nan
+    (tmp_path / "results.json").write_text(json.dumps(found))
+    report = read_report([tmp_path])
+    assert report.order == ("base", "sft", "rft", "foreign")
+    render(report, columns([tmp_path]))
+    if find_spec("matplotlib"):
+        main(["report", str(folder.path), "--format", "png"])
+
+
+def test_a_seed_that_is_no_number_is_none(tmp_path):
+    write_run(tmp_path, rows=1)
+    (tmp_path / "config.yaml").write_text("seed_everything: .nan\n")
+    assert [entry.seed for entry in read_report([tmp_path]).subject.entries] == [None]
+
+
+def test_scores_that_no_axis_holds_are_said_in_one_line(tmp_path, capsys):
+    pytest.importorskip("matplotlib", reason="the extra `report` is not installed")
+    write_run(tmp_path, rows=1)
+    RunFolder(tmp_path).write("summary.json", {"after": {"val/a": 1e308}, "before": {"val/a": -1e308}})
+    RunFolder(tmp_path).write("constants.json", {"scores": {"val/a": -1e308}})
+    with pytest.raises(SystemExit):
+        main(["report", str(tmp_path), "--format", "png"])
+    assert "vrft_pl: Expected numbers that have a place on an axis" in capsys.readouterr().err
+
+
+def test_one_row_is_no_rows(tmp_path):
+    write_ablation(tmp_path, seeds=1, sizes=(1, 64), rows=1)
+    labels = {entry.label for entry in read_report([tmp_path]).subject.entries}
+    assert {"rft, 1 row, seed 0", "rft, 64 rows, seed 0"} <= labels
 
 
 def test_a_manifest_of_another_form_ends_nothing(tmp_path):
@@ -355,7 +407,9 @@ def test_marks_of_every_form_are_drawn(box, points, label):
     assert (mark["points"], mark["label"]) == (points, label)
 
 
-@pytest.mark.parametrize("box", [None, 3, [1, 2, 3], {"shape": "box"}, [1, 2, 3, float("nan")], {}])
+@pytest.mark.parametrize(
+    "box", [None, 3, [1, 2, 3], {"shape": "box"}, [1, 2, 3, math.nan], {}, [0, 0, 1e308, 1], [0, 0, 10**400, 1]]
+)
 def test_what_is_no_mark_is_left_out(box):
     assert marks_of([box]) == []
 

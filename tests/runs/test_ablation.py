@@ -48,6 +48,20 @@ def test_a_number_that_json_cannot_hold_becomes_null(folder):
     assert folder.results().cells[0].scores == {KEY: None}
 
 
+def test_a_number_that_another_program_wrote_and_json_does_not_know_is_none(folder):
+    folder.write(RESULTS)
+    row = json.loads((folder.path / "results.json").read_text())
+    row["cells"][1]["rows"], row["curves"][0]["mean"] = float("nan"), [float("inf"), 0.6]
+    (folder.path / "results.json").write_text(json.dumps(row))
+    results = folder.results()
+    assert results.cells[1].rows is None
+    assert results.curves[0].mean == (None, 0.6)
+    row["curves"][0]["rows"] = [float("nan"), 64]
+    (folder.path / "results.json").write_text(json.dumps(row))
+    with pytest.raises(InputError, match=r"results\.json, but curves\.0\.rows\.0: Input should be a valid number"):
+        folder.results()
+
+
 def test_an_error_that_quotes_half_an_emoji_is_kept(folder):
     folder.write(AblationResults("x", (), (), (Cell("a", 1, 0, "a", state="failed", error="no \ud83d"),)))
     assert folder.results().cells[0].error == "no ?"
@@ -70,6 +84,7 @@ def test_paths_of_a_cell_are_from_the_folder_of_the_ablation(folder):
     [
         pytest.param(None, "can't be read", id="no-file"),
         pytest.param("{", "the whole: Invalid JSON", id="no-json"),
+        pytest.param("[" * 100_000, "the whole: Invalid JSON", id="nested"),
         pytest.param('{"name": "x", "arms": [], "cells": []}', "metrics: Field required", id="part-missing"),
         pytest.param('{"name": "x", "arms": [7], "metrics": [], "cells": []}', "arms.0: Input should be", id="no-arm"),
     ],

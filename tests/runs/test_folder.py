@@ -4,6 +4,7 @@ import os
 import pytest
 from lightning import Trainer
 from lightning.pytorch.loggers import CSVLogger
+from reports import NESTED
 
 from vrft_pl.runs import CompletionRecord, MetricsLogger, RunFolder
 from vrft_pl.runs.files import whole_file
@@ -60,6 +61,7 @@ def test_records_of_the_step_and_after_it_are_cut_off(folder):
 def test_lines_that_are_no_records_are_left_out(folder):
     folder.append(folder.COMPLETIONS, [record(0)])
     with (folder.path / "completions.jsonl").open("ab") as file:
+        file.write(NESTED + b"\n")
         file.write(b'\xff\n[3]\n{"other": 1}\n{"step": null}\n{"step": 0, "id": "cut in tw')
     assert list(folder.completions()) == [record(0)]
     folder.cut_back(folder.COMPLETIONS, 5)
@@ -87,7 +89,9 @@ def test_pictures_that_no_record_names_any_more_are_cut_back_with_them(folder):
     assert folder.kept_pictures() == {"a.webp", "c.webp"}
 
 
-@pytest.mark.parametrize("name", ["../metrics.csv", "/etc/passwd", "..", "", "a\0", "none.webp"], ids=repr)
+@pytest.mark.parametrize(
+    "name", ["../metrics.csv", "/etc/passwd", "..", "", "a\0", "none.webp", "x" * 5000], ids=lambda n: repr(n[:20])
+)
 def test_a_name_that_is_of_no_picture_leads_nowhere(folder, name):
     MetricsLogger(folder.path).log_metrics({"loss": 0.5}, 2)
     folder.keep_pictures({"a.webp": b"picture"})
@@ -102,12 +106,22 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(folder):
     assert [path.name for path in folder.path.iterdir()] == ["summary.json"]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff"], ids=str)
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", NESTED], ids=["nothing", "cut", "bytes", "nested"])
 def test_a_file_that_is_no_json_is_named(folder, content):
     folder.path.mkdir()
     (folder.path / "summary.json").write_bytes(content)
     with pytest.raises(InputError, match=r"Expected JSON in .*summary\.json, but it can't be read"):
         folder.summary()
+
+
+@pytest.mark.parametrize(
+    "content", [b"a: [", b"\xff", b"a: 2001-99-99", NESTED], ids=["cut", "bytes", "date", "nested"]
+)
+def test_a_config_that_is_no_yaml_is_named(folder, content):
+    folder.path.mkdir()
+    (folder.path / "config.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=r"Expected YAML in .*config\.yaml, but it can't be read"):
+        folder.config()
 
 
 def test_the_config_and_what_was_logged_are_read_again(folder):

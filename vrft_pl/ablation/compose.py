@@ -117,7 +117,7 @@ def read_yaml(path: str) -> Config:
     """
     try:
         config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"Expected {path} to be a config of `vrft_pl fit`, but it can't be read: {error}") from error
     if not isinstance(config, dict):
         raise InputError(f"Expected {path} to be a config of `vrft_pl fit`, but it holds no keys.")

@@ -20,7 +20,7 @@ from vrft_pl.ablation.statistics import area_under, crossed_bootstrap, holm, pai
 from vrft_pl.ablation.training import COSTS
 from vrft_pl.ablation.verdicts import MIN_SEEDS, sentence, verdict
 from vrft_pl.runs import RunFolder
-from vrft_pl.runs.ablation import AblationResults, Arm, Cell, Contrast, Cost, Curve, MetricInfo, Trial
+from vrft_pl.runs.ablation import AblationResults, Arm, Cell, Contrast, Cost, Curve, MetricInfo, Trial, in_rows
 
 RESOLUTION = 0.03
 """Difference that `Contrast.seeds_needed` is reckoned for."""
@@ -135,7 +135,7 @@ def contrast(runner: Runner, scored: Scored, spec: ContrastSpec, primary: bool) 
     ours, theirs = (scored.of(arm, spec.rows, seeds, spec.metric) for arm in (spec.arm, spec.against))
     shared = [seed for seed in seeds if seed in ours and seed in theirs]
     pairs = tuple(ours[seed] - theirs[seed] for seed in shared)
-    name = f"{spec.arm} - {spec.against}, {spec.metric}, {label(spec.rows)} rows"
+    name = f"{spec.arm} - {spec.against}, {spec.metric}, {in_rows(label(spec.rows))}"
     result = Contrast(name, spec.arm, spec.against, spec.metric, named(spec.rows), primary, pairs=pairs)
     if not pairs:
         return result
@@ -218,8 +218,10 @@ def print_results(results: AblationResults, folder: Path) -> None:
             arm.name: [c for c in results.cells if (c.arm, c.rows, c.state) == (arm.name, rows, "done")]
             for arm in results.arms
         }
-        console.print(score_table(f"{escape(results.name)}, {rows} rows: mean and deviation over seeds", done, shown))
-        console.print(cost_table(f"{escape(results.name)}, {rows} rows: cost of a cell", done))
+        console.print(
+            score_table(f"{escape(results.name)}, {in_rows(rows)}: mean and deviation over seeds", done, shown)
+        )
+        console.print(cost_table(f"{escape(results.name)}, {in_rows(rows)}: cost of a cell", done))
     for line in results.verdict:
         console.print(line, markup=False)
     console.print(f"Files: {folder}. A page: vrft_pl report {folder}", markup=False)
@@ -270,5 +272,7 @@ def changed_keys(earlier: Any, later: Any, path: str = "") -> list[str]:
     """Dotted keys whose values differ between two configs."""
     if isinstance(earlier, dict) and isinstance(later, dict):
         names = dict.fromkeys([*earlier, *later])
-        return [key for n in names for key in changed_keys(earlier.get(n), later.get(n), f"{path}.{n}" if path else n)]
+        return [
+            key for n in names for key in changed_keys(earlier.get(n), later.get(n), f"{path}.{n}" if path else str(n))
+        ]
     return [] if earlier == later else [path]

@@ -18,6 +18,7 @@ from vrft_pl.ablation.store import Busy, Store, slug
 from vrft_pl.ablation.training import Training
 from vrft_pl.policy.checkpoint import check_folder
 from vrft_pl.runs import RunFolder
+from vrft_pl.runs.ablation import in_rows
 from vrft_pl.types import InputError
 
 PATIENCE = 1.0
@@ -261,7 +262,7 @@ def told(trial: Trial) -> dict[str, Any]:
 
 def describe(cell: Cell) -> str:
     """A cell as a line names it."""
-    return f"{cell.arm}, {label(cell.rows)} rows, seed {cell.seed}"
+    return f"{cell.arm}, {in_rows(label(cell.rows))}, seed {cell.seed}"
 
 
 def plain(value: Any) -> Any:

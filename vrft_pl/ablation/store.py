@@ -14,7 +14,8 @@ import yaml
 
 from vrft_pl.runs import RunFolder
 from vrft_pl.runs.ablation import AblationFolder, AblationResults
-from vrft_pl.runs.files import read_json, whole_file, write_json, write_rows
+from vrft_pl.runs.files import read_json, read_yaml, whole_file, write_json, write_rows
+from vrft_pl.types import InputError
 
 
 class Busy(Exception):
@@ -72,9 +73,13 @@ class Store:
             return True
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """Read JSON that `write` left; ``None`` where there is none."""
+        """Read JSON that `write` left; ``None`` where there is none.
+
+        Raises:
+            InputError: If another program wrote it.
+        """
         path = self.path / name
-        return dict(read_json(path)) if path.exists() else None
+        return with_names(read_json(path), path) if path.exists() else None
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -97,9 +102,13 @@ class Store:
         return self.path / name
 
     def read_yaml(self, name: str) -> dict[str, Any]:
-        """Read a config that `write_yaml` left; nothing where there is none."""
+        """Read a config that `write_yaml` left; nothing where there is none.
+
+        Raises:
+            InputError: If another program wrote it.
+        """
         path = self.path / name
-        return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.exists() else {}
+        return with_names(read_yaml(path), path) if path.exists() else {}
 
     def config(self, name: str, config: Mapping[str, Any]) -> Path:
         """Write down the config of a run, by the run's name."""
@@ -115,6 +124,13 @@ class Store:
         with self._writing():
             write_rows(self.path / name, lines)
         return self.path / name
+
+
+def with_names(value: Any, path: Path) -> dict[str, Any]:
+    """What a file of an ablation holds; raises `InputError` where it has no keys."""
+    if not isinstance(value, dict):
+        raise InputError(f"Expected keys and values in {path}, but it holds a {type(value).__name__}. Delete it.")
+    return value
 
 
 def slug(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vrft_pl.runs.ablation import Contrast
+from vrft_pl.runs.ablation import Contrast, in_rows
 
 MIN_SEEDS = 3
 """Seeds below which nothing is concluded."""
@@ -126,7 +126,7 @@ def _where(contrast: Contrast) -> str:
         case float() as share if 0 < share < 1:
             rows = f" with {share:.3g} of the rows"
         case int() | float() as number:
-            rows = f" with {number:g} rows"
+            rows = f" with {in_rows(f'{number:g}')}"
         case name:
             rows = f" with {name}"
     return f" on {contrast.metric}{rows}"

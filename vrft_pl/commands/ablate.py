@@ -13,6 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from vrft_pl.ablation import Ablation, Runner, Store, array_script, changed_keys, collect, print_results, put, shown
+from vrft_pl.ablation.runner import describe
 from vrft_pl.commands.cli import OneLineParser
 from vrft_pl.commands.errors import fail
 from vrft_pl.commands.in_process import InProcess
@@ -64,7 +65,7 @@ def main(args: Sequence[str]) -> None:
         return
     if options.dry_run:
         for i, cell in enumerate(runner.cells):
-            print(f"{i}: {cell.arm}, {cell.rows:g} rows, seed {cell.seed}: {runner.state(cell)}")
+            print(f"{i}: {describe(cell)}: {runner.state(cell)}")
         return
     try:
         store.path.mkdir(parents=True, exist_ok=True)
@@ -144,11 +145,9 @@ def begin(runner: Runner, resolved: dict[str, Any]) -> None:
         InputError: If the config of a stage is wrong.
     """
     store = runner.store
-    path = store.path / store.ABLATION
-    if path.exists():
-        earlier = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if changes := changed_keys(earlier, resolved):
-            print(f"Changed since the last start: {', '.join(changes)}. What depends on it is done anew.")
+    earlier = store.read_yaml(store.ABLATION)
+    if earlier and (changes := changed_keys(earlier, resolved)):
+        print(f"Changed since the last start: {', '.join(changes)}. What depends on it is done anew.")
     new = not any(store.path.iterdir())
     if errors := [*runner.check_inputs(), *runner.check()]:
         if new:

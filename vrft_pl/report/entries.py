@@ -9,10 +9,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from vrft_pl.runs import RunFolder
-from vrft_pl.runs.ablation import AblationFolder, AblationResults, Rows
+from vrft_pl.runs.ablation import AblationFolder, AblationResults, Rows, in_rows
 from vrft_pl.types import InputError
 
 _STAMP = re.compile(r"\d{8}-\d{6}(-seed\d+)?")
@@ -45,7 +43,7 @@ class Entry:
     @property
     def label(self) -> str:
         """Its name for people."""
-        rows = "" if self.rows is None else f", {self.rows} rows"
+        rows = "" if self.rows is None else f", {in_rows(self.rows)}"
         return f"{self.arm}{rows}" + ("" if self.seed is None else f", seed {self.seed}")
 
     @property
@@ -118,7 +116,7 @@ def named(runs: Sequence[RunFolder]) -> list[Entry]:
         repr(sorted(comparable(config).items())) if config else str(run)
         for run, config in zip(runs, configs, strict=True)
     ]
-    seeds = [config.get("seed_everything") for config in configs]
+    seeds = [seed if isinstance(seed := config.get("seed_everything"), int) else None for config in configs]
     runs_of_seeds = list(zip(keys, seeds, strict=True))
     again = [0 if one[1] is None else runs_of_seeds[:i].count(one) for i, one in enumerate(runs_of_seeds)]
     keys = [f"{key} {times}" for key, times in zip(keys, again, strict=True)]
@@ -151,10 +149,11 @@ def unused(name: str, taken: Iterable[str]) -> str:
 
 
 def read_config(run: RunFolder) -> dict[str, Any]:
-    """The resolved config of a run, or nothing where it left none."""
+    """The resolved config of a run, or nothing where it left none that can be read."""
     try:
         config = run.config()
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        list(flattened(config))  # YAML may hold itself: then it has no end
+    except (InputError, RecursionError):
         return {}
     return config if isinstance(config, dict) else {}
 

@@ -23,7 +23,7 @@ def draw(report: Report, file: BinaryIO) -> None:
     """Write the figure as PNG.
 
     Raises:
-        InputError: If matplotlib is missing, or there is nothing to draw.
+        InputError: If matplotlib is missing, there is nothing to draw, or numbers are too large for it.
     """
     try:
         from matplotlib.figure import Figure  # an extra: pages and tables do without
@@ -47,7 +47,10 @@ def draw(report: Report, file: BinaryIO) -> None:
         draw_panel(place, panel, report.order)
     for place in axes[count:]:
         place.set_visible(False)
-    figure.savefig(file, format="png", dpi=180)
+    try:
+        figure.savefig(file, format="png", dpi=180)
+    except ValueError as error:
+        raise InputError(f"Expected numbers that have a place on an axis, but they have none: {error}.") from error
 
 
 def front_panels(panels: Sequence[Panel]) -> list[Panel]:

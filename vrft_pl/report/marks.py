@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
+
+FARTHEST = 1e6
+"""Pixels from the edge of a picture; a browser can't draw what lies much further."""
 
 
 def marks_of(boxes: Any) -> list[dict[str, Any]]:
@@ -42,6 +44,6 @@ def flat(shape: Any) -> list[float] | None:
     if not isinstance(shape, list | tuple):
         return None
     numbers = [n for part in shape for n in (part if isinstance(part, list | tuple) else (part,))]
-    if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
+    if not all(isinstance(n, int | float) and abs(n) <= FARTHEST for n in numbers):
         return None
     return [round(float(n), 1) for n in numbers] if len(numbers) >= 4 and len(numbers) % 2 == 0 else None

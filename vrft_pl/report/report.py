@@ -46,8 +46,10 @@ class Report:
     @property
     def order(self) -> tuple[str, ...]:
         """The arms in the order in which they get their colours."""
-        planned = [arm.name for arm in self.subject.ablation.arms] if self.subject.ablation else []
-        return tuple(dict.fromkeys([*planned, *(entry.arm for entry in self.subject.entries)]))
+        results = self.subject.ablation
+        planned = [arm.name for arm in results.arms] if results else []
+        drawn = [curve.arm for curve in results.curves] if results else []
+        return tuple(dict.fromkeys([*planned, *(entry.arm for entry in self.subject.entries), *drawn]))
 
 
 def read_report(paths: Sequence[str | Path]) -> Report:

@@ -9,7 +9,7 @@ from typing import Any
 from vrft_pl.report.comparison import Comparison, Estimate, Line
 from vrft_pl.report.costs import Spent
 from vrft_pl.report.settings import shown
-from vrft_pl.runs.ablation import AblationResults, Contrast
+from vrft_pl.runs.ablation import AblationResults, Contrast, in_rows
 
 COSTS = {
     "samples": "samples",
@@ -131,7 +131,7 @@ def all_metrics(comparison: Comparison) -> dict[str, Any] | None:
     """Every metric by arm, where the table in front leaves some out."""
     if len(comparison.in_front) == len(comparison.columns):
         return None
-    head = [line.arm + ("" if line.rows is None else f", {line.rows} rows") for line in comparison.lines]
+    head = [line.arm + ("" if line.rows is None else f", {in_rows(line.rows)}") for line in comparison.lines]
     rows = []
     for i, column in enumerate(comparison.columns):
         estimates = [line.after[i] for line in comparison.lines]

@@ -33,6 +33,16 @@ Rows = Annotated[int | float | str | None, AfterValidator(whole)]
 """How many rows were drawn, as the config says it; ``None`` where an arm sees none, as the base."""
 
 
+def in_rows(rows: Rows) -> str:
+    """A size in words.
+
+    Example:
+        >>> in_rows(1), in_rows(64), in_rows("all")
+        ('1 row', '64 rows', 'all rows')
+    """
+    return f"{rows} row" if str(rows) == "1" else f"{rows} rows"
+
+
 @dataclass(frozen=True)
 class Arm:
     """A way to train that is compared with others."""
@@ -244,14 +254,15 @@ class AblationFolder:
         write_json(self.path / self.RESULTS, for_json(_FORM.dump_python(results)))
 
     def results(self) -> AblationResults:
-        """Read the results; names that a later version adds are left out.
+        """Read the results; names that a later version adds are left out, and so are numbers that are not finite.
 
         Raises:
             InputError: If there are none, or they have another form.
         """
         path = self.path / self.RESULTS
         try:
-            return _FORM.validate_json(path.read_bytes())
+            read = _FORM.validate_json(path.read_bytes())
+            return _FORM.validate_python(for_json(_FORM.dump_python(read)))
         except OSError as error:
             raise InputError(
                 f"Expected the results of an ablation in {path}, but it can't be read: {error}."

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import yaml
+
 from vrft_pl.types import InputError
 
 PARTIAL = ".partial"
@@ -72,8 +74,20 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last of brackets within brackets, by the thousand
         raise InputError(f"Expected JSON in {path}, but it can't be read: {error}.") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """Read YAML.
+
+    Raises:
+        InputError: If there is no such file, or it holds something else.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise InputError(f"Expected YAML in {path}, but it can't be read: {error}.") from error
 
 
 def line(row: Mapping[str, object]) -> bytes:
@@ -102,7 +116,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
         for text in file:
             try:
                 row = json.loads(text) if text.endswith(b"\n") else None
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(row, dict) and isinstance(row.get("step"), int):
                 yield row

@@ -8,7 +8,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
-import yaml
 from lightning.pytorch import Trainer
 
 from vrft_pl.runs.files import (
@@ -17,6 +16,7 @@ from vrft_pl.runs.files import (
     read_json,
     read_rows,
     read_table,
+    read_yaml,
     whole_file,
     whole_path,
     write_json,
@@ -138,7 +138,7 @@ class RunFolder:
 
     def config(self) -> dict[str, Any]:
         """The resolved config of the last start."""
-        config: dict[str, Any] = yaml.safe_load((self.path / self.CONFIG).read_text(encoding="utf-8"))
+        config: dict[str, Any] = read_yaml(self.path / self.CONFIG)
         return config
 
     def starts(self) -> list[dict[str, Any]]:
@@ -178,7 +178,10 @@ class RunFolder:
     def picture(self, name: str) -> Path | None:
         """The file of a picture that a record names; ``None`` where it is not there."""
         path = self.path / self.PICTURES / name
-        return path if path.name == name and path.is_file() else None
+        try:
+            return path if path.name == name and path.is_file() else None
+        except OSError:  # a name that no file can have
+            return None
 
     def newest_checkpoint(self) -> Path | None:
         """The checkpoint that was written last, a file or the folder of a sharded strategy.

@@ -28,7 +28,7 @@ export const when = (i) => (sourceOf(i).test ? "test" : `step ${records.step[i]}
 export function origin(i) {
   const all = (name) => [...new Set(ownersOf(i).map((owner) => owner[name]))].filter((value) => value !== null);
   const [rows, seeds] = [all("rows"), all("seed")];
-  const parts = [isTraining(i) ? sourceOf(i).stage : "", rows.length ? `${rows.join(", ")} rows` : "", seeds.length ? `seed${seeds.length > 1 ? "s" : ""} ${seeds.join(", ")}` : ""];
+  const parts = [isTraining(i) ? sourceOf(i).stage : "", rows.length ? `${rows.join(", ")} ${rows.join() === "1" ? "row" : "rows"}` : "", seeds.length ? `seed${seeds.length > 1 ? "s" : ""} ${seeds.join(", ")}` : ""];
   return parts.filter(Boolean).join(" · ");
 }
 
