@@ -13,7 +13,7 @@ from evaluation import evaluate, uneven
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy
-from training import FixedSampler, Half, counting, fit, grpo, half_blind, weights
+from training import FixedSampler, Half, counting, fit, grpo, half_blind, run, weights
 
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.callbacks import HFExport, PredictionWriter
@@ -59,6 +59,9 @@ if __name__ == "__main__":
             assert module.policy.parameter_table() == loaded(checkpoint).parameter_table()
             assert not module.policy.sees_alike
             sys.exit()
+    elif task.startswith("run"):
+        module = run(task.split("-")[1], checkpoint)
+        fit(module, counting(size=7, batch_size=1), max_epochs=2, **ranks)
     elif task == "eval":
         module, rows = uneven(checkpoint)
         writer = {"callbacks": [PredictionWriter()], "default_root_dir": folder}

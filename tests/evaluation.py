@@ -50,8 +50,8 @@ class Marked(Alternating):
 class Looking(FixedSampler):
     """Writes ``3`` or a box about the target, as the picture says."""
 
-    def generate(self, policy, prompts, group_size, params, generator):
-        drawn = super().generate(policy, prompts, group_size, params, generator)
+    def generate(self, policy, prompts, group_size, params, seeds):
+        drawn = super().generate(policy, prompts, group_size, params, seeds)
         pictures = [int(p.inputs["pixel_values"].abs().sum() * 1000) for p in prompts.repeat_interleave(group_size)]
         texts = tuple(map(self.text, pictures, drawn.frames))
         return Completions(drawn.ids, drawn.mask, None, texts, drawn.finish_reasons, drawn.frames)

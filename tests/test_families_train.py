@@ -83,7 +83,7 @@ class Teacher(Sampler):
     def key(self, prompt):
         return prompt.inputs["input_ids"].numpy().tobytes() + prompt.inputs["pixel_values"].numpy().tobytes()
 
-    def generate(self, policy, prompts, group_size, params, generator):
+    def generate(self, policy, prompts, group_size, params, seeds):
         repeated = prompts.repeat_interleave(group_size)
         drawn = self.targets.select([self.rows[self.key(prompt)] for prompt in repeated])
         mask = drawn.mask.clone()

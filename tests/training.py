@@ -30,7 +30,7 @@ class Share(Reward):
 class FixedSampler(Sampler):
     """Completions that depend on the prompt alone, so that they are the same in every layout of a run."""
 
-    def generate(self, policy, prompts, group_size, params, generator):
+    def generate(self, policy, prompts, group_size, params, seeds):
         ids = torch.full((len(prompts) * group_size, params.max_tokens), policy.pad_token_id)
         lengths = []
         for i, prompt in enumerate(prompts.repeat_interleave(group_size)):
@@ -74,6 +74,13 @@ def half_blind(kind, checkpoint):
     pack_tokens = 256 if kind == "packed" else None
     policy = VLM(checkpoint, max_pixels=1024)  # whose weights are made where the strategy places them
     return SFTModule(policy, pack_tokens=pack_tokens, optimizer=sgd)
+
+
+def run(kind, checkpoint):
+    """A module that trains on what it writes itself, or on given answers."""
+    if kind == "grpo":
+        return grpo(checkpoint, loss=GRPOLoss("token"))
+    return SFTModule(loaded(checkpoint, max_pixels=1024), optimizer=sgd)
 
 
 def fit(module, task=None, ckpt_path=None, **kwargs):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
 from PIL import Image, ImageDraw
 
 from vrft_pl.callbacks.pictures import draw_answer
@@ -42,7 +41,7 @@ def main() -> None:
     for row, checkpoint in enumerate(args.checkpoint):
         policy = VLM(checkpoint).load()
         greedy = SamplingParams(max_tokens=48, temperature=0.0)
-        completions = LocalSampler().generate(policy, policy.encode(samples), 1, greedy, torch.Generator())
+        completions = LocalSampler().generate(policy, policy.encode(samples), 1, greedy, range(len(samples)))
         for column, (sample, text) in enumerate(zip(samples, completions.texts, strict=True)):
             frame = completions.frames[column]
             picture = draw_answer(sample, text, frame, scale=SCALE)

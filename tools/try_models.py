@@ -155,8 +155,8 @@ class Trial:
 
     def sampled(self, temperature: float, group_size: int) -> Completions:
         """Completions of our own sampler."""
-        generator, params = torch.Generator().manual_seed(0), SamplingParams(8, temperature=temperature)
-        return LocalSampler().generate(self.policy, self.prompts, group_size, params, generator)
+        params, seeds = SamplingParams(8, temperature=temperature), range(len(self.prompts))
+        return LocalSampler().generate(self.policy, self.prompts, group_size, params, seeds)
 
     def gradients(self) -> None:
         """Gradients of every parameter, of all prompts together."""

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, RandomSampler
 
-from vrft_pl.data.order import MIXED_BLOCKS, BlockSampler
+from vrft_pl.data.order import MIXED_BLOCKS, ShuffledBlocks, ShuffledRows
 from vrft_pl.data.resumable import ResumableLoader
 
 BLOCKS = [
@@ -24,29 +22,44 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def orders(num_ranks, blocks=BLOCKS, seed=0):
+def orders(num_ranks, blocks=BLOCKS, seed=0, batch_size=1):
     """What each rank reads in one epoch."""
-    samplers = [BlockSampler(blocks, generator(seed), num_ranks, rank) for rank in range(num_ranks)]
+    samplers = [ShuffledBlocks(blocks, generator(seed), batch_size, num_ranks, rank) for rank in range(num_ranks)]
     read = [list(sampler) for sampler in samplers]
     assert [len(sampler) for sampler in samplers] == list(map(len, read))
-    return read
+    return [rows[: len(rows) - sampler.pads] for rows, sampler in zip(read, samplers, strict=True)]
 
 
-@pytest.mark.parametrize("num_ranks", [1, 2, 3, 8, 82, 83])
-def test_ranks_read_every_row_once_but_for_the_first_ones_that_fill_up(num_ranks):
-    read = orders(num_ranks)
-    assert len({len(rows) for rows in read}) == 1
-    order = sum(read, [])
-    assert sorted(order[:ROWS]) == list(range(ROWS))
-    repeated = order[ROWS:]
-    assert repeated == order[: len(repeated)]
-    assert len(repeated) < num_ranks
+@pytest.mark.parametrize("num_ranks", [1, 2, 3, 8, 82, 83, 90])
+def test_ranks_together_read_the_order_of_one_process(num_ranks):
+    (alone,) = orders(1)
+    assert sorted(alone) == list(range(ROWS))
+    assert orders(num_ranks) == [alone[rank::num_ranks] for rank in range(num_ranks)]
 
 
-def test_more_ranks_than_rows_read_them_in_turn():
-    read = [rows for (rows,) in orders(7, [range(2), range(2, 3)])]
-    assert read == (read[:3] * 3)[:7]
-    assert sorted(read[:3]) == [0, 1, 2]
+@pytest.mark.parametrize("num_ranks", [1, 2, 3, 5])
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+@pytest.mark.parametrize("num_rows", [0, 1, 7, 8, 9, 16])
+def test_a_step_of_all_ranks_holds_the_rows_of_one_process_with_a_larger_batch(num_rows, batch_size, num_ranks):
+    """And every rank has as many batches, of which the last may be there for the number alone."""
+    alone = list(ShuffledRows(generator(), num_rows, batch_size * num_ranks))
+    whole = [alone[i : i + batch_size * num_ranks] for i in range(0, num_rows, batch_size * num_ranks)]
+    steps = [[] for _ in whole]
+    for rank in range(num_ranks):
+        sampler = ShuffledRows(generator(), num_rows, batch_size, num_ranks, rank)
+        rows = list(sampler)
+        batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+        assert len(batches) == len(whole)
+        if sampler.pads:
+            assert batches.pop() == alone[:1]
+        for step, batch in zip(steps, batches, strict=False):
+            step += batch
+    assert list(map(sorted, steps)) == list(map(sorted, whole))
+
+
+def test_the_order_of_one_process_is_that_of_torch():
+    """Runs of earlier versions read their rows in it."""
+    assert list(ShuffledRows(generator(3), 50, 4)) == list(RandomSampler(range(50), generator=generator(3)))
 
 
 @pytest.mark.parametrize("blocks", [[], [range(0)]], ids=["no-block", "empty-block"])
@@ -55,17 +68,17 @@ def test_nothing_is_read_where_there_is_nothing(blocks):
 
 
 def test_the_order_follows_the_generator_and_epochs_differ():
-    sampler = BlockSampler(BLOCKS, generator(3))
+    sampler = ShuffledBlocks(BLOCKS, generator(3), 4)
     first, second = list(sampler), list(sampler)
-    assert first == list(BlockSampler(BLOCKS, generator(3)))
+    assert first == list(ShuffledBlocks(BLOCKS, generator(3), 4))
     assert sorted(first) == sorted(second) == list(range(ROWS))
-    assert len({tuple(first), tuple(second), tuple(BlockSampler(BLOCKS, generator(4))), tuple(range(ROWS))}) == 4
+    assert len({tuple(first), tuple(second), tuple(ShuffledBlocks(BLOCKS, generator(4), 4)), tuple(range(ROWS))}) == 4
 
 
 def test_who_else_draws_from_the_generator_does_not_change_an_order_that_has_begun():
-    expected = list(BlockSampler(BLOCKS, generator(3)))
+    expected = list(ShuffledBlocks(BLOCKS, generator(3), 4))
     source = generator(3)
-    rows = iter(BlockSampler(BLOCKS, source))
+    rows = iter(ShuffledBlocks(BLOCKS, source, 4))
     read = [next(rows)]
     source.manual_seed(99)
     assert read + list(rows) == expected
@@ -86,12 +99,6 @@ def test_few_blocks_are_open_at_a_time(num_ranks):
         assert 1 < open_blocks(rows, blocks) <= MIXED_BLOCKS
 
 
-def test_ranks_open_blocks_of_their_own():
-    blocks = [range(i, i + 6) for i in range(0, 240, 6)]
-    times_opened = Counter(block for rows in orders(4, blocks) for block in {row // 6 for row in rows})
-    assert sum(times_opened.values()) <= len(blocks) + 3 * MIXED_BLOCKS
-
-
 def test_rows_of_different_blocks_are_mixed():
     blocks = [range(i, i + 50) for i in range(0, 400, 50)]
     (rows,) = orders(1, blocks)
@@ -101,7 +108,7 @@ def test_rows_of_different_blocks_are_mixed():
 
 def loader(epochs=0):
     own = generator(5)
-    resumable = ResumableLoader(DataLoader(range(ROWS), 4, sampler=BlockSampler(BLOCKS, own)))
+    resumable = ResumableLoader(DataLoader(range(ROWS), 4, sampler=ShuffledBlocks(BLOCKS, own, 4)))
     for _ in range(epochs):
         list(resumable)
     return resumable

@@ -11,7 +11,7 @@ class Typist(Sampler):
 
     exact = False
 
-    def generate(self, policy, prompts, group_size, params, generator):
+    def generate(self, policy, prompts, group_size, params, seeds):
         texts = [str(i + 1) for _ in prompts for i in range(group_size)]
         rows = [policy.codec.tokenizer(text)["input_ids"] + [policy.end_token_ids[0]] for text in texts]
         width = max(map(len, rows))

@@ -9,7 +9,7 @@ from checkpoints import loaded
 from lightning import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.optim import Adam
-from training import FixedSampler, Half, Share, counting, fit, grpo, half_blind, weights
+from training import FixedSampler, Half, Share, counting, fit, grpo, half_blind, run, weights
 
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.callbacks import RolloutCallback
@@ -285,6 +285,19 @@ def test_two_processes_train_as_one_does(qwen3_vl, tmp_path, strategy):
     assert_step_close({name: value - before[name] for name, value in first.items()}, expected)
 
 
+@pytest.mark.parametrize("kind", ["grpo", "sft"])
+def test_a_run_of_two_processes_is_that_of_one(qwen3_vl, tmp_path, kind):
+    """Seven rows and two epochs; what is trained on is sampled, by each process for its own prompts."""
+    run_on_two_ranks(f"run-{kind}", qwen3_vl, tmp_path)
+    first, second = (torch.load(tmp_path / f"run-{kind}{rank}.pt") for rank in range(2))
+    module = run(kind, qwen3_vl)
+    before = weights(module)
+    fit(module, counting(size=7), max_epochs=2)
+    expected = {name: value - before[name] for name, value in weights(module).items()}
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert_step_close({name: value - before[name] for name, value in first.items()}, expected)
+
+
 @pytest.mark.parametrize("kind", ["grpo", "sft", "packed"])
 def test_a_process_with_text_alone_trains_the_tower_with_the_other(qwen3_vl, tmp_path, kind):
     """Its gradients of the tower are those of nothing: two processes still train as one does."""
@@ -316,7 +329,7 @@ def half():
 
 
 def test_two_processes_resume_in_the_middle_of_a_window(qwen3_vl, tmp_path):
-    """Each rank has completions of its own in the checkpoint, and a generator of its own."""
+    """Each rank has completions of its own in the checkpoint."""
     run_on_two_ranks("whole", qwen3_vl, tmp_path)
     run_on_two_ranks("resumed", qwen3_vl, tmp_path)
     for rank in range(2):

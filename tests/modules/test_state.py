@@ -86,7 +86,7 @@ def test_the_state_of_all_deciders_is_under_one_key(qwen3_vl, tmp_path):
     (rank,) = checkpoint["vrft_pl"]["deciders"]["ranks"]
     assert rank["advantage"] == {"windows": 2}
     (loader,) = checkpoint["vrft_pl"]["loader"]["ranks"]
-    assert {"epoch", "position", "random", "generator", "experience"} <= set(loader)
+    assert {"epoch", "position", "random", "experience"} <= set(loader)
     assert "combined_loader" not in checkpoint["loops"]["fit_loop"]["state_dict"]
 
 

@@ -52,7 +52,7 @@ def test_a_plain_path_that_is_not_the_models_ends_with_one_line_before_it_is_use
     prompts, sampler = policy.encode(MIXED), LocalSampler()
     uses = {
         "logprobs": lambda: policy.logprobs(prompts, GROUPS),
-        "generate": lambda: sampler.generate(policy, prompts, 2, SamplingParams(4), torch.Generator()),
+        "generate": lambda: sampler.generate(policy, prompts, 2, SamplingParams(4), range(len(prompts))),
     }
     with pytest.raises(InputError) as error:
         uses[use]()
@@ -102,7 +102,7 @@ def test_prompts_that_would_be_mixed_are_computed_one_at_a_time_with_one_warning
         got = policy.logprobs(prompts, GROUPS)
         assert got.logprobs.shape == got.entropy.shape == GROUPS.ids.shape
         assert not policy.may("packing")
-        written = LocalSampler().generate(policy, prompts, 2, SamplingParams(8), torch.Generator().manual_seed(0))
+        written = LocalSampler().generate(policy, prompts, 2, SamplingParams(8), range(len(prompts)))
         scored = policy.logprobs(prompts, written).logprobs
     said = [str(warning.message) for warning in record if "mixes the prompts of a batch: log" in str(warning.message)]
     assert len(said) == 1

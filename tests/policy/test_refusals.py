@@ -180,7 +180,7 @@ def test_weights_that_are_no_numbers_end_sampling_with_one_line(qwen3_vl):
     LocalSampler().settle(policy)
     torch.nn.init.constant_(policy.hf_model.lm_head.weight, float("nan"))
     with pytest.raises(InputError, match="Expected finite log-probs of what is sampled, but some are not"):
-        LocalSampler().generate(policy, prompts, 2, SamplingParams(4), torch.Generator().manual_seed(0))
+        LocalSampler().generate(policy, prompts, 2, SamplingParams(4), range(len(prompts)))
 
 
 def test_configs_that_do_not_validate_are_refused(qwen3_vl, tmp_path):

@@ -332,9 +332,9 @@ def test_prompts_are_repeated_by_reference(qwen3_vl, samples):
 def test_training_a_step_and_sampling_again_changes_what_is_sampled(qwen3_vl):
     policy = loaded(qwen3_vl)
     params, prompts = SamplingParams(max_tokens=8, temperature=0.0), policy.encode([sample()])
-    before = LocalSampler().generate(policy, prompts, 1, params, torch.Generator())
+    before = LocalSampler().generate(policy, prompts, 1, params, range(len(prompts)))
     shake(policy)
-    after = LocalSampler().generate(policy, prompts, 1, params, torch.Generator())
+    after = LocalSampler().generate(policy, prompts, 1, params, range(len(prompts)))
     assert before.texts != after.texts
 
 

@@ -80,9 +80,9 @@ class Engine(FixedSampler):
     def update(self, policy, step):
         self.events.append(("update", step))
 
-    def generate(self, policy, prompts, group_size, params, generator):
+    def generate(self, policy, prompts, group_size, params, seeds):
         self.events.append(("write", group_size))
-        return super().generate(policy, prompts, group_size, params, generator)
+        return super().generate(policy, prompts, group_size, params, seeds)
 
 
 def test_an_engine_gets_new_weights_before_it_writes_in_training_and_evaluation(qwen3_vl):
@@ -236,11 +236,11 @@ def test_groups_without_advantage_are_left_out_only_where_the_loss_says_so(qwen3
 @pytest.mark.parametrize("masked", [False, True])
 def test_completions_that_were_cut_enter_the_loss_only_where_they_may(qwen3_vl, masked):
     watch = Watch()
-    module = grpo(qwen3_vl, loss=GRPOLoss(mask_truncated=masked), params=SamplingParams(2))
+    module = grpo(qwen3_vl, loss=GRPOLoss(mask_truncated=masked), params=SamplingParams(2), seed=1)
     before = weights(module)
     fit(module, counting(size=2), callbacks=[watch])
     window = watch.windows[0]
-    assert window.completions.truncated.all()  # the untrained never end by themselves
+    assert window.completions.truncated.all()  # the untrained hardly ever end by themselves
     assert bool(window.loss_mask.any()) is not masked
     assert any(not torch.equal(value, before[name]) for name, value in weights(module).items()) is not masked
 

@@ -134,7 +134,7 @@ def test_a_prompts_cache_is_held_once(checkpoint, samples):
 def test_greedy_tokens_of_shared_prompts_are_those_of_transformers(family):
     policy, model = loaded(family, shared_prefix=True), AutoModelForImageTextToText.from_pretrained(family)
     prompts = policy.encode(MIXED)
-    got = LocalSampler().generate(policy, prompts, 2, SamplingParams(24, 0.0), seeded())
+    got = LocalSampler().generate(policy, prompts, 2, SamplingParams(24, 0.0), range(len(prompts)))
     for i, prompt in enumerate(prompts):
         expected = model.generate(
             **prompt.inputs,
@@ -156,7 +156,7 @@ def test_sampled_logprobs_are_the_policys_to_rounding(family, share, temperature
     bias[list(policy.end_token_ids)] = 1.0
     head.bias = torch.nn.Parameter(bias)
     prompts = policy.encode(MIXED)
-    got = LocalSampler().generate(policy, prompts, 4, SamplingParams(32, temperature), seeded())
+    got = LocalSampler().generate(policy, prompts, 4, SamplingParams(32, temperature), range(len(prompts)))
     assert len(set(got.mask.sum(1).tolist())) > 4
     with torch.no_grad():
         expected = policy.logprobs(prompts, got, temperature).logprobs
@@ -205,7 +205,7 @@ def test_completions_have_the_distribution_of_the_policy(checkpoint, share, monk
     rows, expected = outcomes(policy, prompts, allowed, temperature)
     torch.testing.assert_close(expected.sum(dim=1), torch.ones(2, dtype=torch.float64), rtol=0, atol=1e-5)
     wrong = outcomes(policy, prompts, allowed, 1.2)[1]
-    got = LocalSampler(10**6).generate(policy, prompts, num_draws, SamplingParams(2, temperature), seeded())
+    got = LocalSampler(10**6).generate(policy, prompts, num_draws, SamplingParams(2, temperature), range(len(prompts)))
     written = [row[keep].tolist() for row, keep in zip(got.ids, got.mask, strict=True)]
     for i in range(2):
         group = written[i * num_draws : (i + 1) * num_draws]
@@ -220,7 +220,8 @@ def test_completions_have_the_distribution_of_the_policy(checkpoint, share, monk
 def test_rows_are_drawn_from_their_own_softmax():
     num_draws = 20_000
     logits = torch.randn(2, 40, generator=seeded(1))
-    tokens, logprobs = draw(logits.repeat(num_draws, 1), SamplingParams(), seeded())
+    levels = torch.rand(2 * num_draws, 1, generator=seeded(), dtype=torch.float64)
+    tokens, logprobs = draw(logits.repeat(num_draws, 1), SamplingParams(), levels)
     expected = logits.double().softmax(dim=-1)
     for i, row in enumerate(tokens.view(num_draws, 2).T):
         counts = row.bincount(minlength=40)
@@ -231,9 +232,8 @@ def test_rows_are_drawn_from_their_own_softmax():
 
 
 @pytest.mark.parametrize("level", [0.0, math.nextafter(1, 0)], ids=["lowest", "highest"])
-def test_a_token_of_probability_zero_is_never_drawn(level, monkeypatch):
+def test_a_token_of_probability_zero_is_never_drawn(level):
     """At the extremes of the level the first and the last token that can be drawn are, among 1000 random rows."""
-    monkeypatch.setattr(torch, "rand", lambda *size, generator, **kwargs: torch.full(size, level, **kwargs))
     g = seeded()
     logits = 5 * torch.randn(1000, 300, generator=g)
     impossible = torch.randn(1000, 300, generator=g) > 0.5
@@ -244,17 +244,17 @@ def test_a_token_of_probability_zero_is_never_drawn(level, monkeypatch):
     logits = logits.masked_fill(nearly, -300.0).masked_fill(impossible, -math.inf)
     probabilities = logits.softmax(dim=-1)
     possible = [row.nonzero().flatten().tolist() for row in probabilities]
-    tokens, logprobs = draw(logits, SamplingParams(), g)
+    tokens, logprobs = draw(logits, SamplingParams(), torch.full((1000, 1), level, dtype=torch.float64))
     assert tokens.tolist() == [row[0 if level == 0 else -1] for row in possible]
     assert logprobs.isfinite().all()
 
 
 @pytest.mark.parametrize("params", [SamplingParams(top_k=1), SamplingParams(temperature=0.0)], ids=["top-1", "greedy"])
 @pytest.mark.parametrize("level", [0.0, math.nextafter(1, 0)], ids=["lowest", "highest"])
-def test_one_possible_token_is_drawn_at_any_level(level, params, monkeypatch):
-    monkeypatch.setattr(torch, "rand", lambda *size, generator, **kwargs: torch.full(size, level, **kwargs))
+def test_one_possible_token_is_drawn_at_any_level(level, params):
     logits = torch.randn(50, 20, generator=seeded())
-    assert torch.equal(draw(logits, params, seeded())[0], logits.argmax(dim=-1))
+    levels = torch.full((50, 1), level, dtype=torch.float64) if params.temperature else None
+    assert torch.equal(draw(logits, params, levels)[0], logits.argmax(dim=-1))
 
 
 @pytest.mark.parametrize("share", [True, False], ids=["shared", "repeated"])
@@ -263,7 +263,7 @@ def test_completions_are_written_under_autocast(checkpoint, share):
     policy = loaded(checkpoint, shared_prefix=share)
     prompts = policy.encode(MIXED)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        got = LocalSampler().generate(policy, prompts, 2, SamplingParams(8), seeded())
+        got = LocalSampler().generate(policy, prompts, 2, SamplingParams(8), range(len(prompts)))
         with torch.no_grad():
             expected = policy.logprobs(prompts, got).logprobs
     assert got.logprobs.dtype == torch.float32
@@ -274,7 +274,7 @@ def test_completions_are_written_under_autocast(checkpoint, share):
 def test_completions_are_written_in_half_precision(checkpoint, share):
     policy = loaded(checkpoint, dtype="bfloat16", shared_prefix=share)
     prompts = policy.encode(MIXED)
-    got = LocalSampler().generate(policy, prompts, 2, SamplingParams(8), seeded())
+    got = LocalSampler().generate(policy, prompts, 2, SamplingParams(8), range(len(prompts)))
     with torch.no_grad():
         expected = policy.logprobs(prompts, got).logprobs
     assert got.logprobs.dtype == torch.float32

@@ -17,7 +17,7 @@ def seeded(seed=0):
 
 
 def generate(policy, prompts, group_size=1, params=GREEDY, seed=0, max_rows=1024):
-    return LocalSampler(max_rows).generate(policy, prompts, group_size, params, seeded(seed))
+    return LocalSampler(max_rows).generate(policy, prompts, group_size, params, range(seed, seed + len(prompts)))
 
 
 def make_ends_likelier(policy, by):
@@ -273,7 +273,8 @@ def test_truncation_keeps_the_likeliest_tokens(top_k, top_p, kept):
 def test_tokens_are_drawn_from_the_softmax(params, expected):
     expected, num_draws = torch.tensor(expected, dtype=torch.float64), 20_000
     logits = torch.tensor([0.5, 0.25, 0.15, 0.1]).log() + 3
-    tokens, logprobs = draw(logits.expand(num_draws, -1), params, seeded())
+    levels = torch.rand(num_draws, 1, generator=seeded(), dtype=torch.float64)
+    tokens, logprobs = draw(logits.expand(num_draws, -1), params, levels)
     counts, allowed = tokens.bincount(minlength=4), expected > 0
     assert not counts[~allowed].any()
     assert chisquare(counts[allowed], expected[allowed] * num_draws).pvalue > 0.01
@@ -281,7 +282,7 @@ def test_tokens_are_drawn_from_the_softmax(params, expected):
 
 
 def test_temperature_zero_takes_the_likeliest_token():
-    assert draw(LOGITS, SamplingParams(temperature=0.0), seeded())[0].tolist() == [0, 3]
+    assert draw(LOGITS, SamplingParams(temperature=0.0), None)[0].tolist() == [0, 3]
 
 
 @pytest.mark.parametrize(

@@ -171,14 +171,14 @@ def test_the_sampler_decodes_with_packed_layers_and_leaves_none_behind(qwen3_vl,
     policy, counts = loaded(qwen3_vl), []
     policy.may("batching")
     policy.hf_model.register_forward_pre_hook(lambda *_: counts.append(len(packed(policy))))
-    prompts, generator = policy.encode(MIXED), torch.Generator()
+    prompts, seeds = policy.encode(MIXED), range(len(MIXED))
     LocalSampler().settle(policy)
     counts.clear()
-    LocalSampler().generate(policy, prompts, 2, SamplingParams(4), generator)
+    LocalSampler().generate(policy, prompts, 2, SamplingParams(4), seeds)
     assert counts[0] == 0
     assert min(counts[1:]) > 10
     assert packed(policy) == []
     monkeypatch.setattr("vrft_pl.rollout.local.draw", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        LocalSampler().generate(policy, prompts, 2, SamplingParams(4), generator)
+        LocalSampler().generate(policy, prompts, 2, SamplingParams(4), seeds)
     assert packed(policy) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -64,7 +63,9 @@ class WritingModule(Protocol):
     params: SamplingParams
     metrics: Sequence[Judge]
 
-    def generate(self, samples: Sequence[Sample], group_size: int, params: SamplingParams, seed: int) -> Completions:
+    def generate(
+        self, samples: Sequence[Sample], group_size: int, params: SamplingParams, seed: int | str
+    ) -> Completions:
         """Write ``group_size`` completions to each sample, reproducibly for a seed."""
 
 
@@ -141,8 +142,7 @@ def probe(
     for first in range(0, len(samples), batch_size):
         stop = min(first + batch_size, len(samples))
         batch = [samples[i] for i in range(first, stop)]
-        batch_seed = zlib.crc32(f"probe/{seed}/{first}".encode())
-        written = module.generate(batch, completions, sampling(module.params), batch_seed)
+        written = module.generate(batch, completions, sampling(module.params), f"probe/{seed}")
         probed += graded(module, batch, positions[first:stop], written, right_at)
     cost = module.writer.spent - before + Cost(seconds=time.perf_counter() - start)
     return Probe(tuple(probed), cost.as_dict())

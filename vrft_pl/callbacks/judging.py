@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -43,8 +42,7 @@ def judged(
     with left_as_it_was(), torch.no_grad(), trainer.precision_plugin.forward_context():
         for start in range(0, len(own), size):
             batch = own[start : start + size]
-            seed = zlib.crc32(f"{name}/{start}".encode())
-            completions = module.generate(batch, 1, module.eval_params, seed)
+            completions = module.generate(batch, 1, module.eval_params, name)
             for judge in judges:
                 if any(judge.judges(sample) for sample in batch):
                     judge.update(completions, batch)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -37,7 +36,9 @@ class Writes(Protocol):
     metrics: Sequence[Judge]
     eval_params: SamplingParams
 
-    def generate(self, samples: Sequence[Sample], group_size: int, params: SamplingParams, seed: int) -> Completions:
+    def generate(
+        self, samples: Sequence[Sample], group_size: int, params: SamplingParams, seed: int | str
+    ) -> Completions:
         """Write ``group_size`` completions to each sample, reproducibly for a seed."""
 
 
@@ -120,8 +121,7 @@ class ValSubset(Callback):
         for start in range(0, len(asked), size):
             batch = asked[start : start + size]
             with torch.no_grad(), trainer.precision_plugin.forward_context():
-                seed = zlib.crc32(f"{NAME}/{start}".encode())
-                completions = module.generate([sample for _, sample in batch], 1, module.eval_params, seed)
+                completions = module.generate([sample for _, sample in batch], 1, module.eval_params, NAME)
             for part in dict.fromkeys(part for part, _ in batch):
                 rows = [i for i, (own, _) in enumerate(batch) if own == part]
                 yield part, [batch[i][1] for i in rows], completions.select(rows)

@@ -9,10 +9,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, RandomSampler, Sampler
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler
 
-from vrft_pl.data.order import BlockSampler
-from vrft_pl.data.resumable import SEED_STEP
+from vrft_pl.data.order import ShuffledBlocks, ShuffledRows
 from vrft_pl.data.samples import Part, Split, stored_blocks
 from vrft_pl.distributed import data_share
 from vrft_pl.types import InputError, Opaque, Sample
@@ -108,20 +107,20 @@ class SampleData(LightningDataModule):
         sampler: Sampler[int] | None = None
         trainer = self.trainer
         ranks, rank = data_share(None if trainer is None else trainer.strategy)
-        blocks = stored_blocks(samples) if train else None
-        if blocks is not None:
-            sampler = BlockSampler(blocks, generator, ranks, rank)
+        rows = len(samples)  # type: ignore[arg-type]  # sized
+        if train:
+            blocks, share = stored_blocks(samples), (self.batch_size, ranks, rank)
+            if blocks is None:
+                sampler = ShuffledRows(generator, rows, *share)
+            else:
+                sampler = ShuffledBlocks(blocks, generator, *share)
         elif ranks > 1:
-            kind = DistributedSampler if train else UnrepeatedDistributedSampler
-            rows = len(samples)  # type: ignore[arg-type]  # sized
-            if not train and rows < ranks:
+            if rows < ranks:
                 raise InputError(
                     f"Expected at least {ranks} rows in every held-out part, one for each process, but got {rows}. "
                     "Use fewer devices."
                 )
-            sampler = kind(samples, ranks, rank, shuffle=train, seed=self.seed * SEED_STEP)
-        elif train:
-            sampler = RandomSampler(samples, generator=generator)  # type: ignore[arg-type]  # sized
+            sampler = UnrepeatedDistributedSampler(samples, ranks, rank, shuffle=False)
         return DataLoader(
             samples,
             batch_size=self.batch_size if train else self.eval_batch_size,

@@ -1,8 +1,10 @@
-"""The order in which rows are read."""
+"""The order in which rows are read, the same for every number of processes that share them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import torch
 from torch.utils.data import Sampler
@@ -11,48 +13,96 @@ MIXED_BLOCKS = 4
 """Blocks whose rows are shuffled together, which a source should keep in memory at once."""
 
 
-class BlockSampler(Sampler[int]):
-    """Shuffles rows that are stored in blocks so that few blocks are open at a time.
+class DealtRows(Sampler[int]):
+    """Deals the rows of one order out in turn, so that ranks together read in each step what one process would.
 
-    Blocks are shuffled, and the rows of each few that follow each other are shuffled together. The order is drawn when
-    it is first asked for and depends on the generator alone. Each rank of a distributed run reads one stretch of it, so
-    that it opens few blocks that another one opens too; the last stretches go on with the first rows where rows don't
-    come out even.
+    Where rows don't come out even, some ranks have one less; where that leaves one of them a batch short, it reads the
+    first row of the order again, which is to count nothing (`pads`).
 
     Args:
-        blocks: Rows that are stored together; every row in one of them.
-        generator: Source of randomness.
+        num_rows: Rows of all ranks.
+        batch_size: Rows of a batch of one rank.
         num_ranks: Processes that share the rows.
         rank: This one.
     """
 
-    def __init__(self, blocks: Sequence[range], generator: torch.Generator, num_ranks: int = 1, rank: int = 0) -> None:
-        self.blocks, self.generator, self.num_ranks, self.rank = blocks, generator, num_ranks, rank
-        self._size = -(-sum(map(len, blocks)) // num_ranks)
+    def __init__(self, num_rows: int, batch_size: int, num_ranks: int = 1, rank: int = 0) -> None:
+        self.num_rows, self.num_ranks, self.rank = num_rows, num_ranks, rank
+        self._own, most = (len(range(first, num_rows, num_ranks)) for first in (rank, 0))
+        self.pads = -(-self._own // batch_size) < -(-most // batch_size)
+        """Whether the last batch is a row that another rank reads, there for the number of batches alone."""
 
     def __len__(self) -> int:
-        """Rows of this rank."""
-        return self._size
+        """Rows of this rank, the one that counts nothing included."""
+        return self._own + self.pads
 
     def __iter__(self) -> Iterator[int]:
-        """Draw an order, of which only the blocks at hand are in memory."""
-        start, stop = self.rank * self._size, (self.rank + 1) * self._size
-        first: list[int] = []
-        position = 0
-        for rows in self._mixed():
-            first += rows[: self.num_ranks - len(first)]
-            yield from rows[max(0, start - position) : max(0, stop - position)]
-            position += len(rows)
-            if position >= stop:
-                return
-        for repeated in range(max(start, position), stop):
-            yield first[(repeated - position) % len(first)]
+        """Draw an order and read this rank's rows of it."""
+        order = iter(self.order())
+        first = list(islice(order, min(self.num_rows, self.num_ranks)))
+        yield from first[self.rank : self.rank + 1]
+        yield from islice(order, self.rank, None, self.num_ranks)
+        if self.pads:
+            yield first[0]
 
-    def _mixed(self) -> Iterator[list[int]]:
-        """Yield the rows of a few blocks at a time, shuffled."""
+    @abstractmethod
+    def order(self) -> Iterable[int]:
+        """Rows of all ranks, in an order drawn anew."""
+
+
+class ShuffledRows(DealtRows):
+    """Shuffles all rows.
+
+    Args:
+        generator: Source of randomness.
+        num_rows: Those of `DealtRows`, as the rest.
+        batch_size: Likewise.
+        num_ranks: Likewise.
+        rank: Likewise.
+    """
+
+    def __init__(
+        self, generator: torch.Generator, num_rows: int, batch_size: int, num_ranks: int = 1, rank: int = 0
+    ) -> None:
+        super().__init__(num_rows, batch_size, num_ranks, rank)
+        self.generator = generator
+
+    def order(self) -> list[int]:
+        """Rows of all ranks, shuffled."""
+        rows: list[int] = torch.randperm(self.num_rows, generator=self.generator).tolist()
+        return rows
+
+
+class ShuffledBlocks(DealtRows):
+    """Shuffles rows that are stored in blocks so that few blocks are open at a time.
+
+    Blocks are shuffled, and the rows of each few that follow each other are shuffled together. The order is drawn when
+    it is first asked for and depends on the generator alone. All ranks go through the blocks together.
+
+    Args:
+        blocks: Rows that are stored together; every row in one of them.
+        generator: Source of randomness.
+        batch_size: See `DealtRows`, as the rest.
+        num_ranks: Likewise.
+        rank: Likewise.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[range],
+        generator: torch.Generator,
+        batch_size: int,
+        num_ranks: int = 1,
+        rank: int = 0,
+    ) -> None:
+        super().__init__(sum(map(len, blocks)), batch_size, num_ranks, rank)
+        self.blocks, self.generator = blocks, generator
+
+    def order(self) -> Iterator[int]:
+        """Rows of all ranks, of which only the blocks at hand are in memory."""
         # of its own: whoever else draws from the sampler's generator while rows are read must not change their order
         generator = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=self.generator)))
         order = torch.randperm(len(self.blocks), generator=generator).tolist()
         for start in range(0, len(order), MIXED_BLOCKS):
             rows = [row for block in order[start : start + MIXED_BLOCKS] for row in self.blocks[block]]
-            yield [rows[i] for i in torch.randperm(len(rows), generator=generator).tolist()]
+            yield from (rows[i] for i in torch.randperm(len(rows), generator=generator).tolist())

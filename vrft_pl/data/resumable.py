@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader
 
 from vrft_pl.data.randomness import random_state, set_random_state
 from vrft_pl.distributed import gather_states, own_state
@@ -47,6 +47,10 @@ class ResumableLoader:
         """Batches an epoch has, used or not."""
         return len(self.samples)
 
+    def counts(self, position: int) -> bool:
+        """Whether the batch of samples at a position is more than a filler, of a rank that has one less than others."""
+        return not getattr(self.samples.sampler, "pads", False) or position < len(self.samples) - 1
+
     @property
     def end(self) -> int:
         """Batches an epoch that are used."""
@@ -82,5 +86,3 @@ class ResumableLoader:
             self._generator.manual_seed(self._order_seed + self.epoch)
             # the number that a loader would draw first if it shared the generator: orders stay those of earlier runs
             torch.empty((), dtype=torch.int64).random_(generator=self._generator)
-        if isinstance(self.samples.sampler, DistributedSampler):
-            self.samples.sampler.set_epoch(self.epoch)

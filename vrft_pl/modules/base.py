@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import copy
 import time
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import torch
 from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.strategies import Strategy
@@ -31,6 +29,7 @@ from vrft_pl.rewards import Judge, Reward
 from vrft_pl.rewards.base import check_names, grades_of
 from vrft_pl.rollout import LocalSampler, Sampler, SamplingParams, Writer
 from vrft_pl.rollout.hooks import listening
+from vrft_pl.rollout.seeds import prompt_seeds
 from vrft_pl.types import Completions, InputError, Sample
 
 Loader = TypeVar("Loader", bound=ResumableLoader)
@@ -237,15 +236,16 @@ class PolicyModule(LightningModule):
             rank_zero_info(f"Trainable parameters: {', '.join(rows)}.")
             self._announced = True
 
-    def generate(self, samples: Sequence[Sample], group_size: int, params: SamplingParams, seed: int) -> Completions:
+    def generate(
+        self, samples: Sequence[Sample], group_size: int, params: SamplingParams, seed: int | str
+    ) -> Completions:
         """Write ``group_size`` completions to each sample, reproducibly for a seed."""
-        generator = torch.Generator(device=self.policy.device).manual_seed(seed)
         step = 0 if self._trainer is None else self.trainer.global_step
-        return self.writer.write(self.writer.encode(samples), group_size, params, generator, step)
+        return self.writer.write(self.writer.encode(samples), group_size, params, prompt_seeds(samples, seed), step)
 
-    def evaluate(self, stage: str, samples: list[Sample], batch_idx: int, part: str) -> Evaluated:
+    def evaluate(self, stage: str, samples: list[Sample], part: str) -> Evaluated:
         """Score what the policy writes on held-out samples, to be logged at the end of the split."""
-        completions = self.generate(samples, 1, self.eval_params, zlib.crc32(f"{part}/{batch_idx}".encode()))
+        completions = self.generate(samples, 1, self.eval_params, part)
         self._update(stage, part, completions, samples)
         grades = grades_of(self._judges(stage, part), samples)
         for tag, rows in rows_by_tag(samples).items():
@@ -254,7 +254,7 @@ class PolicyModule(LightningModule):
             self._update(stage, name, completions.select(rows), [samples[i] for i in rows])
         if self.eval_samples:
             params = SamplingParams(self.eval_params.max_tokens, temperature=1.0)
-            sampled = self.generate(samples, self.eval_samples, params, batch_idx)
+            sampled = self.generate(samples, self.eval_samples, params, f"{part}/sampled")
             repeated = [sample for sample in samples for _ in range(self.eval_samples)]
             self._update(stage, f"{part}/sampled", sampled, repeated)
         return {"completions": completions, "grades": grades}
@@ -296,7 +296,7 @@ class PolicyModule(LightningModule):
 
     def validation_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> Evaluated:
         """Evaluate one batch of the validation split; callbacks are told of it."""
-        return self.evaluate("val", samples, batch_idx, self.parts("val")[dataloader_idx])
+        return self.evaluate("val", samples, self.parts("val")[dataloader_idx])
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the validation split."""
@@ -304,7 +304,7 @@ class PolicyModule(LightningModule):
 
     def test_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> Evaluated:
         """Evaluate one batch of the test split; callbacks are told of it."""
-        return self.evaluate("test", samples, batch_idx, self.parts("test")[dataloader_idx])
+        return self.evaluate("test", samples, self.parts("test")[dataloader_idx])
 
     def on_test_epoch_end(self) -> None:
         """Log the metrics of the test split."""
@@ -312,7 +312,7 @@ class PolicyModule(LightningModule):
 
     def predict_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> Evaluated:
         """Write one greedy completion to each sample; callbacks are told of it."""
-        return {"completions": self.generate(samples, 1, self.eval_params, batch_idx), "grades": {}}
+        return {"completions": self.generate(samples, 1, self.eval_params, "predict"), "grades": {}}
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Begin to count the seconds of an update."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vrft_pl.algorithms import Advantage, GroupAdvantage, GRPOLoss, Loss
 from vrft_pl.algorithms.advantage import check_group_size
-from vrft_pl.distributed import data_share
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.modules.rollout_log import RolloutStats
 from vrft_pl.policy.reference import Reference, ReferenceKind
@@ -107,7 +105,6 @@ class GRPOModule(PolicyModule):
     def wrap_train_loader(self, loader: DataLoader) -> RolloutLoader:
         """Turn the loader of Samples into a loader of Experience."""
         step_batches = self.trainer.accumulate_grad_batches
-        seed = self.seed * 1009 + data_share(self.trainer.strategy).position
         collector = Collector(
             self.writer,
             self.rewards,
@@ -115,7 +112,7 @@ class GRPOModule(PolicyModule):
             self.reference,
             self.group_size,
             self.params,
-            torch.Generator(device=self.policy.device).manual_seed(seed),
+            self.seed,
             self.loss.token_mask,
             self.hooks,
         )
@@ -123,7 +120,6 @@ class GRPOModule(PolicyModule):
             loader,
             collector,
             self._encode,
-            collector.generator,
             window=step_batches if self.window is None else self.window,
             step_batches=step_batches,
             num_iterations=self.num_iterations,

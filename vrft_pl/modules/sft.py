@@ -52,11 +52,13 @@ class DemonstrationLoader(ResumableLoader):
         start = time.perf_counter()
         while step := [self.encode(batch) for batch in islice(batches, self.step_batches)]:
             seconds = {"encode": time.perf_counter() - start}
-            tokens = torch.tensor(sum(int(batch.targets.mask.sum()) for batch in step) / self.step_batches)
-            num_tokens = self.mean_over_ranks(tokens).item()
-            for batch in step[offset:]:
+            counting = [self.counts(self.position - offset + i) for i in range(len(step))]
+            counted = sum(int(step[i].targets.mask.sum()) for i in range(len(step)) if counting[i])
+            num_tokens = self.mean_over_ranks(torch.tensor(counted / self.step_batches)).item()
+            for batch, counts in list(zip(step, counting, strict=True))[offset:]:
                 self.position += 1
-                yield Opaque(replace(batch, num_tokens=num_tokens, seconds=seconds))
+                share = num_tokens if counts else float("inf")  # of which its tokens are a part of 0
+                yield Opaque(replace(batch, num_tokens=share, seconds=seconds))
             offset, start = 0, time.perf_counter()
 
 

@@ -15,6 +15,7 @@ from vrft_pl.rollout.freezing import frozen_logprobs
 from vrft_pl.rollout.hooks import Hooks
 from vrft_pl.rollout.sampler import SamplingParams
 from vrft_pl.rollout.scoring import Grader, beside, score
+from vrft_pl.rollout.seeds import prompt_seeds
 from vrft_pl.rollout.writing import Writer
 from vrft_pl.types import Completions, Experience, Sample, Scores
 
@@ -29,7 +30,7 @@ class Collector:
         reference: The frozen policy that the loss compares with; ``None`` where it compares with none.
         group_size: ``G``, completions per prompt.
         params: How completions are drawn.
-        generator: Source of randomness of the engine, on the policy's device.
+        seed: Of all randomness of the engine.
         token_mask: Tokens that enter the loss, of shape ``(N, T)``. Defaults to all of a completion.
         hooks: What surrounds it.
     """
@@ -42,12 +43,12 @@ class Collector:
         reference: Reference | None,
         group_size: int,
         params: SamplingParams,
-        generator: torch.Generator,
+        seed: int,
         token_mask: Callable[[Completions], Tensor] = lambda completions: completions.mask,
         hooks: Hooks = Hooks(),  # noqa: B008  # frozen
     ) -> None:
         self.writer, self.rewards, self.advantage, self.reference = writer, rewards, advantage, reference
-        self.group_size, self.params, self.generator = group_size, params, generator
+        self.group_size, self.params, self.seed = group_size, params, seed
         self.token_mask, self.hooks = token_mask, hooks
 
     def __call__(self, batches: list[list[Sample]], reused: bool) -> Experience:
@@ -64,7 +65,8 @@ class Collector:
         with self.hooks.forward_context():
             with self._timed("rollout", seconds):
                 prompts = self.writer.encode(samples)
-                completions = self.writer.write(prompts, self.group_size, self.params, self.generator, step)
+                seeds = prompt_seeds(samples, self.seed, step)
+                completions = self.writer.write(prompts, self.group_size, self.params, seeds, step)
             passes = reused or self.reference is not None
             with beside(self._score, samples, completions, step, seconds, when=passes) as scoring:
                 with self._timed("reference", seconds):

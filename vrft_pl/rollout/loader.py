@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
@@ -38,7 +38,6 @@ class RolloutLoader(ResumableLoader):
         samples: Yields micro-batches of Samples.
         collect: Turns a window of prompts into experience.
         encode: Encodes Samples; needed to restore a window.
-        generator: Source of randomness of the sampler; part of the state.
         window: Micro-batches whose completions are sampled together; a multiple of ``step_batches``.
         step_batches: Micro-batches of one optimizer step (``accumulate_grad_batches``).
         num_iterations: Times that each window is trained on (``mu`` of https://arxiv.org/abs/2402.03300, algorithm 1).
@@ -55,7 +54,6 @@ class RolloutLoader(ResumableLoader):
         samples: DataLoader,
         collect: Collect,
         encode: Callable[[list[Sample]], Prompts],
-        generator: torch.Generator,
         window: int = 1,
         step_batches: int = 1,
         num_iterations: int = 1,
@@ -69,7 +67,7 @@ class RolloutLoader(ResumableLoader):
         if num_iterations < 1:
             raise ValueError(f"Expected `num_iterations` to be at least 1, but got {num_iterations}.")
         super().__init__(samples)
-        self.collect, self.encode, self.generator = collect, encode, generator
+        self.collect, self.encode = collect, encode
         self.window, self.step_batches, self.num_iterations = window, step_batches, num_iterations
         self.skip_dead_groups, self.mean_over_ranks = skip_dead_groups, mean_over_ranks
         self._experience: Experience | None = None
@@ -84,9 +82,10 @@ class RolloutLoader(ResumableLoader):
         self._start()
         batches = iter(self.samples)
         done, offset = divmod(self.position, self.window * self.num_iterations)
-        for _ in islice(batches, done * self.window):
+        read = done * self.window
+        for _ in islice(batches, read):
             pass
-        left = self.end - done * self.window * self.num_iterations
+        left = self.end - read * self.num_iterations
         while window := list(islice(batches, min(self.window, left))):
             schedule = [i for _ in range(self.num_iterations) for i in range(len(window))][:left]
             left -= len(schedule)
@@ -96,7 +95,9 @@ class RolloutLoader(ResumableLoader):
                 self._experience = restore_experience(self._loaded["experience"], self._asked, prompts)
             else:
                 self._experience = self.collect(window, reused=len(schedule) > self.step_batches)
-            self._loaded = None
+                if not self.counts(read + len(window) - 1):
+                    self._experience = muted(self._experience, window[-1])
+            read, self._loaded = read + len(window), None
             sizes = micro_batch_sizes([len(batch) for batch in window], len(self._experience))
             for batch in self._micro_batches(self._experience, sizes, schedule)[offset:]:
                 self.position += 1
@@ -107,14 +108,8 @@ class RolloutLoader(ResumableLoader):
         in_window = self.position % (self.window * self.num_iterations) and self.position < self.end
         return {
             **super()._state(),
-            "generator": self.generator.get_state(),
             "experience": experience_state(self._experience, self._asked) if in_window and self._experience else None,
         }
-
-    def _start(self) -> None:
-        if self._loaded is not None:
-            self.generator.set_state(self._loaded["generator"].cpu())
-        super()._start()
 
     def _micro_batches(self, experience: Experience, sizes: list[int], schedule: list[int]) -> list[Experience]:
         """Cut a window into micro-batches, each with the denominators of its optimizer step."""
@@ -152,5 +147,16 @@ def micro_batch_sizes(sizes: list[int], num_groups: int) -> list[int]:
 def unheard(experience: Experience) -> Experience:
     """A group that enters no loss: the micro-batch of a rank that has none left, whose passes others wait for."""
     batch = experience.select([0])
-    nothing = torch.zeros_like(batch.loss_mask), torch.zeros_like(batch.advantages)
-    return replace(batch, loss_mask=nothing[0], advantages=nothing[1])
+    return muted(batch, batch.samples)
+
+
+def muted(experience: Experience, samples: Sequence[Sample]) -> Experience:
+    """The same passes, where the groups of these samples enter no loss and no denominator."""
+    muted = {id(sample) for sample in samples}
+    heard = torch.tensor([id(sample) not in muted for sample in experience.samples])
+    rows = heard.repeat_interleave(len(experience.rewards) // len(heard)).to(experience.loss_mask.device)
+    return replace(
+        experience,
+        loss_mask=experience.loss_mask & rows[:, None],
+        advantages=experience.advantages.where(rows, 0.0),
+    )

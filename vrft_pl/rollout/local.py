@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,7 @@ from vrft_pl.rollout.captured import CapturedPrompt
 from vrft_pl.rollout.decoding import Decoder, RepeatedPrompt, SharedPrompt, prefill
 from vrft_pl.rollout.packed import packed_linears
 from vrft_pl.rollout.sampler import Sampler, SamplingParams
+from vrft_pl.rollout.seeds import Levels
 from vrft_pl.rollout.trials import trusts
 from vrft_pl.types import Completions, FinishReason, InputError, Prompts
 
@@ -37,7 +40,7 @@ class LocalSampler(Sampler):
         self.max_rows, self.capture = max_rows, capture
 
     def generate(
-        self, policy: VLM, prompts: Prompts, group_size: int, params: SamplingParams, generator: torch.Generator
+        self, policy: VLM, prompts: Prompts, group_size: int, params: SamplingParams, seeds: Sequence[int]
     ) -> Completions:
         """Write ``group_size`` completions to each prompt; see `Sampler.generate`."""
         refuse_sharded(policy)
@@ -46,8 +49,8 @@ class LocalSampler(Sampler):
         order = sorted(range(len(prompts)), key=lambda i: prompts.items[i].num_tokens)
         with policy.evaluating():
             parts = [
-                self._decode(policy, prompts.select(order[i : i + step]), group_size, params, generator)
-                for i in range(0, len(prompts), step)
+                self._decode(policy, prompts.select(part), group_size, params, [seeds[j] for j in part])
+                for part in (order[i : i + step] for i in range(0, len(prompts), step))
             ]
         width = max(ids.shape[1] for ids, *_ in parts)
         back = torch.tensor(order, device=parts[0][0].device).argsort()
@@ -84,7 +87,7 @@ class LocalSampler(Sampler):
         return RepeatedPrompt
 
     def _decode(
-        self, policy: VLM, prompts: Prompts, group_size: int, params: SamplingParams, generator: torch.Generator
+        self, policy: VLM, prompts: Prompts, group_size: int, params: SamplingParams, seeds: Sequence[int]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Returns tokens and their log-probs ``(N, T)``, lengths ``(N,)`` and whether an end token came ``(N,)``."""
         kind = self._kind(policy)
@@ -92,11 +95,11 @@ class LocalSampler(Sampler):
         decoder = kind(policy, start, group_size)
         logits = start.logits.repeat_interleave(group_size, dim=0)
         with packed_linears(policy.hf_model, len(logits)):
-            return self._continue(policy, decoder, logits, params, generator)
+            return self._continue(policy, decoder, logits, params, Levels(seeds, group_size, logits.device))
 
     @staticmethod
     def _continue(
-        policy: VLM, decoder: Decoder, logits: Tensor, params: SamplingParams, generator: torch.Generator
+        policy: VLM, decoder: Decoder, logits: Tensor, params: SamplingParams, levels: Levels
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Draw token after token; see `_decode`."""
         num_rows, device = len(logits), logits.device
@@ -107,7 +110,8 @@ class LocalSampler(Sampler):
         rows = torch.arange(num_rows, device=device)
         done = torch.zeros(num_rows, dtype=torch.bool, device=device)
         for t in range(params.max_tokens):
-            tokens, chosen = draw(policy.scale(logits, params.temperature or 1.0), params, generator)
+            level = levels.at(t, rows) if params.temperature else None
+            tokens, chosen = draw(policy.scale(logits, params.temperature or 1.0), params, level)
             ids[rows, t], logprobs[rows, t] = tokens, chosen
             ended = torch.isin(tokens, ends) & ~done
             lengths[rows] = torch.where(ended, t + 1, lengths[rows])
@@ -144,13 +148,14 @@ def refuse_sharded(policy: VLM) -> None:
         )
 
 
-def draw(logits: Tensor, params: SamplingParams, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw(logits: Tensor, params: SamplingParams, level: Tensor | None) -> tuple[Tensor, Tensor]:
     """Draw one token a row.
 
     Args:
         logits: Already divided by the temperature. Shape ``(N, V)``.
-        params: Temperature 0 takes the likeliest token; top-k and top-p renormalise.
-        generator: Source of randomness.
+        params: Top-k and top-p renormalise.
+        level: How far along the cumulated probabilities the token of each row lies, in [0, 1), of shape ``(N, 1)``;
+            ``None`` takes the likeliest token.
 
     Returns:
         Tokens and their log-probabilities under the distribution they were drawn from, each of shape ``(N,)``.
@@ -158,13 +163,11 @@ def draw(logits: Tensor, params: SamplingParams, generator: torch.Generator) -> 
     if params.truncates:
         logits = truncate(logits, params.top_k, params.top_p)
     probabilities = logits.softmax(dim=-1)
-    if params.temperature == 0:
+    if level is None:
         tokens = probabilities.argmax(dim=-1, keepdim=True)
     else:
         # an exponential for each token, as `torch.multinomial` draws it, takes several times as long on a CPU
-        exact = torch.float32 if logits.device.type == "mps" else torch.float64  # which Apple's GPUs lack
-        cumulated = probabilities.cumsum(dim=-1, dtype=exact)
-        level = torch.rand(len(logits), 1, generator=generator, device=logits.device, dtype=exact)
+        cumulated = probabilities.cumsum(dim=-1, dtype=level.dtype)
         tokens = torch.searchsorted(cumulated, level * cumulated[:, -1:], right=True)
         tokens.clamp_(max=logits.shape[-1] - 1)  # where probabilities are not finite, which is told at the end
     return tokens.squeeze(1), probabilities.gather(1, tokens).squeeze(1).log()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from lightning.pytorch.strategies import Strategy
 
 from vrft_pl.distributed import shards_weights
@@ -53,7 +53,8 @@ class Sampler(ABC):
     """An engine that writes completions.
 
     Implementations never emit a token of ``policy.banned_token_ids``, leave the policy in the mode they found it in,
-    and draw all randomness from ``generator``.
+    and draw all randomness of a group from the seed of its prompt, which gets the same completions whatever stands
+    beside it.
     """
 
     exact: bool = True
@@ -81,7 +82,7 @@ class Sampler(ABC):
 
     @abstractmethod
     def generate(
-        self, policy: VLM, prompts: Prompts, group_size: int, params: SamplingParams, generator: torch.Generator
+        self, policy: VLM, prompts: Prompts, group_size: int, params: SamplingParams, seeds: Sequence[int]
     ) -> Completions:
         """Write ``group_size`` completions to each prompt.
 
@@ -90,7 +91,7 @@ class Sampler(ABC):
             prompts: ``P`` encoded prompts.
             group_size: ``G``.
             params: How tokens are drawn.
-            generator: Source of randomness, on the policy's device.
+            seeds: Source of randomness, one a prompt (`vrft_pl.rollout.seeds`).
 
         Returns:
             ``P * G`` completions, those of one prompt beside each other, with log-probs under the distribution they

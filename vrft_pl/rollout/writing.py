@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from vrft_pl.policy import VLM
 from vrft_pl.policy.cost import Cost, cost_of_writing
 from vrft_pl.rollout.sampler import Sampler, SamplingParams
@@ -33,12 +31,12 @@ class Writer:
         return self.policy.look(self.policy.encode(samples))
 
     def write(
-        self, prompts: Prompts, group_size: int, params: SamplingParams, generator: torch.Generator, step: int
+        self, prompts: Prompts, group_size: int, params: SamplingParams, seeds: Sequence[int], step: int
     ) -> Completions:
-        """Write ``group_size`` completions to each prompt, with the weights of this optimizer step."""
+        """Write ``group_size`` completions to each prompt, with the weights of this optimizer step; a seed a prompt."""
         if step != self._step:
             self.sampler.update(self.policy, step)
             self._step = step
-        completions = self.sampler.generate(self.policy, prompts, group_size, params, generator)
+        completions = self.sampler.generate(self.policy, prompts, group_size, params, seeds)
         self.spent += cost_of_writing(self.policy, prompts, completions.mask)
         return completions
