@@ -61,7 +61,7 @@ if __name__ == "__main__":
             sys.exit()
     elif task.startswith("run"):
         module = run(task.split("-")[1], checkpoint)
-        fit(module, counting(size=7, batch_size=1), max_epochs=2, **ranks)
+        trainer = fit(module, counting(size=7, batch_size=1), max_epochs=2, **ranks)
     elif task == "eval":
         module, rows = uneven(checkpoint)
         writer = {"callbacks": [PredictionWriter()], "default_root_dir": folder}
