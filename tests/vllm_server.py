@@ -38,7 +38,7 @@ class StubServer:
         self.requests: list[tuple[str, dict]] = []
         self.spoil: Callable[[dict], object] = lambda answer: answer
         self.deaf, self.fail, self.version, self.port = False, None, "0.32.0", 0
-        self._lock = threading.Lock()
+        self.one_at_a_time = threading.Lock()
         self.policy = None if checkpoint is None else VLM(checkpoint).load()
         self._started_with = {} if self.policy is None else copied(self.policy)
         self._begin_anew()
@@ -61,7 +61,7 @@ class StubServer:
 
             def _answer(self, body):
                 try:
-                    with stub._lock:
+                    with stub.one_at_a_time:
                         status, answer = stub.answer(self.path.lstrip("/"), body, self.headers.get("authorization"))
                 except Exception as error:
                     status, answer = 500, {"error": repr(error)}
