@@ -287,6 +287,20 @@ def test_a_config_of_an_ablation_that_another_program_wrote_is_named(tmp_path, c
         store.read_yaml(store.ABLATION)
 
 
+@pytest.mark.parametrize(("per_value", "trials"), [(False, 2), (True, 4)])
+def test_an_arm_of_two_stages_gets_more_trials_only_where_they_are_for_each_value(tmp_path, per_value, trials):
+    rates = {RATE: [1e-4, 2e-4, 4e-4]}
+    recipes = {
+        "sft": recipe(tmp_path, "sft", "SFTModule", search=rates),
+        "rft": recipe(tmp_path, "rft", "GRPOModule", search=rates),
+    }
+    search = SearchOptions("snow/NumberMatch", trials=2, per_value=per_value)
+    arms = {"SFT": "cot_sft", "both": "cot_sft_rft"}
+    tried = runner(tmp_path, recipes=recipes, search=search, seeds=[0], arms=arms)
+    tried.run()
+    assert Counter(trial.arm for trial in collect(tried).search) == {"SFT": 2, "both": trials}
+
+
 def test_a_trial_without_a_number_is_named(tmp_path):
     class Lost(Counted):
         def score(self, read):
