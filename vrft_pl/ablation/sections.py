@@ -103,7 +103,7 @@ class Suite:
     """Held-out rows that every arm is judged on.
 
     Args:
-        data: A ``data`` section with ``test`` parts.
+        data: A ``data`` section with ``test`` parts; of its ``train``, where it has one, a constant answer is taken.
         metrics: A ``metrics`` section.
         eval_params: How completions are drawn; those of the ablation where it is left out.
         style: The form in which answers are asked for; that of the arm where it is left out.
