@@ -77,7 +77,7 @@ def test_every_family_has_both_stages_and_those_of_its_paper():
     papers = dict.fromkeys(FAMILIES[:3], "visual_rft") | dict.fromkeys(FAMILIES[3:], "reason_rft")
     assert {f"configs/{family}/{paper}_{stage}.yaml" for family, paper in papers.items() for stage in STAGES} <= names
     assert "configs/quickstart.yaml" in names
-    assert len(HARDWARE) == len(MODELS) == 6
+    assert len(HARDWARE) == len(MODELS) == 7
 
 
 @pytest.mark.parametrize("path", ALONE, ids=name)

@@ -6,7 +6,7 @@ from training import grpo
 
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.check import CheckOptions
-from vrft_pl.check.memory import check_memory, remedy, staying_bytes
+from vrft_pl.check.memory import card_sentence, check_memory, heaviest_work, remedy, staying_bytes
 from vrft_pl.modules import SFTModule
 from vrft_pl.policy.parts import LoRA
 
@@ -150,3 +150,21 @@ def test_memory_of_gpus_that_are_missing_is_asked_for(qwen2_vl, tmp_path):
     assert level == "note"
     assert "stay on a device (8 x GPU, auto, 32-true): weights" in what
     assert "set `check.device_memory`" in what
+
+
+@pytest.mark.parametrize("kind", ["sft", "grpo"])
+def test_a_run_on_gpus_is_told_the_smallest_card(kind, qwen2_vl, tmp_path):
+    policy = loaded(qwen2_vl)
+    module = grpo(qwen2_vl, policy) if kind == "grpo" else SFTModule(policy)
+    made = subject(module, tmp_path, accelerator="gpu", precision="bf16-mixed", accumulate_grad_batches=4)
+    (note,) = check_memory(made)
+    assert "By formula, not measured, a step takes activations" in note.what
+    assert "a card of 16 GB is the smallest that holds both" in note.what
+    work, longest = heaviest_work(made), max(made.meter.measure(row).num_tokens for row in made.good)
+    assert (work.prompt, work.prompts) == (longest, 2)
+    assert (work.group, work.rows, work.completion) == ((4, 32, 6) if kind == "grpo" else (1, 0, work.completion))
+
+
+def test_a_model_beyond_every_card_is_said_to_be(qwen2_vl, tmp_path):
+    made = subject(SFTModule(loaded(qwen2_vl)), tmp_path, accelerator="gpu")
+    assert "no common card holds both" in card_sentence(made, 10**12)

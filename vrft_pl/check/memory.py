@@ -17,10 +17,14 @@ from torch import nn
 
 from vrft_pl.check.findings import Finding
 from vrft_pl.check.subject import Subject
+from vrft_pl.check.tokens import measure_rows
+from vrft_pl.check.transient import Shape, Work, smallest_card, transient_bytes
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.policy.quantized import quantization_bytes
 
 GIB = 2**30
+MOST_ROWS = 1024
+"""Completions that are written at once by a sampler that does not say how many."""
 
 
 def check_memory(subject: Subject) -> list[Finding]:
@@ -31,6 +35,8 @@ def check_memory(subject: Subject) -> list[Finding]:
     what = f"{total / GIB:.2f} GiB stay on a device ({where}): {shown(staying)}"
     if "optimizer" not in staying:
         what += "; the optimizer takes no step on a CPU, so that its states are not counted"
+    if section.gpu:
+        what += f". {card_sentence(subject, total)}"
     if limit is None:
         return [Finding("note", f"{what}. This machine has no such GPU to compare with: set `check.device_memory`.")]
     left = (limit - total) / GIB
@@ -57,6 +63,39 @@ def staying_bytes(subject: Subject) -> dict[str, int]:
     if reference is not None and reference.holds_weights:
         terms["reference"] = weights  # the copy is no part of what a strategy shards
     return terms
+
+
+def card_sentence(subject: Subject, staying: int) -> str:
+    """Name the smallest card for what stays and what comes and goes."""
+    if (work := heaviest_work(subject)) is None:
+        return "No row can be read, so that no card is named"
+    policy, section = subject.policy, subject.section
+    config = policy.hf_model.config
+    terms = transient_bytes(
+        Shape.of(config.get_text_config()),
+        None if policy.sees_alike or getattr(config, "vision_config", None) is None else Shape.of(config.vision_config),
+        work,
+        width=2 if "16" in section.precision else 4,
+        checkpointing=policy.weights.gradient_checkpointing,
+        adapters=policy.has_adapter,
+    )
+    card = smallest_card(staying + sum(terms.values()))
+    named = "no common card holds" if card is None else f"a card of {card} GB is the smallest that holds"
+    return f"By formula, not measured, a step takes {shown(terms)} more: {named} both"
+
+
+def heaviest_work(subject: Subject) -> Work | None:
+    """What a step does with the longest rows; ``None`` where none can be read."""
+    lengths, *_ = measure_rows(subject)
+    if not lengths:
+        return None
+    module, prompts = subject.module, subject.task.batch_size
+    longest = max(length.prompt for length in lengths)
+    if not module.trains_on_samples:
+        return Work(longest, max(length.target for length in lengths), prompts=prompts)
+    window = module.window or subject.trainer.accumulate_grad_batches
+    rows = min(window * prompts * module.group_size, getattr(module.sampler, "max_rows", MOST_ROWS))
+    return Work(longest, module.params.max_tokens, module.group_size, prompts, max(rows, module.group_size))
 
 
 def weight_bytes(parameter: torch.Tensor, precision: str, master: bool) -> int:
