@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from checkpoints import END_OF_TURN, EOS, HALT, MIXED, PAD, SPECIAL, loaded
@@ -163,8 +165,10 @@ def test_finished_rows_leave_when_they_are_more_than_an_eighth(qwen3_vl, samples
 def test_weights_that_are_spread_over_ranks_are_refused(qwen3_vl, samples):
     policy = loaded(qwen3_vl)
     prompts = policy.encode(samples)
-    next(policy.parameters()).ds_tensor = torch.zeros(1)  # as ZeRO-3 marks one
-    with pytest.raises(InputError, match="LocalSampler needs whole weights on each device, but the strategy shards"):
+    next(policy.parameters()).ds_status = SimpleNamespace(name="NOT_AVAILABLE")  # as ZeRO-3 marks one
+    with pytest.raises(
+        InputError, match="LocalSampler needs whole weights on each device, but ranks hold them together"
+    ):
         generate(policy, prompts)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.strategies import DeepSpeedStrategy, Strategy
+from lightning.pytorch.strategies import DeepSpeedStrategy, ModelParallelStrategy, Strategy
 
 from vrft_pl.callbacks.checkpoint import StepCheckpoint
 from vrft_pl.callbacks.export import HFExport
@@ -23,7 +23,8 @@ def refusals(strategy: Strategy | str, on_gpu: bool, callbacks: Sequence[Callbac
         accumulate: Micro-batches of an optimizer step.
     """
     exports = [callback.refusal(strategy) for callback in callbacks if isinstance(callback, HFExport)]
-    return [why for why in (lost_gradients(callbacks, accumulate), no_gpu(strategy, on_gpu), *exports) if why]
+    own = (lost_gradients(callbacks, accumulate), no_gpu(strategy, on_gpu), no_cut(strategy))
+    return [why for why in (*own, *exports) if why]
 
 
 def no_gpu(strategy: Strategy | str, on_gpu: bool) -> str | None:
@@ -36,6 +37,13 @@ def no_gpu(strategy: Strategy | str, on_gpu: bool) -> str | None:
         f"Expected GPUs for {kind.__name__}, but the run is on a CPU. Use `ddp`, or `trainer.accelerator: gpu` where "
         "the machine that trains has some."
     )
+
+
+def no_cut(strategy: Strategy | str) -> str | None:
+    """Lightning's own FSDP2, which cuts no model, and under which ranks of a node read the same rows."""
+    if strategy_class(strategy) is not ModelParallelStrategy:
+        return None
+    return "Expected a strategy that spreads the policy, but got ModelParallelStrategy. Use `fsdp2`."
 
 
 def lost_gradients(callbacks: Sequence[Callback], accumulate: int) -> str | None:

@@ -3,6 +3,7 @@
 A collective is called by all ranks or by none: whether it is called never depends on what one rank alone has.
 """
 
+from vrft_pl.distributed.fsdp import FSDP2
 from vrft_pl.distributed.preflight import Facts, device_refusal, launch_refusals, meet
 from vrft_pl.distributed.ranks import (
     DataShare,
@@ -20,23 +21,31 @@ from vrft_pl.distributed.store import Place, open_store
 from vrft_pl.distributed.watchdog import EXIT_CODE, Watchdog
 from vrft_pl.distributed.weights import (
     Shards,
+    anywhere,
+    can_be_whole,
     is_sharded,
+    is_spread,
     made_whole,
     read_shards,
     shards_weights,
+    spread,
     strategy_class,
     whole_size,
     whole_weights,
 )
+from vrft_pl.distributed.whole import is_whole, whole
 
 __all__ = [
     "EXIT_CODE",
+    "FSDP2",
     "DataShare",
     "Facts",
     "Place",
     "Shards",
     "Watchdog",
     "any_rank",
+    "anywhere",
+    "can_be_whole",
     "data_share",
     "device_refusal",
     "gather",
@@ -44,6 +53,8 @@ __all__ = [
     "in_order",
     "is_sharded",
     "launch_refusals",
+    "is_spread",
+    "is_whole",
     "made_whole",
     "mean_over_ranks",
     "meet",
@@ -52,7 +63,9 @@ __all__ = [
     "rank",
     "read_shards",
     "shards_weights",
+    "spread",
     "strategy_class",
+    "whole",
     "whole_size",
     "whole_weights",
     "world_size",

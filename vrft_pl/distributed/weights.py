@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from lightning.pytorch.strategies import (
     DeepSpeedStrategy,
     FSDPStrategy,
@@ -16,9 +17,11 @@ from lightning.pytorch.strategies import (
     StrategyRegistry,
 )
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
-from vrft_pl.distributed.ranks import rank
+from vrft_pl.distributed.fsdp import FSDP2
+from vrft_pl.distributed.ranks import mean_over_ranks, rank
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,42 @@ def shards_weights(strategy: Strategy | str) -> bool:
     return read_shards(strategy, devices=2, precision="32-true").weights > 1
 
 
+def can_be_whole(strategy: Strategy | str) -> bool:
+    """Whether a device has whole weights under a strategy, by name or built, if only while `whole` makes them so."""
+    return not shards_weights(strategy) or issubclass(strategy_class(strategy), FSDP2)
+
+
+def spread(model: nn.Module, strategy: Strategy, passes: Sequence[str] = ()) -> None:
+    """Spread weights over ranks where a strategy leaves that to the one who makes them.
+
+    Args:
+        model: With whole weights.
+        strategy: The strategy; most spread nothing, or all of a LightningModule by themselves.
+        passes: Names of methods that run the model beside ``forward``.
+    """
+    if isinstance(strategy, FSDP2):
+        strategy.cut(model, passes)
+
+
+def is_spread(model: nn.Module) -> bool:
+    """Whether ranks hold the weights of a model together, also while they are whole."""
+    return isinstance(model, FSDPModule) or is_sharded(model.parameters())
+
+
 def is_sharded(parameters: Iterable[Tensor]) -> bool:
     """Whether any of these tensors is spread over ranks (FSDP2, tensor parallelism or ZeRO-3)."""
     return any(isinstance(p, DTensor) or hasattr(p, "ds_tensor") for p in parameters)
+
+
+def anywhere(values: Sequence[Tensor]) -> list[bool]:
+    """Whether each tensor has an entry other than 0; of one that ranks hold together, on any of them."""
+    if not values:
+        return []
+    parts = [value.to_local() if isinstance(value, DTensor) else value for value in values]
+    found = torch.stack([part.any() for part in parts])
+    if is_sharded(values):
+        found = mean_over_ranks(found.float()) > 0
+    return found.tolist()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -19,7 +20,7 @@ from torch.optim import AdamW
 from vrft_pl.data import SampleData
 from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.data.samples import Split
-from vrft_pl.distributed import gather, gather_states, mean_over_ranks, own_state, shards_weights
+from vrft_pl.distributed import gather, gather_states, mean_over_ranks, own_state, shards_weights, whole
 from vrft_pl.modules.gradients import GradientWatch
 from vrft_pl.modules.schedule import WarmupDecay
 from vrft_pl.policy import VLM
@@ -123,6 +124,8 @@ class PolicyModule(LightningModule):
         self._announced = False
         self._watch = GradientWatch()
         self._loader_state: dict[str, Any] | None = None
+        self._evaluation = ExitStack()
+        """What surrounds the batches of an evaluation."""
 
     def setup(self, stage: str) -> None:
         """Refuse a strategy under which something of the run could not be sampled."""
@@ -199,8 +202,14 @@ class PolicyModule(LightningModule):
         return loader
 
     def configure_model(self) -> None:
-        """Make the weights of the policy, where the strategy can place them."""
+        """Make the weights of the policy and of its reference, where the strategy can place them."""
         self.policy.load()
+        if self.reference is not None:
+            self.reference.load()  # before anything is spread: what ranks hold together can't be copied
+        if self._trainer is not None:
+            for model in (self.policy, self.reference):
+                if model is not None:
+                    model.spread(self.trainer.strategy)
 
     @property
     def ways(self) -> tuple[Way, ...]:
@@ -209,13 +218,23 @@ class PolicyModule(LightningModule):
 
     def settle(self) -> None:
         """Let the policy decide which ways it takes; all ranks of a distributed run do so at the same point."""
-        with self.trainer.precision_plugin.forward_context():
+        with self.trainer.precision_plugin.forward_context(), whole(self.policy):
             for way in self.ways:
                 self.policy.may(way)
             if self.trains_on_samples or not self.trainer.training:
                 self.sampler.settle(self.policy)
 
     on_validation_start = on_test_start = on_predict_start = settle
+
+    def on_validation_epoch_start(self) -> None:
+        """Make weights whole once for all batches, of which ranks may have different numbers."""
+        self._evaluation.enter_context(whole(self.policy))
+
+    on_test_epoch_start = on_predict_epoch_start = on_validation_epoch_start
+
+    def on_predict_epoch_end(self) -> None:
+        """Give weights back to the ranks."""
+        self._evaluation.close()
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer over the trainable parameters, and the schedule over optimizer steps."""
@@ -241,7 +260,9 @@ class PolicyModule(LightningModule):
     ) -> Completions:
         """Write ``group_size`` completions to each sample, reproducibly for a seed."""
         step = 0 if self._trainer is None else self.trainer.global_step
-        return self.writer.write(self.writer.encode(samples), group_size, params, prompt_seeds(samples, seed), step)
+        with whole(self.policy):
+            prompts = self.writer.encode(samples)
+            return self.writer.write(prompts, group_size, params, prompt_seeds(samples, seed), step)
 
     def evaluate(self, stage: str, samples: list[Sample], part: str) -> Evaluated:
         """Score what the policy writes on held-out samples, to be logged at the end of the split."""
@@ -300,6 +321,7 @@ class PolicyModule(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the validation split."""
+        self._evaluation.close()
         self._report("val", self.parts("val"))
 
     def test_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> Evaluated:
@@ -308,6 +330,7 @@ class PolicyModule(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log the metrics of the test split."""
+        self._evaluation.close()
         self._report("test", self.parts("test"))
 
     def predict_step(self, samples: list[Sample], batch_idx: int, dataloader_idx: int = 0) -> Evaluated:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-import torch
 from torch import Tensor
+
+from vrft_pl.distributed import anywhere
 
 STEPS = 3
 """Optimizer steps until everything should have had one: an adapter's first matrix gets it once the second has moved."""
@@ -37,7 +38,7 @@ class GradientWatch:
         if self.silent is None:
             self.silent = set(trained)
         given = [(name, p.grad) for name, p in trained.items() if name in self.silent and p.grad is not None]
-        found = torch.stack([gradient.any() for _, gradient in given]).tolist() if given else []
+        found = anywhere([gradient for _, gradient in given])
         moved = {name for (name, _), yes in zip(given, found, strict=True) if yes}
         if not moved and self.steps == 0:  # all groups were dead, or the strategy keeps gradients to itself
             return None

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from vrft_pl.algorithms import Advantage, GroupAdvantage, GRPOLoss, Loss
 from vrft_pl.algorithms.advantage import check_group_size
+from vrft_pl.distributed import whole
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.modules.rollout_log import RolloutStats
 from vrft_pl.policy.reference import Reference, ReferenceKind
@@ -91,12 +92,6 @@ class GRPOModule(PolicyModule):
         self.reference = Reference(self.policy, reference) if loss.needs_reference else None
         self.rollout_stats = RolloutStats()
 
-    def configure_model(self) -> None:
-        """Make the weights of the policy, and those of its reference where it has some."""
-        super().configure_model()
-        if self.reference is not None:
-            self.reference.load()
-
     @property
     def ways(self) -> tuple[Way, ...]:
         """Sharing too: each prompt has a group."""
@@ -162,5 +157,5 @@ class GRPOModule(PolicyModule):
         return self.undivided(loss)
 
     def _encode(self, samples: list[Sample]) -> Prompts:
-        with self.trainer.precision_plugin.forward_context():
+        with self.trainer.precision_plugin.forward_context(), whole(self.policy):
             return self.writer.encode(samples)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vrft_pl.distributed import is_sharded, world_size
+from vrft_pl.distributed import world_size
 from vrft_pl.policy.comparisons import Comparable
 from vrft_pl.policy.logprobs import TokenLogprobs
 from vrft_pl.policy.probes import GREY
@@ -21,7 +21,7 @@ def lacks_pictures(policy: Comparable, prompts: Prompts) -> bool:
     """
     if world_size() == 1 or any(prompt.frame is not None for prompt in prompts):
         return False
-    return (torch.is_grad_enabled() and not policy.sees_alike) or is_sharded(policy.parameters())
+    return (torch.is_grad_enabled() and not policy.sees_alike) or policy.is_spread
 
 
 def with_picture(policy: Comparable, prompts: Prompts, completions: Completions) -> tuple[Prompts, Completions]:

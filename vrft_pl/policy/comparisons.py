@@ -31,6 +31,8 @@ class Comparable(Protocol):
     @property
     def sees_alike(self) -> bool: ...  # noqa: D102
     @property
+    def is_spread(self) -> bool: ...  # noqa: D102
+    @property
     def end_token_ids(self) -> tuple[int, ...]: ...  # noqa: D102
     def parameters(self) -> Iterable[Tensor]: ...  # noqa: D102
     @property

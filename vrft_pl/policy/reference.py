@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from lightning.pytorch.strategies import Strategy
+
 from vrft_pl.policy.vlm import VLM
 
 ReferenceKind = Literal["auto", "copy", "adapter_off"]
@@ -39,6 +41,11 @@ class Reference:
         if self.holds_weights and self._second is None:
             self._second = copy.deepcopy(self.policy).requires_grad_(False)
 
+    def spread(self, strategy: Strategy) -> None:
+        """Spread the second model over ranks as a strategy spreads the policy."""
+        if self._second is not None:
+            self._second.spread(strategy)
+
     @contextmanager
     def model(self) -> Iterator[VLM]:
         """The reference, in eval mode and without gradients, where the policy is."""
@@ -48,8 +55,17 @@ class Reference:
             return
         self.load()
         assert self._second is not None
-        self._second.to(self.policy.device)
-        for own, trained in zip(self._second.parameters(), self.policy.parameters(), strict=True):
-            own.data = own.data.to(trained.dtype)  # precision plugins cast the policy; this is no submodule of theirs
+        self._follow(self._second)
         with self._second.evaluating() as frozen:
             yield frozen
+
+    def _follow(self, second: VLM) -> None:
+        """Move and cast the second model as the policy, for it is no submodule of what precision plugins cast."""
+        pairs = [(own, trained) for own, trained in zip(second.parameters(), self.policy.parameters(), strict=True)]
+        if second.is_spread:  # and placed; of a part that a rank holds only its module may change the type
+            if pairs[0][0].dtype != pairs[0][1].dtype:
+                second.to(pairs[0][1].dtype)
+            return
+        second.to(self.policy.device)
+        for own, trained in pairs:
+            own.data = own.data.to(trained.dtype)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
+from lightning.pytorch.strategies import Strategy
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
-from vrft_pl.distributed import is_sharded, rank, whole_weights
+from vrft_pl.distributed import rank, spread, whole_weights
 from vrft_pl.policy import checkpoint as folders
 from vrft_pl.policy.anatomy import Part
 from vrft_pl.policy.attention import SDPA_LAYOUT, install_layouts, own_attention
@@ -56,6 +57,9 @@ class VLM(WeightHolder):
         ValueError: If ``shared_prefix`` is none of its values.
     """
 
+    PASSES = ("plain_logprobs", "shared_logprobs", "packed_logprobs", "untouched_logprobs")
+    """Methods that run the model beside ``forward``."""
+
     def __init__(
         self,
         checkpoint: str = "tiny",
@@ -96,6 +100,10 @@ class VLM(WeightHolder):
             architecture, obstacle = type(self.hf_model).__name__, install_layouts(self.hf_model)
             self.verdicts = Verdicts(architecture, self.shared_prefix, obstacle)
         return self
+
+    def spread(self, strategy: Strategy) -> None:
+        """Spread the weights over ranks, once, where a strategy leaves that to us."""
+        spread(self, strategy, self.PASSES)
 
     def may(self, way: Way) -> bool:
         """Whether a faster way may be taken; see `Verdicts`. It is compared with the plain one when it is asked first.
@@ -161,7 +169,7 @@ class VLM(WeightHolder):
     def look(self, prompts: Prompts) -> Prompts:
         """Compute what the vision tower sees, once for every later use; the same prompts where it is still trained."""
         # ranks with other prompts would not gather the tower's weights together
-        if not self.sees_alike or is_sharded(self.parameters()) or not self.may("feature_reuse"):
+        if not self.sees_alike or self.is_spread or not self.may("feature_reuse"):
             return prompts
         return self.with_features(prompts)
 
@@ -351,20 +359,16 @@ class VLM(WeightHolder):
                 self._head_is_last = torch.allclose(head(caught[0][:1, :1]).to(logits.dtype), logits)
         return caught[0] if self._head_is_last else None
 
-    def export(self, folder: Path, weights_only: bool = False) -> None:
+    def export(self, folder: Path) -> None:
         """Write an ordinary Hugging Face folder; adapters are merged into a copy of the weights.
 
         A base in four bits is written as the numbers that it stands for, in the type of the other weights: what was
         trained is what is written, and not the checkpoint it was rounded from.
 
         Every rank of a distributed run calls it, for weights that are sharded are gathered; the first writes.
-
-        Args:
-            folder: Where to write.
-            weights_only: Leave out the processor.
         """
         model = self.hf_model
-        weights = whole_weights(self.model or model) if is_sharded(self.parameters()) else None
+        weights = whole_weights(self.model or model) if self.is_spread else None
         if rank() != 0:
             return
         if quantized_weights(model):
@@ -372,5 +376,4 @@ class VLM(WeightHolder):
         if isinstance(self.model, PeftModel):
             merged = copy.deepcopy(self.model) if weights is None else rebuild(self.model, weights)
             model, weights = merged.merge_and_unload(), None
-        processor = None if weights_only else self.codec.processor
-        folders.export(model, processor, self.codec.coordinates, folder, weights)
+        folders.export(model, self.codec.processor, self.codec.coordinates, folder, weights)

@@ -12,7 +12,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from vrft_pl.distributed import made_whole
+from vrft_pl.distributed import is_spread, made_whole
 from vrft_pl.policy.anatomy import Anatomy, Part
 from vrft_pl.policy.checkpoint import load_model
 from vrft_pl.policy.parts import (
@@ -125,6 +125,11 @@ class WeightHolder(nn.Module):
     def is_quantized(self) -> bool:
         """Whether the base is held in four bits, so that no strategy can take its weights apart."""
         return self.weights.quantized
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether ranks hold the weights together, also while they are whole."""
+        return is_spread(self)
 
     @property
     def sees_alike(self) -> bool:

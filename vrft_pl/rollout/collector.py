@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from vrft_pl.distributed import whole
 from vrft_pl.policy.reference import Reference
 from vrft_pl.rollout.freezing import frozen_logprobs
 from vrft_pl.rollout.hooks import Hooks
@@ -63,7 +64,7 @@ class Collector:
         sizes, seconds, step = [len(batch) for batch in batches], dict[str, float](), self.hooks.step()
         policy, temperature = self.writer.policy, self.params.temperature
         with self.hooks.forward_context():
-            with self._timed("rollout", seconds):
+            with self._timed("rollout", seconds), whole(policy):
                 prompts = self.writer.encode(samples)
                 seeds = prompt_seeds(samples, self.seed, step)
                 completions = self.writer.write(prompts, self.group_size, self.params, seeds, step)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from lightning.pytorch.strategies import Strategy
 from torch import Tensor
 
-from vrft_pl.distributed import is_sharded
+from vrft_pl.distributed import can_be_whole, is_whole
 from vrft_pl.policy import VLM
 from vrft_pl.rollout.captured import CapturedPrompt
 from vrft_pl.rollout.decoding import Decoder, RepeatedPrompt, SharedPrompt, prefill
@@ -71,6 +72,10 @@ class LocalSampler(Sampler):
             finish_reasons=reasons,
             frames=frames,
         )
+
+    def supports(self, strategy: Strategy | str) -> bool:
+        """Also strategies that shard weights, where they can be made whole to sample."""
+        return can_be_whole(strategy)
 
     def settle(self, policy: VLM) -> None:
         """Decide how to decode; see `Sampler.settle`."""
@@ -140,11 +145,11 @@ class LocalSampler(Sampler):
 
 
 def refuse_sharded(policy: VLM) -> None:
-    """Raise `InputError` when weights are spread over ranks: ranks that stop decoding at different steps would hang."""
-    if is_sharded(policy.parameters()):
+    """Raise `InputError` when weights are not whole: ranks that stop decoding at different steps would hang."""
+    if not is_whole(policy.parameters()):
         raise InputError(
-            "LocalSampler needs whole weights on each device, but the strategy shards them. Use `ddp` or "
-            "`deepspeed_stage_2`."
+            "LocalSampler needs whole weights on each device, but ranks hold them together. Ask it within "
+            "`vrft_pl.distributed.whole(policy)`."
         )
 
 

@@ -1,0 +1,67 @@
+"""Weights are whole for a while, on one process that holds all the shares there are; two are in `test_table`."""
+
+import pytest
+import torch
+from checkpoints import loaded
+from torch import distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+
+from vrft_pl.distributed import FSDP2, is_spread, is_whole, whole
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """A group of one process."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.fixture
+def cut(alone, qwen3_vl):
+    policy, strategy = loaded(qwen3_vl), FSDP2()
+    strategy._device_mesh = init_device_mesh("cpu", (1, 1), mesh_dim_names=("data_parallel", "tensor_parallel"))
+    policy.spread(strategy)
+    return policy
+
+
+def hooks(policy):
+    return [(dict(m._forward_pre_hooks), dict(m._forward_hooks)) for m in policy.modules()]
+
+
+def test_a_plain_model_is_left_as_it_is(qwen3_vl):
+    policy = loaded(qwen3_vl)
+    own = policy.hf_model.register_forward_pre_hook(lambda *_: None)
+    with whole(policy):
+        assert policy.hf_model._forward_pre_hooks == {own.id: policy.hf_model._forward_pre_hooks[own.id]}
+    assert is_whole(policy.parameters())
+    assert not is_spread(policy)
+
+
+def test_within_it_nothing_is_gathered_and_after_it_all_is_as_before(cut, samples, qwen3_vl):
+    prompts = cut.encode(samples[:1])
+    own = cut.hf_model.register_forward_pre_hook(lambda *_: None)
+    before, methods = hooks(cut), {name: vars(cut)[name] for name in cut.PASSES}
+    with whole(cut):
+        assert is_whole(cut.parameters())
+        assert is_spread(cut)
+        assert [list(hook) for pair in hooks(cut) for hook in pair if hook] == [[own.id]]
+        assert not cut.PASSES & vars(cut).keys()
+        features = cut.with_features(prompts).items[0].features  # calls the tower alone, which is no root
+        with whole(cut):
+            pass
+        assert is_whole(cut.parameters())
+    assert not is_whole(cut.parameters())
+    assert hooks(cut) == before
+    assert all(vars(cut)[name] == method for name, method in methods.items())
+    plain = loaded(qwen3_vl)
+    expected = plain.with_features(plain.encode(samples[:1])).items[0].features
+    assert torch.equal(features.pooler_output[0], expected.pooler_output[0])
+
+
+def test_features_are_not_reused_where_weights_are_spread(cut, samples):
+    """Ranks whose pictures lend themselves less to it would go through the tower alone."""
+    cut.requires_grad_(False)
+    assert cut.sees_alike
+    with whole(cut):
+        assert cut.look(cut.encode(samples[:1])).items[0].features is None

@@ -1,0 +1,29 @@
+"""A run on two processes: ``python sharded_run.py STRATEGY COLUMN CHECKPOINT FOLDER``; see `sharding.py`."""
+
+import sys
+from pathlib import Path
+
+import torch
+from ddp_step import CPUDeepSpeed
+from sharding import COLUMNS
+from torch.distributed import destroy_process_group
+
+from vrft_pl.distributed import rank, whole_weights
+
+GLOO = {"process_group_backend": "gloo", "logging_batch_size_per_gpu": 1}
+STRATEGIES = {
+    "ddp": lambda: "ddp",
+    "fsdp2": lambda: "fsdp2",
+    "zero1": lambda: CPUDeepSpeed(stage=1, **GLOO),
+    "zero2": lambda: CPUDeepSpeed(stage=2, **GLOO),
+    "zero3": lambda: CPUDeepSpeed(stage=3, **GLOO),
+}
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    strategy, column, checkpoint, folder = *sys.argv[1:4], Path(sys.argv[4])
+    module = COLUMNS[column](checkpoint, folder, strategy=STRATEGIES[strategy](), devices=2)
+    weights = whole_weights(module.policy)
+    if rank() == 0:
+        torch.save(weights, folder / "weights.pt")
+    destroy_process_group()

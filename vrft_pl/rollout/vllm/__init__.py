@@ -1,1 +1,0 @@
-"""Sampling with servers of vLLM."""
