@@ -325,10 +325,10 @@ def test_files_of_another_program_end_nothing_and_are_named(tmp_path, name, cont
     assert f"{name} can't be read" in table
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "predictions.jsonl", "completions.jsonl"])
-def test_brackets_within_brackets_end_nothing(tmp_path, name):
+def test_brackets_within_brackets_end_nothing(tmp_path):
     write_run(tmp_path, rows=1)
-    (tmp_path / name).write_bytes(NESTED + b"\n")
+    for name in ("predictions.jsonl", "completions.jsonl"):
+        (tmp_path / name).write_bytes(NESTED + b"\n")
     render(read_report([tmp_path]), columns([tmp_path]))
 
 
