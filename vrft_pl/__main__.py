@@ -28,6 +28,10 @@ COMMANDS = {
         "Write one greedy completion to each sample of the test splits.",
     ),
     "merge": ("vrft_pl.commands.merge:main", "Merge an adapter into its base: an ordinary checkpoint."),
+    "serve": (
+        "vrft_pl.commands.serve:main",
+        "Start servers of vLLM that a run samples from (`VLLMSampler`).",
+    ),
     "report": (
         "vrft_pl.commands.report:main",
         "Make a page of runs or of an ablation, to look at scores, curves and completions; tables and figures.",

@@ -87,6 +87,8 @@ class Prompt(ToDevice):
     """How to read coordinates in the answer; ``None`` for a prompt without a picture."""
     features: Any = None
     """What a frozen vision tower sees in the pictures, in the model's own form; ``None`` where it is yet to look."""
+    sample: Sample | None = None
+    """The question itself, which an engine with a processor of its own reads again."""
 
     @property
     def num_tokens(self) -> int:

@@ -20,6 +20,7 @@ from vrft_pl.ablation import (
     Section,
     Stage,
     Store,
+    Suite,
     collect,
 )
 from vrft_pl.ablation.identity import checkpoint_digest
@@ -285,6 +286,35 @@ def test_a_config_of_an_ablation_that_another_program_wrote_is_named(tmp_path, c
     (tmp_path / store.ABLATION).write_bytes(content)
     with pytest.raises(InputError, match=r"Expected .* in .*ablation\.yaml, but it"):
         store.read_yaml(store.ABLATION)
+
+
+@pytest.mark.parametrize(("per_value", "trials"), [(False, 2), (True, 4)])
+def test_an_arm_of_two_stages_gets_more_trials_only_where_they_are_for_each_value(tmp_path, per_value, trials):
+    rates = {RATE: [1e-4, 2e-4, 4e-4]}
+    recipes = {
+        "sft": recipe(tmp_path, "sft", "SFTModule", search=rates),
+        "rft": recipe(tmp_path, "rft", "GRPOModule", search=rates),
+    }
+    search = SearchOptions("snow/NumberMatch", trials=2, per_value=per_value)
+    arms = {"SFT": "cot_sft", "both": "cot_sft_rft"}
+    tried = runner(tmp_path, recipes=recipes, search=search, seeds=[0], arms=arms)
+    tried.run()
+    assert Counter(trial.arm for trial in collect(tried).search) == {"SFT": 2, "both": trials}
+
+
+def test_a_constant_answer_is_of_the_rows_trained_on_and_in_a_suite_of_its_own_rows(tmp_path):
+    data = {"class_path": "vrft_pl.data.Counting", "init_args": {"test": {"base": SCENES}}}
+    own = {**data, "init_args": {**data["init_args"], "train": SCENES}}
+    metrics = [Section(class_path="vrft_pl.rewards.NumberMatch")]
+    suites = {"with": Suite(Section(own), metrics), "without": Suite(Section(data), metrics)}
+    runner(tmp_path, suites=suites, seeds=[0], arms={"base": "base", "SFT": "ans_sft"}).run()
+    trains = {
+        name: [found["data"]["init_args"].get("train") for found in config(tmp_path, f"{name}-")]
+        for name in ("target", *suites)
+    }
+    assert trains["with"] == [SCENES] * 2
+    assert trains["without"] == [None] * 2
+    assert {train and train["class_path"] for train in trains["target"]} == {None, "vrft_pl.data.Listed"}
 
 
 def test_a_trial_without_a_number_is_named(tmp_path):

@@ -26,7 +26,9 @@ from vrft_pl.report.marks import marks_of
 from vrft_pl.report.page import render
 from vrft_pl.report.papers import markdown
 from vrft_pl.report.pictures import Album
+from vrft_pl.report.tables import search_note
 from vrft_pl.runs import MetricsLogger, RunFolder
+from vrft_pl.runs.ablation import Trial
 from vrft_pl.types import InputError
 
 
@@ -365,6 +367,20 @@ def test_scores_that_no_axis_holds_are_said_in_one_line(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["report", str(tmp_path), "--format", "png"])
     assert "vrft_pl: Expected numbers that have a place on an axis" in capsys.readouterr().err
+
+
+def test_the_page_says_where_an_arm_had_fewer_trials_for_each_of_its_values(ablation):
+    report = read_report([ablation.path])
+    results = report.subject.ablation
+    one = [Trial("rft", i, {"lr": 0.1 * i}, mean=0.5) for i in range(4)]
+    two = [Trial("sft, rft", i, {"0.lr": 0.1, "1.lr": 0.1 * i}, mean=0.5) for i in range(4)]
+    refused = Trial("sft, rft", 4, {"0.lr": 0.1, "1.lr": 2.0})
+    told = "Trials for each value that was searched, which are not as many for all arms: 4 of rft, 2 of sft, rft."
+    unequal = replace(results, search=(*one, *two, refused))
+    assert search_note(unequal) == told
+    assert told in render(replace(report, subject=replace(report.subject, ablation=unequal)), columns([ablation.path]))
+    assert search_note(replace(results, search=(*one[:2], *two))) == ""
+    assert search_note(replace(results, search=())) == ""
 
 
 def test_one_row_is_no_rows(tmp_path):

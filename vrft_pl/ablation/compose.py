@@ -64,7 +64,8 @@ def test_config(ablation: Ablation, suite: Suite, style: Any, checkpoint: str | 
         suite: The rows.
         style: The form in which answers are asked for, unless the suite says.
         checkpoint: What an arm exported; ``None`` for the policy as it is.
-        train: The source of the rows that the arm was trained on: what a constant answer is taken from.
+        train: The source of the rows that a constant answer is taken from: those that the arm was trained on, or those
+            of the suite's own task.
     """
     parts = {"test": suite.data["init_args"]["test"], **({} if train is None else {"train": train})}
     module = judging(ablation, suite.metrics, suite.eval_params or ablation.eval_params, checkpoint)

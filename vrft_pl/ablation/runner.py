@@ -170,7 +170,8 @@ class Runner:
         size = size if options.rows is None else options.rows
         with self.store.only(name):
             trials: list[Trial] = []
-            while sum(trial.mean > REFUSED for trial in trials) < options.trials:
+            enough = options.trials * (len(space) if options.per_value else 1)
+            while sum(trial.mean > REFUSED for trial in trials) < enough:
                 values = (options.method or GridSearch()).propose(space, trials)
                 if values is None:
                     break

@@ -86,6 +86,8 @@ class SearchOptions:
         rows: The size of the training set that is searched with, for all sizes; each size by itself where it is left
             out.
         method: Proposes values; `GridSearch` where it is left out.
+        per_value: Give an arm that many trials for each value that it searches: one of two stages has a rate for each.
+            Otherwise all arms get the same number, and the page says that one had fewer for each of its values.
     """
 
     metric: str
@@ -93,6 +95,7 @@ class SearchOptions:
     seeds: list[int] = field(default_factory=lambda: [1000, 1001])
     rows: float | None = None
     method: Search | None = None
+    per_value: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class Suite:
     """Held-out rows that every arm is judged on.
 
     Args:
-        data: A ``data`` section with ``test`` parts.
+        data: A ``data`` section with ``test`` parts; of its ``train``, where it has one, a constant answer is taken.
         metrics: A ``metrics`` section.
         eval_params: How completions are drawn; those of the ablation where it is left out.
         style: The form in which answers are asked for; that of the arm where it is left out.

@@ -167,8 +167,10 @@ class Training:
 
     def judged(self, arm: Arm, suite: str, chain: Chain, drawn: Drawn) -> RunFolder:
         """Judge what an arm ended with on a suite, unless it was."""
-        train = drawn.section if chain.stages and suite == TARGET else None
-        config = test_config(self.ablation, self.ablation.all_suites[suite], arm.asked_in, chain.checkpoint, train)
+        held_out = self.ablation.all_suites[suite]
+        trained_on = drawn.section if chain.stages else None
+        train = trained_on if suite == TARGET else held_out.data["init_args"].get("train")
+        config = test_config(self.ablation, held_out, arm.asked_in, chain.checkpoint, train)
         parts = config["data"]["init_args"]["test"]
         key = digest(chain.key if chain.stages else self.origin, decisive(config), parts)
         name = f"tests/{slug(suite)}-{key}"

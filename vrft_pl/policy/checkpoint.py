@@ -195,7 +195,7 @@ def read_coordinates(checkpoint: str) -> CoordinateSpace:
 
 def export(
     model: PreTrainedModel,
-    processor: ProcessorMixin,
+    processor: ProcessorMixin | None,
     coordinates: CoordinateSpace,
     folder: Path,
     weights: dict[str, Tensor] | None = None,
@@ -207,7 +207,7 @@ def export(
 
     Args:
         model: The model.
-        processor: Its processor.
+        processor: Its processor; ``None`` leaves it out.
         coordinates: How the policy writes coordinates.
         folder: Where to write.
         weights: Whole weights of a model whose own are sharded. Defaults to the model's.
@@ -216,7 +216,8 @@ def export(
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         new = Path(scratch) / "new"
         model.save_pretrained(new, state_dict=weights)
-        processor.save_pretrained(new)
+        if processor is not None:
+            processor.save_pretrained(new)
         (new / NOTE).write_text(json.dumps({"coordinates": coordinates}) + "\n", encoding="utf-8")
         new.chmod(0o755)
         if folder.exists():

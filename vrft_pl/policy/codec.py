@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vrft_pl.policy import checkpoint as folders
 from vrft_pl.policy.coordinates import CoordinateSpace
-from vrft_pl.policy.encoding import check_stretches, encode_prompt, encode_targets, process
+from vrft_pl.policy.encoding import check_stretches, encode_prompt, encode_targets, process, unexpanded
 from vrft_pl.policy.joining import Joint, learn_joints
 from vrft_pl.policy.probes import CODE_ERRORS, PICTURED
 from vrft_pl.policy.tokens import end_of_turn, media_token_ids
@@ -103,6 +103,10 @@ class Codec:
             raise InputError(
                 f"{sample.id}: expected a question{of} that {name} encodes, but got {error!s:.200}"
             ) from error
+
+    def unexpanded(self, sample: Sample) -> list[int]:
+        """Tokens of a question with one placeholder a picture, for an engine that has a processor of its own."""
+        return unexpanded(self.processor, sample, self.coordinates)
 
     def encode_targets(self, samples: Sequence[Sample], prompts: Prompts) -> Completions:
         """Tokenise the answers that supervised training imitates, each closed by the template's own end of turn."""

@@ -37,7 +37,19 @@ def encode_prompt(
     refuse_special_tokens(processor, sample, sample.problem, sample.system or "")
     tensors, images = process(processor, [sample], coordinates, asked)
     frame = answer_frame(coordinates, images[0].size, resized(processor, tensors)) if images else None
-    return Prompt(tensors, frame)
+    return Prompt(tensors, frame, sample=sample)
+
+
+def unexpanded(processor: Any, sample: Sample, coordinates: CoordinateSpace) -> list[int]:
+    """Tokens of a question as they are before a processor makes room for its pictures: one placeholder a picture."""
+    text = processor.apply_chat_template(
+        chat(sample, DESCRIPTIONS[coordinates]), tokenize=False, add_generation_prompt=True
+    )
+    begins = processor.tokenizer.bos_token
+    # as processors do it: a template that writes the first token itself would get it twice
+    special = begins is None or not text.startswith(begins)
+    ids: list[int] = processor.tokenizer(text, add_special_tokens=special)["input_ids"]
+    return ids
 
 
 def process(

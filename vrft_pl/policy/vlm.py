@@ -359,13 +359,17 @@ class VLM(WeightHolder):
                 self._head_is_last = torch.allclose(head(caught[0][:1, :1]).to(logits.dtype), logits)
         return caught[0] if self._head_is_last else None
 
-    def export(self, folder: Path) -> None:
+    def export(self, folder: Path, weights_only: bool = False) -> None:
         """Write an ordinary Hugging Face folder; adapters are merged into a copy of the weights.
 
         A base in four bits is written as the numbers that it stands for, in the type of the other weights: what was
         trained is what is written, and not the checkpoint it was rounded from.
 
         Every rank of a distributed run calls it, for weights that are sharded are gathered; the first writes.
+
+        Args:
+            folder: Where to write.
+            weights_only: Leave out the processor.
         """
         model = self.hf_model
         weights = whole_weights(self.model or model) if self.is_spread else None
@@ -376,4 +380,5 @@ class VLM(WeightHolder):
         if isinstance(self.model, PeftModel):
             merged = copy.deepcopy(self.model) if weights is None else rebuild(self.model, weights)
             model, weights = merged.merge_and_unload(), None
-        folders.export(model, self.codec.processor, self.codec.coordinates, folder, weights)
+        processor = None if weights_only else self.codec.processor
+        folders.export(model, processor, self.codec.coordinates, folder, weights)

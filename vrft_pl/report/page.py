@@ -176,6 +176,7 @@ def view(report: Report, columns: Columns) -> dict[str, Any]:
         "completions": len(columns) > 0,
         "notes": notes(columns),
         "search": search,
+        "search_note": tables.search_note(results) if results else "",
         "compared": report.arms,
         "differences": report.differences,
         "facts": report.facts,

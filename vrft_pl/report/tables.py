@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -209,6 +210,19 @@ def search_rows(results: AblationResults, order: Sequence[str]) -> list[dict[str
         }
         for trial in results.search
     ]
+
+
+def search_note(results: AblationResults) -> str:
+    """How many trials there were for each value that was searched, where arms differ in that."""
+    trials = Counter(trial.arm for trial in results.search if trial.mean is not None)
+    values = {trial.arm: len(trial.values) for trial in results.search if trial.values}
+    arms: dict[float, list[str]] = {}
+    for arm, count in values.items():
+        arms.setdefault(trials[arm] / count, []).append(arm)
+    if len(arms) < 2:
+        return ""
+    told = (f"{each:.3g} of {'; '.join(arms[each])}" for each in sorted(arms, reverse=True))
+    return f"Trials for each value that was searched, which are not as many for all arms: {', '.join(told)}."
 
 
 def score(value: float | None) -> str:

@@ -59,6 +59,8 @@ class Sampler(ABC):
 
     exact: bool = True
     """Whether log-probs are those of the policy that is trained, up to rounding."""
+    holds_weights: bool = False
+    """Whether it has weights of its own, and so can sample while those of the policy change."""
 
     def supports(self, strategy: Strategy | str) -> bool:
         """Whether it can sample from a policy that a strategy of Lightning, by name or built, trains.

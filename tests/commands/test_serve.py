@@ -1,0 +1,54 @@
+import stat
+
+import pytest
+
+from vrft_pl.__main__ import main
+
+
+def serve(*args):
+    with pytest.raises(SystemExit) as stop:
+        main(["serve", "--checkpoint", "tiny", *args])
+    return stop.value.code
+
+
+def python(folder, script):
+    """Stands for an interpreter with vLLM."""
+    file = folder / "python"
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(file.stat().st_mode | stat.S_IXUSR)
+    return str(file)
+
+
+def test_others_reach_a_server_with_a_token_only(capsys):
+    assert serve("--host", "0.0.0.0") == 2
+    said = capsys.readouterr().err
+    assert "Expected `token_file` with `host: 0.0.0.0`, which others reach" in said
+    assert said.count("\n") == 1
+
+
+def test_at_least_one_server_is_started(capsys):
+    assert serve("--count", "0") == 2
+    assert "Expected `count` to be at least 1 server, but got 0." in capsys.readouterr().err
+
+
+def test_an_interpreter_is_there(capsys, tmp_path):
+    assert serve("--python", str(tmp_path / "none")) == 1
+    assert "Expected `python` to be an interpreter with vLLM, but got" in capsys.readouterr().err
+
+
+def test_a_server_that_ends_by_itself_is_one_line_with_what_it_said_last(capsys, tmp_path):
+    assert (
+        serve("--port", "1", "--python", python(tmp_path, "echo loading; echo No module named vllm >&2; exit 3")) == 1
+    )
+    said = capsys.readouterr().err
+    assert "Expected http://127.0.0.1:1 to go on, but vLLM ended with code 3: 'No module named vllm'" in said
+    assert said.count("\n") == 1
+
+
+def test_a_server_that_never_answers_is_ended(capsys, tmp_path):
+    script = python(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 60")
+    assert serve("--port", "1", "--patience", "0.1", "--python", script) == 1
+    assert "Expected http://127.0.0.1:1 to answer in time, but it does not." in capsys.readouterr().err
+    pid = int((tmp_path / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        __import__("os").kill(pid, 0)
