@@ -235,8 +235,10 @@ class Experience(ToDevice):
     loss_mask: Tensor = per("token")
     """Tokens that enter the loss. Shape ``(N, T)``, bool."""
     old_logprobs: Tensor | None = per("token", default=None)
-    """Under the policy that sampled, by the forward pass that trains; ``None`` where that is the policy being trained.
-    Shape ``(N, T)``."""
+    """Under the policy that sampled, by the forward pass that trains unless ``ratio_to_sampler``; ``None`` where that
+    is the policy being trained. Shape ``(N, T)``."""
+    ratio_to_sampler: bool = field(default=False, metadata={"kept": True})
+    """Whether ``old_logprobs`` are the sampler's own, of weights older than those that train on it first."""
     reference_logprobs: Tensor | None = per("token", default=None)
     """Under the frozen reference; ``None`` when the KL coefficient is 0. Shape ``(N, T)``."""
     num_sequences: float = 0.0

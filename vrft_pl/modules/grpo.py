@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
@@ -39,6 +39,9 @@ class GRPOModule(PolicyModule):
         reference: The frozen policy of the KL term: a second model (``copy``), the policy with its adapter switched off
             (``adapter_off``), or whichever fits (``auto``). There is none when the loss needs none.
         metrics: Rewards and other metrics that judge held-out completions. Defaults to ``rewards``.
+        rollout_ahead: 1 samples the next window while one is trained on, with weights that are one window old; for a
+            sampler with weights of its own, such as `VLLMSampler`. Ratios are then to the sampler's log-probs, or
+            tokens are weighed where the loss has an `importance_cap`. 0 samples each window when it is needed.
         **kwargs: Those of `PolicyModule`.
 
     Raises:
@@ -58,6 +61,7 @@ class GRPOModule(PolicyModule):
         advantage: Advantage | None = None,
         reference: ReferenceKind = "auto",
         metrics: Sequence[Judge] | None = None,
+        rollout_ahead: Literal[0, 1] = 0,
         **kwargs: Any,
     ) -> None:
         judges = paper_rewards(rewards) if isinstance(rewards, str) else rewards
@@ -82,12 +86,20 @@ class GRPOModule(PolicyModule):
                 "Expected `loss.importance_cap` to be set with `top_k` or `top_p`: the sampler then draws from another "
                 "distribution than the one that is trained."
             )
+        if rollout_ahead not in (0, 1):
+            raise ValueError(f"Expected `rollout_ahead` to be 0 or 1 window, but got {rollout_ahead}.")
+        if rollout_ahead and not self.sampler.holds_weights:
+            raise ValueError(
+                f"Expected `rollout_ahead` with a sampler that has weights of its own, but "
+                f"{type(self.sampler).__name__} samples with those that are trained. Use `VLLMSampler`."
+            )
         self.policy.still = True  # ratios are between a policy and itself, and dropout would make another one
         self.policy.train()
         if self.policy.weights.lora is not None and self.policy.weights.lora.dropout:
             rank_zero_warn("`lora.dropout` has no effect on reinforcement: the policy is trained as it samples.")
         self.rewards, self.loss, self.params = tuple(judges), loss, params
         self.group_size, self.window, self.num_iterations = group_size, window, num_iterations
+        self.rollout_ahead = rollout_ahead
         self.advantage: Advantage = advantage or GroupAdvantage()
         self.reference = Reference(self.policy, reference) if loss.needs_reference else None
         self.rollout_stats = RolloutStats()
@@ -110,6 +122,7 @@ class GRPOModule(PolicyModule):
             self.seed,
             self.loss.token_mask,
             self.hooks,
+            ratio_to_sampler=not self.loss.corrects_sampler,
         )
         rollouts = RolloutLoader(
             loader,
@@ -120,6 +133,7 @@ class GRPOModule(PolicyModule):
             num_iterations=self.num_iterations,
             skip_dead_groups=self.loss.skips_dead_groups,
             mean_over_ranks=self.mean_over_ranks,
+            ahead=collector if self.rollout_ahead else None,
         )
         return self.resumed(rollouts)
 
@@ -149,7 +163,7 @@ class GRPOModule(PolicyModule):
         loss, stats = self.loss(logprobs, experience)
         mask, sampled = experience.completions.mask, experience.completions.logprobs
         stats["entropy"] = entropy.sum() / mask.sum()
-        if experience.old_logprobs is None and sampled is not None:
+        if (experience.old_logprobs is None or experience.ratio_to_sampler) and sampled is not None:
             stats["sampler_gap"] = ((logprobs.detach() - sampled).abs() * mask).sum() / mask.sum()
         self.log("train/loss", loss, batch_size=len(experience))
         self.log_dict({f"train/{name}": value for name, value in stats.items()}, batch_size=len(experience))

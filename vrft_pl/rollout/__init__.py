@@ -5,6 +5,7 @@ from vrft_pl.rollout.hooks import Hooks, RolloutCallback
 from vrft_pl.rollout.loader import RolloutLoader
 from vrft_pl.rollout.local import LocalSampler
 from vrft_pl.rollout.sampler import Sampler, SamplingParams
+from vrft_pl.rollout.vllm import VLLMSampler
 from vrft_pl.rollout.writing import Writer
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "RolloutLoader",
     "Sampler",
     "SamplingParams",
+    "VLLMSampler",
     "Writer",
 ]

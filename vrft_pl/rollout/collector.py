@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from vrft_pl.axes import kept
 from vrft_pl.distributed import whole
 from vrft_pl.policy.reference import Reference
 from vrft_pl.rollout.freezing import frozen_logprobs
@@ -17,8 +20,27 @@ from vrft_pl.rollout.hooks import Hooks
 from vrft_pl.rollout.sampler import SamplingParams
 from vrft_pl.rollout.scoring import Grader, beside, score
 from vrft_pl.rollout.seeds import prompt_seeds
+from vrft_pl.rollout.state import restore_completions
 from vrft_pl.rollout.writing import Writer
-from vrft_pl.types import Completions, Experience, Sample, Scores
+from vrft_pl.types import Completions, Experience, Prompts, Sample, Scores
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A window that an engine samples while the one before it is trained on."""
+
+    prompts: Prompts
+    """Length ``P``."""
+    completions: Callable[[], Completions]
+    """Waits for ``N`` completions."""
+
+    def written(self) -> tuple[Prompts, Completions]:
+        """Wait for the completions."""
+        return self.prompts, self.completions()
+
+    def state(self) -> dict[str, Any]:
+        """The completions as plain values for a checkpoint, which waits for them."""
+        return kept(self.completions())
 
 
 class Collector:
@@ -34,6 +56,8 @@ class Collector:
         seed: Of all randomness of the engine.
         token_mask: Tokens that enter the loss, of shape ``(N, T)``. Defaults to all of a completion.
         hooks: What surrounds it.
+        ratio_to_sampler: Whether a window that was sampled ahead is trained on with ratios to the sampler's own
+            log-probs. Otherwise the loss has to weigh it.
     """
 
     def __init__(
@@ -47,32 +71,59 @@ class Collector:
         seed: int,
         token_mask: Callable[[Completions], Tensor] = lambda completions: completions.mask,
         hooks: Hooks = Hooks(),  # noqa: B008  # frozen
+        ratio_to_sampler: bool = True,
     ) -> None:
         self.writer, self.rewards, self.advantage, self.reference = writer, rewards, advantage, reference
         self.group_size, self.params, self.seed = group_size, params, seed
-        self.token_mask, self.hooks = token_mask, hooks
+        self.token_mask, self.hooks, self.ratio_to_sampler = token_mask, hooks, ratio_to_sampler
 
-    def __call__(self, batches: list[list[Sample]], reused: bool) -> Experience:
+    def begin(self, batches: list[list[Sample]]) -> Begun:
+        """Begin to sample a window that will be trained on after the one in work.
+
+        Args:
+            batches: The prompts of the window, by micro-batch.
+        """
+        self.hooks.on_start()
+        samples, step = [sample for batch in batches for sample in batch], self.hooks.step()
+        seeds = prompt_seeds(samples, self.seed, step)
+        with self.hooks.forward_context(), whole(self.writer.policy):
+            prompts = self.writer.encode(samples)
+            return Begun(prompts, self.writer.write_ahead(prompts, self.group_size, self.params, seeds, step))
+
+    def resume(self, batches: list[list[Sample]], state: dict[str, Any]) -> Begun:
+        """A window that a run had begun to sample before it stopped.
+
+        Args:
+            batches: The prompts of the window, read again, by micro-batch.
+            state: Of `Begun`.
+        """
+        with self.hooks.forward_context(), whole(self.writer.policy):
+            prompts = self.writer.encode([sample for batch in batches for sample in batch])
+        completions = restore_completions(state, prompts).to(self.writer.policy.device)
+        return Begun(prompts, lambda: completions)
+
+    def __call__(self, batches: list[list[Sample]], reused: bool, begun: Begun | None = None) -> Experience:
         """Collect the experience of one window.
 
         Args:
             batches: The prompts of the window, by micro-batch.
             reused: Whether the policy will have changed before the last micro-batch is trained on.
+            begun: The window as it was sampled by the policy before; ``None`` samples it now.
         """
-        self.hooks.on_start()
         samples = [sample for batch in batches for sample in batch]
         sizes, seconds, step = [len(batch) for batch in batches], dict[str, float](), self.hooks.step()
         policy, temperature = self.writer.policy, self.params.temperature
+        if begun is None:
+            self.hooks.on_start()
         with self.hooks.forward_context():
-            with self._timed("rollout", seconds), whole(policy):
-                prompts = self.writer.encode(samples)
-                seeds = prompt_seeds(samples, self.seed, step)
-                completions = self.writer.write(prompts, self.group_size, self.params, seeds, step)
-            passes = reused or self.reference is not None
+            with self._timed("rollout", seconds):
+                prompts, completions = self._written(samples, step) if begun is None else begun.written()
+            to_sampler = begun is not None and self.ratio_to_sampler
+            passes = (reused and not to_sampler) or self.reference is not None
             with beside(self._score, samples, completions, step, seconds, when=passes) as scoring:
                 with self._timed("reference", seconds):
                     freeze = partial(frozen_logprobs, prompts, completions, sizes, temperature)
-                    old = freeze(policy.evaluating()) if reused else None
+                    old = freeze(policy.evaluating()) if reused and not to_sampler else None
                     reference = freeze(self.reference.model()) if self.reference is not None else None
                 scores = scoring.result()
         experience = Experience(
@@ -84,12 +135,18 @@ class Collector:
             rewards=scores.total,
             advantages=self.advantage(scores),
             loss_mask=self.token_mask(completions),
-            old_logprobs=old,
+            old_logprobs=completions.logprobs if to_sampler else old,
+            ratio_to_sampler=to_sampler,
             reference_logprobs=reference,
             max_tokens=self.params.max_tokens,
             seconds=seconds,
         )
         return self.hooks.on_end(experience)
+
+    def _written(self, samples: list[Sample], step: int) -> tuple[Prompts, Completions]:
+        with whole(self.writer.policy):
+            prompts, seeds = self.writer.encode(samples), prompt_seeds(samples, self.seed, step)
+            return prompts, self.writer.write(prompts, self.group_size, self.params, seeds, step)
 
     def _score(self, samples: list[Sample], completions: Completions, step: int, seconds: dict[str, float]) -> Scores:
         start = time.perf_counter()

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vrft_pl.data.resumable import ResumableLoader
+from vrft_pl.rollout.collector import Begun
 from vrft_pl.rollout.state import experience_state, restore_experience
 from vrft_pl.types import Experience, InputError, Opaque, Prompts, Sample
 
@@ -19,13 +20,24 @@ from vrft_pl.types import Experience, InputError, Opaque, Prompts, Sample
 class Collect(Protocol):
     """Samples, scores and weighs the completions of one window."""
 
-    def __call__(self, batches: list[list[Sample]], reused: bool) -> Experience:
+    def __call__(self, batches: list[list[Sample]], reused: bool, begun: Begun | None = None) -> Experience:
         """Collect experience.
 
         Args:
             batches: The prompts of the window, by micro-batch.
             reused: Whether the policy will have changed before the last micro-batch is trained on.
+            begun: The window as an older policy sampled it; ``None`` samples it now.
         """
+
+
+class Ahead(Protocol):
+    """Samples a window before it is its turn."""
+
+    def begin(self, batches: list[list[Sample]]) -> Begun:
+        """Begin to sample the prompts of a window, by micro-batch."""
+
+    def resume(self, batches: list[list[Sample]], state: dict[str, Any]) -> Begun:
+        """Take up a window that a run had begun to sample before it stopped."""
 
 
 class RolloutLoader(ResumableLoader):
@@ -44,6 +56,7 @@ class RolloutLoader(ResumableLoader):
         skip_dead_groups: Leave groups without advantage out of the micro-batches; they still count in denominators.
             Only right where such a group has no gradient, that is without KL term.
         mean_over_ranks: Averages a tensor over the ranks of a distributed run.
+        ahead: Samples the next window of an epoch while one is trained on; ``None`` samples each when it is needed.
 
     Raises:
         ValueError: If ``window`` is no multiple of ``step_batches``, or an argument is not positive.
@@ -59,6 +72,7 @@ class RolloutLoader(ResumableLoader):
         num_iterations: int = 1,
         skip_dead_groups: bool = False,
         mean_over_ranks: Callable[[Tensor], Tensor] = lambda value: value,
+        ahead: Ahead | None = None,
     ) -> None:
         if window < 1 or window % step_batches:
             raise InputError(
@@ -70,6 +84,8 @@ class RolloutLoader(ResumableLoader):
         self.collect, self.encode = collect, encode
         self.window, self.step_batches, self.num_iterations = window, step_batches, num_iterations
         self.skip_dead_groups, self.mean_over_ranks = skip_dead_groups, mean_over_ranks
+        self.ahead = ahead
+        self._begun: Begun | None = None
         self._experience: Experience | None = None
         self._asked: list[Sample] = []
 
@@ -85,30 +101,61 @@ class RolloutLoader(ResumableLoader):
         read = done * self.window
         for _ in islice(batches, read):
             pass
-        left = self.end - read * self.num_iterations
-        while window := list(islice(batches, min(self.window, left))):
-            schedule = [i for _ in range(self.num_iterations) for i in range(len(window))][:left]
-            left -= len(schedule)
+        self._begun = None
+        windows = self._windows(batches, self.end - read * self.num_iterations)
+        following = next(windows, None)
+        while following is not None:
+            (window, schedule), following = following, next(windows, None) if self.ahead else None
             self._asked = [sample for batch in window for sample in batch]
             if offset and self._loaded is not None:
                 prompts = self.encode(self._asked)
                 self._experience = restore_experience(self._loaded["experience"], self._asked, prompts)
             else:
-                self._experience = self.collect(window, reused=len(schedule) > self.step_batches)
+                self._experience = self._collected(window, reused=len(schedule) > self.step_batches)
                 if not self.counts(read + len(window) - 1):
                     self._experience = muted(self._experience, window[-1])
+            self._begun = self._begin(following[0]) if following is not None else None
             read, self._loaded = read + len(window), None
             sizes = micro_batch_sizes([len(batch) for batch in window], len(self._experience))
             for batch in self._micro_batches(self._experience, sizes, schedule)[offset:]:
                 self.position += 1
                 yield Opaque(batch)
             offset = 0
+            following = following or next(windows, None)
+
+    def _windows(self, batches: Iterator[list[Sample]], left: int) -> Iterator[tuple[list[list[Sample]], list[int]]]:
+        """The windows that are left of an epoch, each with the order in which its micro-batches are trained on."""
+        while window := list(islice(batches, min(self.window, left))):
+            schedule = [i for _ in range(self.num_iterations) for i in range(len(window))][:left]
+            left -= len(schedule)
+            yield window, schedule
+
+    def _collected(self, window: list[list[Sample]], reused: bool) -> Experience:
+        """Collect a window, from what was begun of it where something was."""
+        if self._begun is None and (state := self._loaded_ahead()) is not None:
+            assert self.ahead is not None
+            self._begun = self.ahead.resume(window, state)
+        return self.collect(window, reused) if self._begun is None else self.collect(window, reused, self._begun)
+
+    def _begin(self, window: list[list[Sample]]) -> Begun:
+        """Begin to sample the window after the one in work, unless the run had done so before it stopped."""
+        assert self.ahead is not None
+        state = self._loaded_ahead()
+        return self.ahead.begin(window) if state is None else self.ahead.resume(window, state)
+
+    def _loaded_ahead(self) -> dict[str, Any] | None:
+        """What a checkpoint holds of the window after the one in work, once."""
+        if self._loaded is None or self.ahead is None:
+            return None
+        state: dict[str, Any] | None = self._loaded.pop("ahead", None)
+        return state
 
     def _state(self) -> dict[str, Any]:
         in_window = self.position % (self.window * self.num_iterations) and self.position < self.end
         return {
             **super()._state(),
             "experience": experience_state(self._experience, self._asked) if in_window and self._experience else None,
+            "ahead": None if self._begun is None else self._begun.state(),
         }
 
     def _micro_batches(self, experience: Experience, sizes: list[int], schedule: list[int]) -> list[Experience]:
@@ -126,7 +173,7 @@ class RolloutLoader(ResumableLoader):
             for part in groups:
                 kept = [g for g in part if alive[g]] if self.skip_dead_groups else part
                 batch = experience.select(kept or part[:1]) if part else unheard(experience)
-                old = None if first == 0 else batch.old_logprobs
+                old = batch.old_logprobs if first or batch.ratio_to_sampler else None
                 batches.append(replace(batch, old_logprobs=old, num_sequences=num_sequences, num_tokens=num_tokens))
         return batches
 

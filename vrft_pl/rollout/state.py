@@ -30,8 +30,17 @@ def restore_experience(state: dict[str, Any], window: Sequence[Sample], prompts:
     """
     positions = state["positions"]
     prompts, device = prompts.select(positions), prompts.items[0].inputs["input_ids"].device
-    group_size = len(state["completions"]["texts"]) // len(positions)
-    frames = tuple(prompt.frame for prompt in prompts.repeat_interleave(group_size))
     values = restored(Experience, state)
-    values["completions"] = Completions(**restored(Completions, state["completions"]), frames=frames)
+    values["completions"] = restore_completions(state["completions"], prompts)
     return Experience(samples=tuple(window[i] for i in positions), prompts=prompts, **values).to(device)
+
+
+def restore_completions(state: dict[str, Any], prompts: Prompts) -> Completions:
+    """Put completions together again.
+
+    Args:
+        state: What `vrft_pl.axes.kept` made of them.
+        prompts: What they were written to, encoded again.
+    """
+    frames = tuple(prompt.frame for prompt in prompts.repeat_interleave(len(state["texts"]) // len(prompts)))
+    return Completions(**restored(Completions, state), frames=frames)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from functools import cache
+from threading import Thread
 
 from vrft_pl.policy import VLM
 from vrft_pl.policy.cost import Cost, cost_of_writing
@@ -25,6 +28,7 @@ class Writer:
         self.policy, self.sampler = policy, sampler
         self.spent = Cost()
         self._step: int | None = None
+        self._ahead: Future[Completions] | None = None
 
     def encode(self, samples: Sequence[Sample]) -> Prompts:
         """Encode samples; what a frozen vision tower sees in their pictures is computed here, once."""
@@ -34,9 +38,40 @@ class Writer:
         self, prompts: Prompts, group_size: int, params: SamplingParams, seeds: Sequence[int], step: int
     ) -> Completions:
         """Write ``group_size`` completions to each prompt, with the weights of this optimizer step; a seed a prompt."""
-        if step != self._step:
-            self.sampler.update(self.policy, step)
-            self._step = step
-        completions = self.sampler.generate(self.policy, prompts, group_size, params, seeds)
+        self._hand_weights(step)
+        return self._counted(prompts, self.sampler.generate(self.policy, prompts, group_size, params, seeds))
+
+    def write_ahead(
+        self, prompts: Prompts, group_size: int, params: SamplingParams, seeds: Sequence[int], step: int
+    ) -> Callable[[], Completions]:
+        """Begin to write as `write` does, while the caller goes on; for an engine with weights of its own.
+
+        Returns:
+            What waits for the completions.
+        """
+        self._hand_weights(step)
+        ahead: Future[Completions] = Future()
+
+        def generate() -> None:
+            try:
+                ahead.set_result(self.sampler.generate(self.policy, prompts, group_size, params, seeds))
+            except BaseException as error:  # raised where it is waited for
+                ahead.set_exception(error)
+
+        # a daemon: a run that ends by an error does not wait for what nobody will read
+        Thread(target=generate, name="rollout ahead", daemon=True).start()
+        self._ahead = ahead
+        return cache(lambda: self._counted(prompts, ahead.result()))
+
+    def _hand_weights(self, step: int) -> None:
+        """Hand the engine the weights of a step, but not while it writes with those of another."""
+        if step == self._step:
+            return
+        if self._ahead is not None:
+            wait([self._ahead])
+        self.sampler.update(self.policy, step)
+        self._step = step
+
+    def _counted(self, prompts: Prompts, completions: Completions) -> Completions:
         self.spent += cost_of_writing(self.policy, prompts, completions.mask)
         return completions

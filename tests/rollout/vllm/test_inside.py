@@ -54,7 +54,14 @@ def test_flags_open_the_routes_and_show_no_token():
     assert flags[flags.index("--weight-transfer-config") + 1] == '{"backend": "vrft_pl_files"}'
     assert not {"--enforce-eager", "--enable-lora", "--enable-sleep-mode", "--max-model-len"} & set(flags)
     more = server_flags("folder", "::1", 1, "float32", 99, "nccl", lora_rank=8, sleeps=True, on_cpu=True)
-    assert {"--enforce-eager", "--enable-lora", "--enable-sleep-mode", "--max-model-len", "99"} <= set(more)
+    assert {
+        "--enforce-eager",
+        "--no-enable-chunked-prefill",
+        "--enable-lora",
+        "--enable-sleep-mode",
+        "--max-model-len",
+        "99",
+    } <= set(more)
     assert "--middleware" not in more
 
 

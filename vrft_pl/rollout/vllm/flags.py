@@ -55,7 +55,8 @@ def server_flags(
     if guarded:
         flags += ["--middleware", "vrft_pl_guard.Guard"]
     if on_cpu:
-        flags += ["--enforce-eager", "--block-size", "32"]
+        # a prompt that is read in parts, and has a seed, ends the engine: its generator can't be set back on a CPU
+        flags += ["--enforce-eager", "--block-size", "32", "--no-enable-chunked-prefill"]
     return flags
 
 
