@@ -121,7 +121,9 @@ def test_a_child_that_runs_or_ended_well_is_not_missed(ranks, code):
 def test_a_store_that_does_not_answer_is_trouble_unless_the_first_rank_left(ranks):
     second = ranks()[1]
     second.answered -= 1.0
-    assert second.trouble() == "Rank 0, or the process that holds the store for it, is silent for 0 s."
+    assert second.trouble() == "Lost rank 0: silent for 0 s."
+    second.broken = True
+    assert second.trouble() == "Lost rank 0: it is gone."
     second.heard = {0: SimpleNamespace(pulse=Pulse(ended=True), when=0.0)}
     assert second.trouble() == ""
 

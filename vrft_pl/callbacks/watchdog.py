@@ -81,8 +81,9 @@ class RankWatchdog(RolloutCallback):
             for child in children:
                 child.kill()
             raise
+        times = self.timeout, self.silence
         self.watchdog = Watchdog(
-            lambda: open_store(place, self.silence), place.rank, place.world_size, self.timeout, self.silence, children
+            lambda: open_store(place, self.silence), place.rank, place.world_size, *times, children, place.holder
         )
         self.watchdog.mark("joining the group", 0, self.arrival)
         self.watchdog.start()

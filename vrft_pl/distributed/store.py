@@ -49,8 +49,13 @@ class Place:
 
     @property
     def holds_store(self) -> bool:
-        """Whether the store is in this process; under torchrun it is in that which started the others."""
-        return self.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+        """Whether the store is in this process."""
+        return self.rank == 0 and self.holder == "rank 0"
+
+    @property
+    def holder(self) -> str:
+        """The process that the store is in: under torchrun it is that which started the others."""
+        return "torchrun of the first machine" if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" else "rank 0"
 
 
 def open_store(place: Place, seconds: float) -> Store:

@@ -73,6 +73,7 @@ class Watchdog:
         timeout: Seconds that a phase may take.
         silence: Seconds that a rank may say nothing.
         children: Processes of other ranks that this one started, in the order of their ranks from 1.
+        holder: The process that holds the store, for people to read.
     """
 
     def __init__(
@@ -83,16 +84,18 @@ class Watchdog:
         timeout: float,
         silence: float,
         children: Sequence[subprocess.Popen[bytes]] = (),
+        holder: str = "rank 0",
     ) -> None:
         self.connect, self.rank, self.world_size, self.children = connect, rank, world_size, children
-        self.timeout, self.silence = timeout, silence
+        self.timeout, self.silence, self.holder = timeout, silence, holder
         self.beat = min(BEAT, silence / 5)
         self.pulse, self.began, self.limit = Pulse(), time.monotonic(), timeout
         self.heard: dict[int, Heard] = {}
         self.stacks: dict[int, str] = {}
         self.alarm = ""
         self.reporter: int | None = None
-        self.answered = time.monotonic()
+        self.answered, self.broken = time.monotonic(), False
+        self.raised: BaseException | None = None
         self._main, self.left = threading.main_thread(), threading.Event()
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._talk, self._watch)]
 
@@ -120,6 +123,7 @@ class Watchdog:
             by_others: Whether a collective broke, as it does when a rank is gone: waits then until that one is known,
                 and ends the process, unless no rank is missed.
         """
+        self.raised = error
         if by_others:
             self.silence = min(self.silence, 5 * self.beat)
             time.sleep(self.silence + (GRACE + 3) * self.beat)
@@ -147,7 +151,7 @@ class Watchdog:
                 self.answered = time.monotonic()
                 time.sleep(self.beat)
         except RuntimeError:
-            return  # the store is gone: `_watch` sees that nothing is answered any more
+            self.broken = True
 
     def _exchange(self, store: Store) -> None:
         """One beat."""
@@ -199,8 +203,8 @@ class Watchdog:
             return f"Rank {failed[0][0]} ended with {failed[0][1]}"
         if 0 in heard and heard[0].pulse.ended:
             return ""
-        if now - self.answered > self.silence:
-            return f"Rank 0, or the process that holds the store for it, is silent for {self.silence:.0f} s."
+        if self.broken or now - self.answered > self.silence:
+            return f"Lost {self.holder}: " + ("it is gone." if self.broken else f"silent for {self.silence:.0f} s.")
         left = [r for r, h in heard.items() if now - h.when > self.silence and not (h.pulse.ended or r == self.rank)]
         if left:
             return f"Lost {named(left)}: silent for {self.silence:.0f} s."
@@ -218,10 +222,12 @@ class Watchdog:
         )
 
     def stack(self) -> str:
-        """Where the main thread is, innermost last."""
-        frame = sys._current_frames().get(self._main.ident or 0)
-        frames = traceback.extract_stack(frame)[-FRAMES:]
-        return "\n".join(f"    {f.filename}:{f.lineno} {f.name}" for f in frames)
+        """Where the main thread is, or where it raised what broke a collective off; innermost last."""
+        if self.raised is not None:
+            frames = traceback.extract_tb(self.raised.__traceback__)
+        else:
+            frames = traceback.extract_stack(sys._current_frames().get(self._main.ident or 0))
+        return "\n".join(f"    {f.filename}:{f.lineno} {f.name}" for f in frames[-FRAMES:])
 
     def _end(self) -> None:
         """Wait for the stacks of the others, report if it is up to this rank, and exit."""
@@ -238,14 +244,21 @@ class Watchdog:
     def report(self) -> str:
         """Each rank's phase, step and stack, and as the last line which one the others wait for."""
         stacks = self.stacks | {self.rank: self.stack()}
-        pulses = {rank: heard.pulse for rank, heard in self.heard.items()} | {self.rank: self.pulse}
+        heard = self.heard | {self.rank: Heard(self.pulse)}
+        pulses = {rank: last.pulse for rank, last in heard.items()}
         lines = [f"vrft_pl: watchdog of rank {self.rank}: {self.alarm}"]
         for rank in range(self.world_size):
-            pulse = pulses.get(rank)
-            where = f"{pulse.phase}, step {pulse.step}, for {pulse.seconds:.0f} s" if pulse else "never heard of"
+            where = said(heard[rank]) if rank in heard else "never heard of"
             lines += [f"  rank {rank}: {where}", stacks.get(rank, "    no stack: it does not answer")]
         named_here = [f"vrft_pl: {self.alarm}", behind(pulses, stacks), f"Exiting with {EXIT_CODE}."]
         return "\n".join([*lines, " ".join(filter(None, named_here))])
+
+
+def said(heard: Heard) -> str:
+    """What a rank did when it was last heard of."""
+    pulse, ago = heard.pulse, time.monotonic() - heard.when
+    late = f", heard of {ago:.0f} s ago" if ago >= 1 else ""
+    return f"{pulse.phase}, step {pulse.step}, for {pulse.seconds:.0f} s{late}"
 
 
 def behind(pulses: dict[int, Pulse], stacks: dict[int, str]) -> str:
