@@ -177,7 +177,7 @@ def main(args: list[str] | None = None) -> None:
     for name in options.faults or FAULTS:
         with tempfile.TemporaryDirectory() as folder:
             line, seconds, code = run(FAULTS[name], Path(folder))
-        print(f"| {FAULTS[name].what} | `{line}` | {seconds:.0f} | {code} |", flush=True)
+        print(f"| {FAULTS[name].what} | {line.replace('|', ' ')} | {seconds:.0f} | {code} |", flush=True)
 
 
 if __name__ == "__main__":

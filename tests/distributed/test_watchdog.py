@@ -100,7 +100,8 @@ def test_an_exception_is_told_to_the_other_ranks(ranks, ends, capsys):
     start(both := ranks())
     both[1].fail(ValueError("row 7 is bad\nand more"), by_others=False)
     until(lambda: len(ends) == 1)
-    assert "vrft_pl: Rank 1 ended with ValueError: row 7 is bad" in capsys.readouterr().err.splitlines()[-1]
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"vrft_pl: Rank 1 ended with ValueError: row 7 is bad. Exiting with {EXIT_CODE}."
 
 
 def test_a_child_that_was_killed_is_named_at_once(ranks, ends, capsys):

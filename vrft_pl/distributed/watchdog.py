@@ -28,8 +28,10 @@ GRACE = 4
 """Beats in which the other ranks hand in their stacks."""
 FRAMES = 12
 """Innermost frames of a stack that are shown."""
-WAITING = ("torch/distributed", "torch/autograd/graph.py")
-"""Where the innermost frame of a process lies that waits for others: collectives, and the backward pass around them."""
+WAITING = ("torch/distributed", "torch/nn/parallel/distributed.py", "torch/autograd/graph.py")
+"""Where the innermost frame of a process lies that waits for others: collectives, DDP, the backward pass."""
+STUCK = "No progress"
+"""How an alarm begins that names no rank by itself."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class Watchdog:
         if by_others:
             self.silence = min(self.silence, 5 * self.beat)
             time.sleep(self.silence + (GRACE + 3) * self.beat)
-        self.pulse = replace(self.pulse, failed=f"{type(error).__name__}: {error}".split("\n", 1)[0])
+        self.pulse = replace(self.pulse, failed=f"{type(error).__name__}: {error}".split("\n", 1)[0].rstrip("."))
         time.sleep(3 * self.beat)  # the store may be in this process, and the others look once a beat
 
     def stop(self) -> None:
@@ -200,7 +202,7 @@ class Watchdog:
             return self.gone(next(iter(gone)), gone[next(iter(gone))])
         heard = dict(self.heard)
         if failed := [(rank, h.pulse.failed) for rank, h in heard.items() if h.pulse.failed]:
-            return f"Rank {failed[0][0]} ended with {failed[0][1]}"
+            return f"Rank {failed[0][0]} ended with {failed[0][1]}."
         if 0 in heard and heard[0].pulse.ended:
             return ""
         if self.broken or now - self.answered > self.silence:
@@ -209,14 +211,14 @@ class Watchdog:
         if left:
             return f"Lost {named(left)}: silent for {self.silence:.0f} s."
         if now - self.began > self.limit:
-            return f"No progress for {self.limit:.0f} s."
+            return f"{STUCK} for {self.limit:.0f} s."
         return ""
 
     def gone(self, rank: int, code: int) -> str:
         """What to say of a process that ended."""
         heard = self.heard.get(rank, Heard()).pulse
         if heard.failed:
-            return f"Rank {rank} ended with {heard.failed}"
+            return f"Rank {rank} ended with {heard.failed}."
         return f"Lost rank {rank}: " + (
             f"killed by signal {-code}." if code < 0 else f"it ended with exit code {code}."
         )
@@ -250,7 +252,8 @@ class Watchdog:
         for rank in range(self.world_size):
             where = said(heard[rank]) if rank in heard else "never heard of"
             lines += [f"  rank {rank}: {where}", stacks.get(rank, "    no stack: it does not answer")]
-        named_here = [f"vrft_pl: {self.alarm}", behind(pulses, stacks), f"Exiting with {EXIT_CODE}."]
+        who = behind(pulses, stacks) if self.alarm.startswith(STUCK) else ""
+        named_here = [f"vrft_pl: {self.alarm}", who, f"Exiting with {EXIT_CODE}."]
         return "\n".join([*lines, " ".join(filter(None, named_here))])
 
 
