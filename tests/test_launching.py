@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from launching import slurm
 
+from vrft_pl.runs import RunFolder
+
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "configs/hardware/slurm.sh"
 CONFIGS = ["--config", str(ROOT / "configs/quickstart.yaml"), "--config", str(ROOT / "configs/hardware/cpu_ddp2.yaml")]
@@ -79,16 +81,12 @@ def test_the_script_of_slurm_asks_for_what_lightning_wants():
     assert any(option.startswith("--signal=SIGUSR1@") for option in options)
 
 
-def finished(folder):
-    return json.loads((folder / "summary.json").read_text())["cost"]["steps"]
-
-
 @pytest.mark.nightly
 def test_torchrun_starts_two_processes(tmp_path, port):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
     folder = ["--run.folder", str(tmp_path / "run"), "--trainer.max_steps", "2"]
     subprocess.run([*torchrun, "-m", "vrft_pl", "fit", *CONFIGS, *SHORT, *folder], check=True, timeout=600)
-    assert finished(tmp_path / "run") == 2
+    assert RunFolder(tmp_path / "run").finished
 
 
 @pytest.mark.nightly

@@ -58,6 +58,18 @@ def test_ranks_that_are_well_go_on_and_leave_one_by_one(ranks, ends):
     assert ends == []
 
 
+def test_the_first_rank_leaves_last_where_it_can(ranks, ends):
+    """The store may be in its process: the others first have to read that it ends."""
+    start(both := ranks())
+    begin = time.monotonic()
+    both[0].stop()
+    assert time.monotonic() - begin >= 2 * both[0].beat
+    until(lambda: both[1].heard[0].pulse.ended)
+    both[1].stop()
+    assert both[1].told_end
+    assert ends == []
+
+
 def test_a_rank_that_is_silent_is_named_by_the_others(ranks, ends, capsys):
     start(three := ranks(3))
     three[1].left.set()  # as a process that was killed

@@ -98,6 +98,7 @@ class Watchdog:
         self.reporter: int | None = None
         self.answered, self.broken = time.monotonic(), False
         self.raised: BaseException | None = None
+        self.beats, self.told_end = 0, False
         self._main, self.left = threading.main_thread(), threading.Event()
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._talk, self._watch)]
 
@@ -135,9 +136,22 @@ class Watchdog:
     def stop(self) -> None:
         """Leave: this rank needs no other one any more, and is not missed."""
         self.pulse = replace(self.pulse, ended=True)
-        if self._threads[0].is_alive():
-            time.sleep(2 * self.beat)
+        latest = time.monotonic() + 2 * self.beat
+        while self._threads[0].is_alive() and not self.released and time.monotonic() < latest:
+            time.sleep(self.beat / 10)
         self.left.set()
+
+    @property
+    def released(self) -> bool:
+        """Whether this process may end: the store may be in the first, which so waits until the others have read."""
+        if self.rank:
+            return self.told_end
+        return all(rank in self.heard and self.heard[rank].pulse.ended for rank in self.watched)
+
+    @property
+    def current(self) -> Pulse:
+        """This rank's, at this moment. Only the main thread sets `pulse`: what it marks cannot be lost."""
+        return replace(self.pulse, beats=self.beats, seconds=time.monotonic() - self.began)
 
     @property
     def watched(self) -> range:
@@ -157,9 +171,10 @@ class Watchdog:
 
     def _exchange(self, store: Store) -> None:
         """One beat."""
-        seconds = time.monotonic() - self.began
-        self.pulse = pulse = replace(self.pulse, beats=self.pulse.beats + 1, seconds=seconds)
+        self.beats += 1
+        pulse = self.current
         store.set(f"pulse/{self.rank}", json.dumps(asdict(pulse)))
+        self.told_end = pulse.ended
         alarmed = bool(self.alarm) or store.check(["alarm"])
         for rank in range(self.world_size) if alarmed else self.watched:
             self._listen(store, rank)
@@ -246,7 +261,7 @@ class Watchdog:
     def report(self) -> str:
         """Each rank's phase, step and stack, and as the last line which one the others wait for."""
         stacks = self.stacks | {self.rank: self.stack()}
-        heard = self.heard | {self.rank: Heard(self.pulse)}
+        heard = self.heard | {self.rank: Heard(self.current)}
         pulses = {rank: last.pulse for rank, last in heard.items()}
         lines = [f"vrft_pl: watchdog of rank {self.rank}: {self.alarm}"]
         for rank in range(self.world_size):
