@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
 
+from vrft_pl.runs.checksums import manifest_of, seal
 from vrft_pl.types import InputError
 
 
@@ -37,12 +40,25 @@ class StepCheckpoint(ModelCheckpoint):
     Lightning forgets that it saved that step, and would save it again after the first micro-batch, whose gradients no
     checkpoint holds.
 
+    Args:
+        keep: Checkpoints of the newest steps that stay where no metric decides (``monitor``), so that there is one
+            before a damaged one.
+        **kwargs: Those of Lightning's ``ModelCheckpoint``.
+
     Raises:
+        ValueError: If ``keep`` is not positive.
         InputError: When training starts, if ``monitor`` is set and validation comes in the middle of optimizer steps:
             the weights that are saved would not be those that were judged.
     """
 
     _due = False
+
+    def __init__(self, keep: int = 2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if keep < 1:
+            raise ValueError(f"Expected `keep` to be at least 1 checkpoint, but got {keep}.")
+        self.keep = keep
+        self._kept: list[str] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember the resumed checkpoint as saved."""
@@ -77,6 +93,43 @@ class StepCheckpoint(ModelCheckpoint):
         """With ``save_on_exception``, save unless gradients would be lost."""
         if between_optimizer_steps(trainer):
             super().on_exception(trainer, pl_module, exception)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Which checkpoints there are, that of this moment included."""
+        return {**super().state_dict(), "kept": self._newest()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the checkpoints that were there."""
+        super().load_state_dict(state_dict)
+        if state_dict.get("dirpath") == self.dirpath:
+            self._kept = list(state_dict.get("kept", ()))
+
+    def _newest(self) -> list[str]:
+        last = self.best_model_path
+        return [*(path for path in self._kept if path != last), last] if last else self._kept
+
+    def _save_none_monitor_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
+        """Save, and remove what is older than the newest ones that stay."""
+        super()._save_none_monitor_checkpoint(trainer, monitor_candidates)
+        self._kept = self._newest()
+        while self.save_top_k == 1 and len(self._kept) > self.keep:
+            self._remove_checkpoint(trainer, self._kept.pop(0))
+
+    def _should_remove_checkpoint(self, trainer: Trainer, previous: str, current: str) -> bool:
+        """Lightning's own choice holds where a metric decides."""
+        return self.monitor is not None and super()._should_remove_checkpoint(trainer, previous, current)
+
+    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        """Write the manifest too where a sharded strategy writes a folder."""
+        super()._save_checkpoint(trainer, filepath)
+        if trainer.is_global_zero and Path(filepath).is_dir():
+            seal(Path(filepath))
+
+    def _remove_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        """Remove the manifest too."""
+        super()._remove_checkpoint(trainer, filepath)
+        if trainer.is_global_zero:
+            manifest_of(Path(filepath)).unlink(missing_ok=True)
 
     def save_now(self, trainer: Trainer) -> None:
         """Save the step that has just ended, whatever the schedule says. Every rank calls it.

@@ -33,6 +33,7 @@ from vrft_pl.callbacks import (
 )
 from vrft_pl.commands.constants import constants_of
 from vrft_pl.commands.errors import fail
+from vrft_pl.commands.resuming import checked, flat, last
 from vrft_pl.commands.trainer import TRAINER_DEFAULTS, RunTrainer
 from vrft_pl.data.samples import Split
 from vrft_pl.distributed import Facts, device_refusal, launch_refusals
@@ -155,7 +156,9 @@ class RunCLI(LightningCLI):
         if all(checkpoint[key] is None for key in triggers):
             checkpoint.every_n_train_steps = SAVE_EVERY  # with a monitor it saves after each validation instead
         if config.get("ckpt_path") == "last":
-            config.ckpt_path = str(self.folder.last_checkpoint())
+            config.ckpt_path = last(self.folder)
+        elif config.get("ckpt_path") is not None:
+            checked(config.ckpt_path)
 
     def choose_folder(self) -> Path:
         """The folder that is named, or a new one; nothing is written yet.
@@ -298,19 +301,6 @@ class RunCLI(LightningCLI):
     def stopped_by(self) -> tuple[signal.Signals, str]:
         """The signal that ended the run, and how to go on."""
         return signal.SIGTERM, ""
-
-
-def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Values by dotted key.
-
-    Example:
-        >>> flat({"trainer": {"devices": 2}, "seed": 0})
-        {'trainer.devices': 2, 'seed': 0}
-    """
-    values: dict[str, Any] = {}
-    for name, value in config.items():
-        values |= flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {f"{above}{name}": value}
-    return values
 
 
 def quieten() -> None:

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import wandb
+import yaml
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.accelerators import CUDAAccelerator
+from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_info
 
 from vrft_pl.callbacks import CostMeter, PredictionWriter, StopOnSignal
 from vrft_pl.callbacks.preflight import refusals
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.constants import warnings_of
+from vrft_pl.commands.resuming import flat, latest_unfinished, refuse_changes, where_to_go_on
 from vrft_pl.commands.tables import Scores, finite, print_summary
 from vrft_pl.data import SampleData
 from vrft_pl.distributed import Facts
@@ -35,6 +38,28 @@ def main(args: Sequence[str]) -> None:
 class FitCLI(RunCLI):
     """Adds what only training needs: loggers, stopping on a signal, cutting records back."""
 
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what only training needs."""
+        super().add_arguments_to_parser(parser)
+        parser.add_argument(
+            "--resume",
+            action="store_true",
+            help="Go on from the newest whole checkpoint of the run in `run.folder`, or of the newest unfinished run "
+            "of this config and seed; start from the beginning where there is none.",
+        )
+
+    def before_instantiate_classes(self) -> None:
+        """Find the checkpoint to go on from.
+
+        Raises:
+            InputError: If one is named already.
+        """
+        if self.config.resume and self.config.get("ckpt_path") is not None:
+            raise InputError("Expected `--resume` or `--ckpt_path`, but got both. Leave one of them out.")
+        super().before_instantiate_classes()
+        if self.config.resume:
+            self.config.ckpt_path = where_to_go_on(self.folder)
+
     def choose_folder(self) -> Path:
         """Where the run is that wrote the checkpoint to go on from, unless another folder is named.
 
@@ -42,6 +67,9 @@ class FitCLI(RunCLI):
             InputError: If that run is finished.
         """
         checkpoint = self.config.get("ckpt_path")
+        if self.config.resume and self.options.folder is None:
+            new = super().choose_folder()
+            return latest_unfinished(new.parent, self.config.seed_everything) or new
         if self.options.folder is None and checkpoint not in (None, "last"):
             if (folder := RunFolder.holding(checkpoint)) is None:
                 rank_zero_info(f"{checkpoint} lies in the folder of no run: this one begins its records in a new one.")
@@ -53,8 +81,8 @@ class FitCLI(RunCLI):
             else:
                 return folder.path
         folder = RunFolder(super().choose_folder())
-        if checkpoint is None and folder.started and folder.newest_checkpoint():
-            rank_zero_info(f"{folder} holds a run that is not finished; it starts anew. `--ckpt_path last` goes on.")
+        if checkpoint is None and not self.config.resume and folder.started and folder.newest_checkpoint():
+            rank_zero_info(f"{folder} holds a run that is not finished; it starts anew. `--resume` goes on.")
         return folder.path
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -98,6 +126,9 @@ class FitCLI(RunCLI):
         """Check the data, evaluate the policy as it is, train it, evaluate it again and say what came of it."""
         start = time.perf_counter()
         self.datamodule.setup("fit")
+        if self.config.resume:
+            resolved = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
+            refuse_changes(self.folder, flat(resolved), data_ids(self.datamodule, ("train", "val")))
         self.start()
         self.describe_data()
         before = self.evaluate() if self.options.evaluate_before else {}
@@ -139,5 +170,5 @@ class FitCLI(RunCLI):
         advice = ""
         if newest := self.folder.newest_checkpoint():
             advice = f" Newest checkpoint: {newest}."
-            advice += f" Go on with the same command and `--run.folder {self.folder} --ckpt_path last`."
+            advice += f" Go on with the same command and `--run.folder {self.folder} --resume`."
         return signal.Signals(self.stop.signum or signal.SIGTERM), advice

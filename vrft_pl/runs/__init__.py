@@ -2,6 +2,7 @@
 
 from vrft_pl.runs.ablation import AblationFolder, AblationResults
 from vrft_pl.runs.checkpoints import WholeCheckpointIO, install_checkpoint_io
+from vrft_pl.runs.checksums import damage
 from vrft_pl.runs.folder import RunFolder
 from vrft_pl.runs.metrics import CutBack, MetricsLogger
 from vrft_pl.runs.records import CompletionRecord, Key, describe
@@ -19,6 +20,7 @@ __all__ = [
     "WandbOrOffline",
     "WholeCheckpointIO",
     "describe",
+    "damage",
     "install_checkpoint_io",
     "run_loggers",
 ]

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from lightning.pytorch import Trainer
 
+from vrft_pl.runs.checksums import damage
 from vrft_pl.runs.files import (
     PARTIAL,
     append_rows,
@@ -23,7 +24,6 @@ from vrft_pl.runs.files import (
     write_rows,
 )
 from vrft_pl.runs.records import CompletionRecord
-from vrft_pl.types import InputError
 
 
 class RunFolder:
@@ -183,23 +183,23 @@ class RunFolder:
         except OSError:  # a name that no file can have
             return None
 
-    def newest_checkpoint(self) -> Path | None:
-        """The checkpoint that was written last, a file or the folder of a sharded strategy.
+    def checkpoints_by_age(self) -> list[Path]:
+        """Checkpoints, files or folders of a sharded strategy, the one that was written last first.
 
         Those that Lightning writes when SLURM requeues a job lie in the run's folder itself.
         """
         found = [p for f in (self.checkpoints, self.path) for p in f.glob("*.ckpt") if not p.name.endswith(PARTIAL)]
-        return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
+        return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
 
-    def last_checkpoint(self) -> Path:
-        """The checkpoint that ``--ckpt_path last`` means: the newest of the run.
+    def newest_checkpoint(self) -> Path | None:
+        """The checkpoint that was written last."""
+        return next(iter(self.checkpoints_by_age()), None)
 
-        Raises:
-            InputError: If the run has none.
-        """
-        if (newest := self.newest_checkpoint()) is None:
-            raise InputError(
-                f"Expected a checkpoint for `--ckpt_path last` in {self.checkpoints}, but there is none. "
-                "Name the folder of the run with `--run.folder`, or leave `--ckpt_path` out to start anew."
-            )
-        return newest
+    def whole_checkpoint(self) -> tuple[Path | None, dict[Path, str]]:
+        """The newest checkpoint that is whole, and what is wrong with each newer one."""
+        damaged: dict[Path, str] = {}
+        for path in self.checkpoints_by_age():
+            if (wrong := damage(path)) is None:
+                return path, damaged
+            damaged[path] = wrong
+        return None, damaged
