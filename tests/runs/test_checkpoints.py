@@ -8,7 +8,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.plugins.io import AsyncCheckpointIO
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
-from vrft_pl.runs import WholeCheckpointIO, install_checkpoint_io
+from vrft_pl.runs import WholeCheckpointIO, damage, install_checkpoint_io
 
 
 class Unpicklable:
@@ -22,9 +22,9 @@ class Own(TorchCheckpointIO):
 
 def test_a_checkpoint_is_what_was_saved(tmp_path):
     plugin = WholeCheckpointIO()
-    plugin.save_checkpoint({"weights": torch.arange(3)}, tmp_path / "new/step=1.ckpt")
-    assert plugin.load_checkpoint(tmp_path / "new/step=1.ckpt")["weights"].tolist() == [0, 1, 2]
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["step=1.ckpt"]
+    plugin.save_checkpoint({"state_dict": torch.arange(3)}, tmp_path / "new/step=1.ckpt")
+    assert plugin.load_checkpoint(tmp_path / "new/step=1.ckpt")["state_dict"].tolist() == [0, 1, 2]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["step=1.ckpt", "step=1.ckpt.manifest.json"]
 
 
 def test_a_checkpoint_is_written_beside_its_final_name(tmp_path, monkeypatch):
@@ -34,7 +34,7 @@ def test_a_checkpoint_is_written_beside_its_final_name(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(handle), sync(handle))[1])
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "no-such-folder"))
     WholeCheckpointIO().save_checkpoint({"weights": torch.arange(3)}, tmp_path / "step=1.ckpt")
-    ((scratch, final, syncs),) = moves
+    (scratch, final, syncs), _ = moves  # the manifest comes after it
     assert (scratch.parent, final, syncs) == (tmp_path, tmp_path / "step=1.ckpt", 1)
 
 
@@ -44,7 +44,8 @@ def test_a_checkpoint_that_fails_leaves_the_one_before(tmp_path):
     with pytest.raises(RuntimeError, match="half-way"):
         plugin.save_checkpoint({"weights": torch.zeros(9999), "bad": Unpicklable()}, tmp_path / "last.ckpt")
     assert torch.load(tmp_path / "last.ckpt") == {"step": 1}
-    assert len(list(tmp_path.iterdir())) == 1
+    assert damage(tmp_path / "last.ckpt") is None
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize(

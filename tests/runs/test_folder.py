@@ -155,17 +155,12 @@ def test_the_newest_checkpoint_is_the_one_written_last(folder):
         assert folder.newest_checkpoint() == newest
         raise KeyboardInterrupt
     requeued = make(folder.path / "hpc_ckpt_1.ckpt", 300)
-    assert folder.last_checkpoint() == requeued
+    assert folder.newest_checkpoint() == requeued
 
 
 def test_checkpoints_that_are_kept_elsewhere_are_found_there(folder, tmp_path):
     elsewhere = make(tmp_path / "kept/step=1.ckpt", 0)
     assert RunFolder(folder.path, str(tmp_path / "kept")).newest_checkpoint() == elsewhere
-
-
-def test_a_run_without_checkpoints_says_so(folder):
-    with pytest.raises(InputError, match="Expected a checkpoint for `--ckpt_path last` in .*checkpoints, but there is"):
-        folder.last_checkpoint()
 
 
 def test_the_folder_of_a_trainer_is_where_its_first_logger_writes(tmp_path):

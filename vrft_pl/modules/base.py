@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -192,6 +192,19 @@ class PolicyModule(LightningModule):
         for own, parts in ((states, self.stateful_deciders()), (states["callbacks"], told)):
             for name in parts.keys() & own.keys():
                 parts[name].load_state_dict(own[name])
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Load weights.
+
+        Raises:
+            InputError: If they are those of another model.
+        """
+        try:
+            return super().load_state_dict(state_dict, *args, **kwargs)
+        except RuntimeError as error:
+            name = type(self.policy.hf_model).__name__
+            reason = " ".join(str(error).split())[:300]
+            raise InputError(f"Expected a checkpoint of the {name} that is configured, but {reason}") from error
 
     def resumed(self, loader: Loader) -> Loader:
         """Let a training loader go on where the checkpoint stopped that is resumed, and end where the Trainer does."""
