@@ -41,6 +41,7 @@ class StepCheckpoint(ModelCheckpoint):
     checkpoint holds.
 
     Args:
+        dirpath: Where checkpoints are written.
         keep: Checkpoints of the newest steps that stay where no metric decides (``monitor``), so that there is one
             before a damaged one.
         **kwargs: Those of Lightning's ``ModelCheckpoint``.
@@ -53,8 +54,8 @@ class StepCheckpoint(ModelCheckpoint):
 
     _due = False
 
-    def __init__(self, keep: int = 2, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, dirpath: str | Path | None = None, keep: int = 2, **kwargs: Any) -> None:
+        super().__init__(dirpath, **kwargs)
         if keep < 1:
             raise ValueError(f"Expected `keep` to be at least 1 checkpoint, but got {keep}.")
         self.keep = keep
