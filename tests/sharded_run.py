@@ -11,12 +11,21 @@ from torch.distributed import destroy_process_group
 from vrft_pl.distributed import rank, whole_weights
 
 GLOO = {"process_group_backend": "gloo", "logging_batch_size_per_gpu": 1}
+
+
+def apart(strategy):
+    """Keeps no small tensor whole on every rank, as none of these would be otherwise."""
+    strategy.config["zero_optimization"]["stage3_param_persistence_threshold"] = 0
+    return strategy
+
+
 STRATEGIES = {
     "ddp": lambda: "ddp",
     "fsdp2": lambda: "fsdp2",
     "zero1": lambda: CPUDeepSpeed(stage=1, **GLOO),
     "zero2": lambda: CPUDeepSpeed(stage=2, **GLOO),
-    "zero3": lambda: CPUDeepSpeed(stage=3, **GLOO),
+    "zero3": lambda: apart(CPUDeepSpeed(stage=3, **GLOO)),
+    "zero3_offload": lambda: apart(CPUDeepSpeed(stage=3, offload_optimizer=True, offload_parameters=True, **GLOO)),
 }
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from functools import partial
 
 import torch
+from lightning import Trainer
 from lightning.pytorch import Callback
 from training import Half, Share, fit, sgd
 
@@ -15,6 +16,7 @@ from vrft_pl.rollout import SamplingParams
 
 STEPS = 5
 ROWS = 4
+QUIET = dict.fromkeys(("enable_progress_bar", "enable_model_summary", "logger", "enable_checkpointing"), False)
 
 
 class Partial(Share):
@@ -70,6 +72,20 @@ def grpo(checkpoint, folder, kl=0.0, lora=None, **kwargs):
     return module
 
 
+def evaluated(checkpoint, folder, **kwargs):
+    """Scores before and after training, of as many rows as one rank has more than the other."""
+    trainer = Trainer(accelerator="cpu", max_epochs=STEPS, **QUIET, **kwargs)
+    policy = VLM(checkpoint, max_pixels=1024)
+    module = SFTModule(policy, metrics=[Share()], eval_params=SamplingParams(6, temperature=0.0), optimizer=sgd)
+    devices, val = kwargs.get("devices", 1), {"id": CountingScenes(size=3, image_size=32)}
+    task = Half(CountingScenes(size=ROWS, image_size=32), batch_size=ROWS // devices, style="answer", val=val)
+    scores = [trainer.validate(module, datamodule=task, verbose=False)]
+    trainer.fit(module, datamodule=task)
+    scores.append(trainer.validate(module, datamodule=task, verbose=False))
+    module.policy.register_buffer("scores", torch.tensor([part["val/id/Share"] for (part,) in scores]))
+    return module
+
+
 def clipped(*args, **kwargs):
     return grpo(*args, gradient_clip_val=0.01, **kwargs)
 
@@ -79,5 +95,6 @@ COLUMNS = {
     "GRPO": grpo,
     "GRPO with KL": partial(grpo, kl=0.5),
     "clipping": clipped,
+    "evaluation": evaluated,
     "LoRA": partial(grpo, kl=0.5, lora=LoRA(rank=2, parts=("language", "vision"))),
 }

@@ -33,7 +33,7 @@ from vrft_pl.distributed.weights import (
     whole_size,
     whole_weights,
 )
-from vrft_pl.distributed.whole import is_whole, whole
+from vrft_pl.distributed.whole import forget_engine, is_whole, whole
 
 __all__ = [
     "EXIT_CODE",
@@ -48,6 +48,7 @@ __all__ = [
     "can_be_whole",
     "data_share",
     "device_refusal",
+    "forget_engine",
     "gather",
     "gather_states",
     "in_order",

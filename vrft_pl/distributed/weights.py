@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ def shards_weights(strategy: Strategy | str) -> bool:
 
 def can_be_whole(strategy: Strategy | str) -> bool:
     """Whether a device has whole weights under a strategy, by name or built, if only while `whole` makes them so."""
-    return not shards_weights(strategy) or issubclass(strategy_class(strategy), FSDP2)
+    return not shards_weights(strategy) or issubclass(strategy_class(strategy), FSDP2 | DeepSpeedStrategy)
 
 
 def spread(model: nn.Module, strategy: Strategy, passes: Sequence[str] = ()) -> None:
@@ -92,6 +93,27 @@ def spread(model: nn.Module, strategy: Strategy, passes: Sequence[str] = ()) -> 
     """
     if isinstance(strategy, FSDP2):
         strategy.cut(model, passes)
+    elif isinstance(strategy, DeepSpeedStrategy) and not any(p.requires_grad for p in model.parameters()):
+        _take_apart(model, strategy)
+
+
+def _take_apart(model: nn.Module, strategy: DeepSpeedStrategy) -> None:
+    """Spread what is not trained, once, as ZeRO-3 spreads what is."""
+    assert isinstance(strategy.config, dict)
+    if not strategy.zero_stage_3 or is_sharded(model.parameters()):
+        return
+    import deepspeed
+
+    wanted = ("zero_optimization", "bf16", "fp16")
+    config = {key: strategy.config[key] for key in wanted if key in strategy.config}
+    engine, *_ = deepspeed.initialize(
+        args=Namespace(device_rank=strategy.root_device.index),
+        config={"train_micro_batch_size_per_gpu": 1, **config},
+        model=model,
+        model_parameters=[],
+        dist_init_required=False,
+    )
+    vars(model)["engine"] = engine  # no submodule; with it would go the hooks that gather
 
 
 def is_spread(model: nn.Module) -> bool:

@@ -54,6 +54,18 @@ def whole(model: nn.Module) -> Iterator[None]:
                 yield
 
 
+def forget_engine(model: nn.Module) -> None:
+    """Take off for good what an engine of DeepSpeed has hung on a model, before a new one does.
+
+    Each call of the Trainer makes an engine, and leaves that of the call before it: of two that gather the same layer,
+    one ends the run.
+    """
+    for module in model.modules():
+        for hooks in (module._forward_pre_hooks, module._forward_hooks, module._backward_hooks):
+            for key in [key for key, hook in hooks.items() if hook.__module__.startswith("deepspeed")]:
+                del hooks[key]
+
+
 def _is_taken_apart(parameter: Tensor) -> bool:
     """Whether ZeRO-3 has given other ranks their parts; a small one it may have kept."""
     return hasattr(parameter, "ds_status") and parameter.ds_status.name != "AVAILABLE"

@@ -20,7 +20,7 @@ from torch.optim import AdamW
 from vrft_pl.data import SampleData
 from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.data.samples import Split
-from vrft_pl.distributed import gather, gather_states, mean_over_ranks, own_state, shards_weights, whole
+from vrft_pl.distributed import forget_engine, gather, gather_states, mean_over_ranks, own_state, shards_weights, whole
 from vrft_pl.modules.gradients import GradientWatch
 from vrft_pl.modules.schedule import WarmupDecay
 from vrft_pl.policy import VLM
@@ -216,6 +216,7 @@ class PolicyModule(LightningModule):
 
     def configure_model(self) -> None:
         """Make the weights of the policy and of its reference, where the strategy can place them."""
+        forget_engine(self)
         self.policy.load()
         if self.reference is not None:
             self.reference.load()  # before anything is spread: what ranks hold together can't be copied
