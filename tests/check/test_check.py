@@ -11,7 +11,7 @@ import pytest
 import torch
 from check.faults import Constant, ConstantNumber, Illiterate
 from checkpoints import loaded
-from lightning.pytorch.strategies import DeepSpeedStrategy
+from lightning.pytorch.strategies import FSDPStrategy
 from PIL import Image
 from training import counting, grpo, weights
 
@@ -341,15 +341,15 @@ def test_trainer_that_lightning_refuses_ends_check_as_it_ends_fit(command, tmp_p
 )
 def test_weights_may_be_sharded_where_nothing_is_sampled(module, task, options, refused, tmp_path):
     made = grpo(None, loaded("tiny")) if module == "grpo" else SFTModule(loaded("tiny"))
-    section = TrainerSection.of({"accelerator": "gpu", "devices": 2, "strategy": "deepspeed_stage_3", **options})
+    section = TrainerSection.of({"accelerator": "gpu", "devices": 2, "strategy": "fsdp", **options})
     steps = ("tokens", "gold", "signal", "pictures", "parameters", "memory", "speed")
     report = check_run(made, task, section, CheckOptions(skip=steps), RunFolder(tmp_path))
     errors = [finding.what for finding in report.steps.get("trainer", []) if finding.level == "error"]
     assert bool(errors) == refused
-    trainer = SimpleNamespace(strategy=DeepSpeedStrategy(stage=3), datamodule=task, limit_val_batches=1.0)
+    trainer = SimpleNamespace(strategy=FSDPStrategy(), datamodule=task, limit_val_batches=1.0)
     vars(trainer).update(options)
     made.trainer = trainer
-    told = "supports, but got DeepSpeedStrategy, which shards the weights. Use `ddp` or"
+    told = "supports, but got FSDPStrategy, which shards the weights. Use `ddp` or"
     with pytest.raises(InputError, match=told) if refused else nullcontext():
         made.setup("fit")
 
@@ -419,7 +419,7 @@ def test_half_an_emoji_in_a_row_is_reported_and_keeps_no_report_from_being_writt
 def test_run_for_gpus_is_checked_without_them(check):
     if torch.cuda.is_available():
         pytest.skip("needs a machine without GPU")
-    options = ["--config", str(ROOT / "configs/hardware/gpu8_deepspeed_zero2.yaml"), "--check.device_memory", "80"]
+    options = ["--config", str(ROOT / "configs/hardware/deepspeed_zero2.yaml"), "--check.device_memory", "80"]
     code, report, _ = check("configs/quickstart.yaml", *options, "--check.skip", "[speed]")
     assert code == 0
     assert "8 GPUs that this machine lacks" in found(report, "trainer", "warning")
