@@ -56,6 +56,7 @@ def test_ranks_that_are_well_go_on_and_leave_one_by_one(ranks, ends):
     time.sleep(2 * SILENCE)
     both[0].stop()
     assert ends == []
+    assert not any(thread.is_alive() for watchdog in both for thread in watchdog.threads)
 
 
 def test_the_first_rank_leaves_last_where_it_can(ranks, ends):

@@ -100,11 +100,11 @@ class Watchdog:
         self.raised: BaseException | None = None
         self.beats, self.told_end = 0, False
         self._main, self.left = threading.main_thread(), threading.Event()
-        self._threads = [threading.Thread(target=run, daemon=True) for run in (self._talk, self._watch)]
+        self.threads = [threading.Thread(target=run, daemon=True) for run in (self._talk, self._watch)]
 
     def start(self) -> None:
         """Stand guard."""
-        for thread in self._threads:
+        for thread in self.threads:
             thread.start()
 
     def mark(self, phase: str, step: int, limit: float | None = None) -> None:
@@ -137,9 +137,12 @@ class Watchdog:
         """Leave: this rank needs no other one any more, and is not missed."""
         self.pulse = replace(self.pulse, ended=True)
         latest = time.monotonic() + 2 * self.beat
-        while self._threads[0].is_alive() and not self.released and time.monotonic() < latest:
+        while self.threads[0].is_alive() and not self.released and time.monotonic() < latest:
             time.sleep(self.beat / 10)
         self.left.set()
+        for thread in self.threads:
+            if thread.is_alive():
+                thread.join(2 * self.beat)  # one that is within the store when Python ends aborts the process
 
     @property
     def released(self) -> bool:
@@ -162,10 +165,10 @@ class Watchdog:
         """Leave notes and read those of others until the store breaks."""
         try:
             store = self.connect()
-            while not self.left.is_set():
-                self._exchange(store)
+            self._exchange(store)
+            while not self.left.wait(self.beat):
                 self.answered = time.monotonic()
-                time.sleep(self.beat)
+                self._exchange(store)
         except RuntimeError:
             self.broken = True
 
