@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -60,13 +62,17 @@ def run_apart(name: str, device: str, vllm: str | None, limit: float) -> Result:
         command = [sys.executable, __file__, "--device", device, "--here", name, scratch]
         command += ["--vllm", vllm] if vllm else []
         start = time.perf_counter()
+        # a session of its own, so that what a check started ends with it
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+            _, said = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
             return Result(name, "fail", limit, {}, f"was not done after {limit:.0f} s")
         if not output.is_file():
-            told = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-            reason = f"the process ended with {done.returncode}: {told}"
+            told = (said.strip().splitlines() or ["nothing"])[-1]
+            reason = f"the process ended with {process.returncode}: {told}"
             return Result(name, "fail", time.perf_counter() - start, {}, reason)
         return Result(**json.loads(output.read_text()))
 
