@@ -63,7 +63,9 @@ def run_apart(name: str, device: str, vllm: str | None, limit: float) -> Result:
         command += ["--vllm", vllm] if vllm else []
         start = time.perf_counter()
         # a session of its own, so that what a check started ends with it
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
         try:
             _, said = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
