@@ -31,7 +31,7 @@ def test_fields_of_ones_own_are_selected_by_their_axis():
 
 def test_every_field_per_completion_has_an_axis():
     """One without would stay as long as the window when a micro-batch is cut from it."""
-    whole = {"num_sequences", "num_tokens", "max_tokens", "seconds"}
+    whole = {"num_sequences", "num_tokens", "max_tokens", "ratio_to_sampler", "seconds"}
     assert {f.name for f in fields(Experience) if "axis" not in f.metadata} == whole
     assert all("axis" in f.metadata for f in fields(Completions))
 

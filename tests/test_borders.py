@@ -77,7 +77,7 @@ def test_only_a_kind_itself_asks_which_kind_it_is():
     assert ladders == []
 
 
-NOT_OURS = {"_exit", "_attn_implementation", "_create_index"}
+NOT_OURS = {"_device_mesh", "_exit", "_attn_implementation", "_create_index", "_forward_hooks", "_forward_pre_hooks"}
 """Of other libraries, which have no public name for it."""
 
 
