@@ -46,7 +46,7 @@ class StubServer:
     def _begin_anew(self):
         if self.policy is not None:
             self.policy.load_state_dict(self._started_with)
-        self.weights, self.updating, self.adapters = "default", False, []
+        self.weights, self.updating, self.paused, self.adapters = "default", False, False, []
 
     def __enter__(self):
         stub = self
@@ -128,16 +128,21 @@ class StubServer:
                 return 200, {}
             case "update_weights":
                 assert self.updating
+                assert self.paused
                 self._load(Path(body["update_info"]["folder"]))
                 return 200, {}
             case "finish_weight_update":
                 self.weights, self.updating = body["weight_version"], False
+                return 200, {}
+            case "pause?mode=abort" | "resume":
+                self.paused = route != "resume"
                 return 200, {}
             case "init_weight_transfer_engine" | "reset_mm_cache" | "reset_encoder_cache":
                 return 200, {}
             case "reset_prefix_cache":
                 return 200, {"success": True}
             case "inference/v1/generate":
+                assert not self.paused
                 if self.fail is not None:
                     return self.fail, {"error": "told to fail"}
                 if body.get("model") not in (None, *self.adapters):

@@ -77,11 +77,16 @@ class FilePush(Push):
 
     def load(self, server: Server) -> None:
         """Let a server read the files, and forget what it computed with older weights."""
-        server.init_weight_transfer_engine({})
-        server.start_weight_update()
-        server.update_weights({"folder": str(self.folder)})
-        server.finish_weight_update(self.version)
-        server.forget()
+        # what is being written meets weights that are half loaded, which ends the engine; it is asked for again
+        server.post("pause?mode=abort")
+        try:
+            server.init_weight_transfer_engine({})
+            server.start_weight_update()
+            server.update_weights({"folder": str(self.folder)})
+            server.finish_weight_update(self.version)
+            server.forget()
+        finally:
+            server.post("resume")
 
     def close(self) -> None:
         """Remove the files."""
