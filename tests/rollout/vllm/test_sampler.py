@@ -185,6 +185,13 @@ def test_an_adapter_is_pushed_as_it_is_or_merged(server):
     assert "update_weights" in server.routes
 
 
+def test_an_adapter_on_the_tower_is_merged(server):
+    """The real engine leaves it out, and says nothing."""
+    sampler(server).update(VLM(lora=LoRA(rank=2, parts=("language", "vision"))).load(), 0)
+    assert "update_weights" in server.routes
+    assert "v1/load_lora_adapter" not in server.routes
+
+
 def test_files_of_weights_are_removed(server, policy, tmp_path):
     ours = sampler(server, folder=str(tmp_path))
     for step in range(2):
