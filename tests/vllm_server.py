@@ -33,13 +33,13 @@ class StubServer:
         fail: Status that every prompt is answered with instead.
     """
 
-    def __init__(self, checkpoint="tiny", token=None):
+    def __init__(self, checkpoint="tiny", token=None, **kwargs):
         self.checkpoint, self.token = checkpoint, token
         self.requests: list[tuple[str, dict]] = []
         self.spoil: Callable[[dict], object] = lambda answer: answer
         self.deaf, self.fail, self.version, self.port = False, None, "0.32.0", 0
         self.one_at_a_time = threading.Lock()
-        self.policy = None if checkpoint is None else VLM(checkpoint).load()
+        self.policy = None if checkpoint is None else VLM(checkpoint, **kwargs).load()
         self._started_with = {} if self.policy is None else copied(self.policy)
         self._begin_anew()
 

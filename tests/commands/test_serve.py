@@ -3,6 +3,9 @@ import stat
 import pytest
 
 from vrft_pl.__main__ import main
+from vrft_pl.commands.serve import with_limits
+from vrft_pl.policy import VLM
+from vrft_pl.policy.probes import PICTURED
 
 
 def serve(*args):
@@ -52,3 +55,13 @@ def test_a_server_that_never_answers_is_ended(capsys, tmp_path):
     pid = int((tmp_path / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         __import__("os").kill(pid, 0)
+
+
+def test_a_served_checkpoint_has_the_policys_limits_of_pixels(tmp_path):
+    """The policy's other files are linked: weights and notes are those of the checkpoint."""
+    served = VLM(with_limits("tiny", None, 1024, tmp_path)).load()
+    ours = VLM("tiny", max_pixels=1024).load()
+    plain = VLM("tiny").load()
+    lengths = [[prompt.num_tokens for prompt in policy.encode(PICTURED)] for policy in (served, ours, plain)]
+    assert lengths[0] == lengths[1] != lengths[2]
+    assert (tmp_path / "model.safetensors").is_symlink()

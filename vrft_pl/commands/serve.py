@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import IO, Literal
 
 import torch
+from huggingface_hub import snapshot_download
 
 from vrft_pl.commands.cli import OneLineParser
 from vrft_pl.commands.errors import fail, last_line
-from vrft_pl.policy.checkpoint import resolve
+from vrft_pl.policy.checkpoint import load_processor, resolve
 from vrft_pl.rollout.vllm.client import LOOPBACK, Server, read_token
 from vrft_pl.rollout.vllm.flags import environment, server_flags
 from vrft_pl.types import InputError
@@ -38,6 +39,8 @@ class ServeOptions:
         token_file: File with the token that clients have to know.
         python: Interpreter of the environment that vLLM is installed in. Defaults to this one.
         dtype: Type of the weights, as that of the policy.
+        min_pixels: Fewest pixels of a picture after the processor's resize, as those of the policy.
+        max_pixels: Most pixels, likewise; the two sides have to make the same prompt of a picture.
         max_model_len: Most tokens of a prompt and its completion. Defaults to what the model takes.
         push: How weights come in: ``files`` in a folder or in shared memory, ``nccl``, or ``ipc`` on the same GPU.
         lora_rank: Largest rank of an adapter that is pushed as it is; 0 for whole weights.
@@ -53,6 +56,8 @@ class ServeOptions:
     token_file: str | None = None
     python: str = sys.executable
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    min_pixels: int | None = None
+    max_pixels: int | None = None
     max_model_len: int | None = None
     push: Literal["files", "nccl", "ipc"] = "files"
     lora_rank: int = 0
@@ -129,7 +134,7 @@ class Running:
         self.log: IO[bytes] = tempfile.NamedTemporaryFile(prefix=f"vllm-{port}-", suffix=".log", delete=False)  # noqa: SIM115  # the server's, closed with it
         on_cpu = not torch.cuda.is_available()
         flags = server_flags(
-            *(resolve(options.checkpoint), options.host, port, options.dtype, options.max_model_len),
+            *(self._model(options), options.host, port, options.dtype, options.max_model_len),
             *(options.push, options.lora_rank, options.sleeps, token is not None, on_cpu),
         )
         device = number if torch.cuda.device_count() > 1 else None
@@ -144,6 +149,13 @@ class Running:
             )
         except OSError as error:
             raise InputError(f"Expected `python` to be an interpreter with vLLM, but got: {error}") from error
+
+    def _model(self, options: ServeOptions) -> str:
+        """The checkpoint, or a folder of links to it with a processor of other limits."""
+        if options.min_pixels is None and options.max_pixels is None:
+            return resolve(options.checkpoint)
+        self._scratch = tempfile.TemporaryDirectory(prefix="vrft_pl-served-")
+        return with_limits(options.checkpoint, options.min_pixels, options.max_pixels, Path(self._scratch.name))
 
     def wait(self, until: float) -> None:
         """Wait until the server answers.
@@ -175,3 +187,22 @@ class Running:
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 continue
         self.log.close()
+
+
+def with_limits(checkpoint: str, min_pixels: int | None, max_pixels: int | None, folder: Path) -> str:
+    """Link the files of a checkpoint into a folder, beside its processor with other limits.
+
+    Args:
+        checkpoint: Folder or hub id.
+        min_pixels: Fewest pixels of a picture after the processor's resize; ``None`` for its own limit.
+        max_pixels: Most pixels, likewise.
+        folder: An empty folder.
+    """
+    load_processor(checkpoint, min_pixels, max_pixels).save_pretrained(folder)
+    source = Path(resolve(checkpoint))
+    source = source if source.is_dir() else Path(snapshot_download(checkpoint))
+    for file in source.iterdir():
+        # an older file of the processor would override the limits
+        if not (folder / file.name).exists() and "processor_config" not in file.name:
+            (folder / file.name).symlink_to(file.resolve())
+    return str(folder)

@@ -126,7 +126,7 @@ def _check_prompt(got: Sequence[int], prompt: Prompt) -> None:
     if len(got) != len(wanted):
         raise InputError(
             f"{name}expected a prompt of {len(wanted)} tokens, but vLLM makes {len(got)} of it. Its processor reads "
-            "pictures otherwise: serve the folder of the policy's checkpoint, with the same limits of pixels."
+            "pictures otherwise: serve the policy's checkpoint with its `min_pixels` and `max_pixels`."
         )
     raise InputError(f"{name}expected the tokens of the policy's own processor, but vLLM made others of the prompt.")
 
