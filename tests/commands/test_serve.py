@@ -59,8 +59,8 @@ def test_a_server_that_never_answers_is_ended(capsys, tmp_path):
 
 def test_a_served_checkpoint_has_the_policys_limits_of_pixels(tmp_path):
     """The policy's other files are linked: weights and notes are those of the checkpoint."""
-    served = VLM(with_limits("tiny", None, 1024, tmp_path)).load()
-    ours = VLM("tiny", max_pixels=1024).load()
+    served = VLM(with_limits("tiny", 1024, 2048, tmp_path)).load()
+    ours = VLM("tiny", min_pixels=1024, max_pixels=2048).load()
     plain = VLM("tiny").load()
     lengths = [[prompt.num_tokens for prompt in policy.encode(PICTURED)] for policy in (served, ours, plain)]
     assert lengths[0] == lengths[1] != lengths[2]
