@@ -199,6 +199,10 @@ def test_files_of_weights_are_removed(server, policy, tmp_path):
         assert len(list(tmp_path.iterdir())) == 1
     ours.close()
     assert list(tmp_path.iterdir()) == []
+    ours = sampler(server, folder=str(tmp_path))
+    ours.update(policy, 0)
+    del ours  # as at the end of a process that never closed it
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_it_trains(server):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
@@ -102,6 +103,8 @@ class FilePush(Push):
             try:
                 parent.mkdir(parents=True, exist_ok=True)
                 made = tempfile.mkdtemp(prefix="vrft_pl-", dir=parent)
+                # also of a run that ends by an error: what it left in shared memory would be missing there
+                weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
             except OSError as error:
                 failed = str(error)
         made, failed = gather((made, failed))[0]
