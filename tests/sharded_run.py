@@ -1,14 +1,18 @@
-"""A run on two processes: ``python sharded_run.py STRATEGY COLUMN CHECKPOINT FOLDER``; see `sharding.py`."""
+"""Runs on two processes: ``python sharded_run.py STRATEGY CHECKPOINT FOLDER COLUMN...``; see `sharding.py`.
+
+What a column is compared in lies in ``FOLDER/COLUMN.pt`` when it has ended well.
+"""
 
 import sys
 from pathlib import Path
 
 import torch
 from ddp_step import CPUDeepSpeed
+from lightning.pytorch.strategies import DDPStrategy
 from sharding import COLUMNS
 from torch.distributed import destroy_process_group
 
-from vrft_pl.distributed import rank, whole_weights
+from vrft_pl.distributed import rank
 
 GLOO = {"process_group_backend": "gloo", "logging_batch_size_per_gpu": 1}
 
@@ -20,7 +24,7 @@ def apart(strategy):
 
 
 STRATEGIES = {
-    "ddp": lambda: "ddp",
+    "ddp": lambda: DDPStrategy(process_group_backend="gloo"),
     "fsdp2": lambda: "fsdp2",
     "zero1": lambda: CPUDeepSpeed(stage=1, **GLOO),
     "zero2": lambda: CPUDeepSpeed(stage=2, **GLOO),
@@ -30,9 +34,9 @@ STRATEGIES = {
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    strategy, column, checkpoint, folder = *sys.argv[1:4], Path(sys.argv[4])
-    module = COLUMNS[column](checkpoint, folder, strategy=STRATEGIES[strategy](), devices=2)
-    weights = whole_weights(module.policy)
-    if rank() == 0:
-        torch.save(weights, folder / "weights.pt")
+    strategy, checkpoint, folder, *columns = *sys.argv[1:3], Path(sys.argv[3]), *sys.argv[4:]
+    for column in columns:
+        weights = COLUMNS[column](checkpoint, folder / column, strategy=STRATEGIES[strategy], devices=2)
+        if rank() == 0:
+            torch.save(weights, folder / f"{column}.pt")
     destroy_process_group()

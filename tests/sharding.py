@@ -1,20 +1,28 @@
-"""What a run on several processes is compared with one process in: the columns of the table of strategies."""
+"""What a run on several processes is compared with one process in: the columns of the table of strategies.
+
+Each trains five steps, and has weights on the first rank, nothing elsewhere.
+"""
 
 from functools import partial
 
 import torch
 from lightning import Trainer
 from lightning.pytorch import Callback
+from lightning.pytorch.loggers import CSVLogger
+from safetensors.torch import load_file
+from torch.optim import SGD
 from training import Half, Share, fit, sgd
 
 from vrft_pl.algorithms import GRPOLoss
+from vrft_pl.callbacks import HFExport, StepCheckpoint
 from vrft_pl.data import CountingScenes
-from vrft_pl.distributed import gather, world_size
+from vrft_pl.distributed import gather, rank, whole_weights, world_size
 from vrft_pl.modules import GRPOModule, SFTModule
 from vrft_pl.policy import VLM, LoRA
 from vrft_pl.rollout import SamplingParams
+from vrft_pl.runs.checksums import damage, manifest_of
 
-STEPS = 5
+STEPS, STOP = 5, 3
 ROWS = 4
 QUIET = dict.fromkeys(("enable_progress_bar", "enable_model_summary", "logger", "enable_checkpointing"), False)
 
@@ -31,14 +39,19 @@ def rows(devices):
     return Half(CountingScenes(size=ROWS, image_size=32), batch_size=ROWS // devices, style="answer")
 
 
-def train(module, devices=1, **kwargs):
+def auto():
+    return "auto"
+
+
+def train(module, devices=1, strategy=auto, **kwargs):
     torch.manual_seed(0)  # adapters begin at random
-    fit(module, rows(devices), devices=devices, max_epochs=STEPS, **kwargs)
+    fit(module, rows(devices), devices=devices, strategy=strategy(), max_epochs=STEPS, **kwargs)
     return module
 
 
 def sft(checkpoint, folder, lora=None, **kwargs):
-    return train(SFTModule(VLM(checkpoint, max_pixels=1024, lora=lora), optimizer=sgd), **kwargs)
+    module = SFTModule(VLM(checkpoint, max_pixels=1024, lora=lora), optimizer=sgd)
+    return whole_weights(train(module, **kwargs).policy)
 
 
 class Watch(Callback):
@@ -52,29 +65,32 @@ class Watch(Callback):
         self.lengths.append(batch.completions.ids.shape[1])
 
 
-def grpo(checkpoint, folder, kl=0.0, lora=None, **kwargs):
+def sampling(checkpoint, kl=0.0, lora=None, optimizer=sgd):
     policy = VLM(checkpoint, max_pixels=1024, lora=lora)
     policy.codec.end_token_ids = tuple(range(20, 150))  # one of which comes soon, now here and now there
-    module = GRPOModule(
+    return GRPOModule(
         [Partial()],
         policy=policy,
         loss=GRPOLoss("token", kl_coefficient=kl),
         group_size=4,
         params=SamplingParams(8),
         eval_params=SamplingParams(6, temperature=0.0),
-        optimizer=sgd,
+        optimizer=optimizer,
     )
-    watch = Watch()
+
+
+def grpo(checkpoint, folder, kl=0.0, lora=None, **kwargs):
+    watch, module = Watch(), sampling(checkpoint, kl, lora)
     train(module, callbacks=[watch], **kwargs)
     assert len(watch.gaps) == STEPS
     assert max(watch.gaps) < 1e-5
     assert any(len(set(lengths)) > 1 for lengths in zip(*gather(watch.lengths), strict=True)) == (world_size() > 1)
-    return module
+    return whole_weights(module.policy)
 
 
-def evaluated(checkpoint, folder, **kwargs):
+def evaluated(checkpoint, folder, strategy=auto, **kwargs):
     """Scores before and after training, of as many rows as one rank has more than the other."""
-    trainer = Trainer(accelerator="cpu", max_epochs=STEPS, **QUIET, **kwargs)
+    trainer = Trainer(accelerator="cpu", max_epochs=STEPS, strategy=strategy(), **QUIET, **kwargs)
     policy = VLM(checkpoint, max_pixels=1024)
     module = SFTModule(policy, metrics=[Share()], eval_params=SamplingParams(6, temperature=0.0), optimizer=sgd)
     devices, val = kwargs.get("devices", 1), {"id": CountingScenes(size=3, image_size=32)}
@@ -83,18 +99,49 @@ def evaluated(checkpoint, folder, **kwargs):
     trainer.fit(module, datamodule=task)
     scores.append(trainer.validate(module, datamodule=task, verbose=False))
     module.policy.register_buffer("scores", torch.tensor([part["val/id/Share"] for (part,) in scores]))
-    return module
+    return whole_weights(module.policy)
 
 
 def clipped(*args, **kwargs):
     return grpo(*args, gradient_clip_val=0.01, **kwargs)
 
 
+def exported(checkpoint, folder, what="full", **kwargs):
+    """Weights in the folder that the run exports, and the names of the files beside them."""
+    sft(checkpoint, folder, callbacks=[HFExport(what=what)], logger=CSVLogger(folder, "run", "0"), **kwargs)
+    if rank() != 0:
+        return {}
+    files = list((folder / "run/0/export").iterdir())
+    (weights,) = (load_file(path) for path in files if path.suffix == ".safetensors")
+    return {path.name: torch.empty(0) for path in files} | weights
+
+
+def resumed(checkpoint, folder, **kwargs):
+    """A run that goes on after its third step ends with the weights of the one that was not stopped, to the bit."""
+    momentum = partial(SGD, lr=0.1, momentum=0.9)  # which a run that forgets its optimizer would have anew
+    keep = StepCheckpoint(folder / "kept", filename="{step}", every_n_train_steps=STOP)
+    whole = sampling(checkpoint, 0.5, optimizer=momentum)
+    train(whole, callbacks=[keep], enable_checkpointing=True, **kwargs)
+    path, expected = folder / f"kept/step={STOP}.ckpt", whole_weights(whole.policy)
+    assert damage(path) is None
+    assert manifest_of(path).exists() == path.is_dir()  # of a file it is for the plugin of a run to write
+    again = sampling(checkpoint, 0.5, optimizer=momentum)
+    train(again, ckpt_path=str(path), **kwargs)
+    weights = whole_weights(again.policy)
+    assert all(torch.equal(value, expected[name]) for name, value in weights.items())
+    return weights
+
+
+ADAPTERS = LoRA(rank=2, parts=("language", "vision"))
 COLUMNS = {
     "SFT": sft,
     "GRPO": grpo,
     "GRPO with KL": partial(grpo, kl=0.5),
-    "clipping": clipped,
+    "clipping by norm": clipped,
+    "LoRA, KL": partial(grpo, kl=0.5, lora=ADAPTERS),
     "evaluation": evaluated,
-    "LoRA": partial(grpo, kl=0.5, lora=LoRA(rank=2, parts=("language", "vision"))),
+    "export": exported,
+    "export of LoRA": partial(exported, lora=ADAPTERS),
+    "export of the adapter": partial(exported, lora=ADAPTERS, what="adapter"),
+    "resuming": resumed,
 }

@@ -12,6 +12,7 @@ from training import Share, counting, fit, sgd, weights
 from vrft_pl.callbacks import HFExport
 from vrft_pl.data import CountingScenes
 from vrft_pl.modules import SFTModule
+from vrft_pl.policy import VLM, LoRA
 from vrft_pl.rewards import Reward
 from vrft_pl.rollout import SamplingParams
 from vrft_pl.types import InputError
@@ -78,3 +79,20 @@ def test_a_strategy_whose_weights_are_not_gathered_is_refused_before_the_first_s
         HFExport().setup(trainer, None, "fit")
     HFExport(enabled=False).setup(trainer, None, "fit")
     HFExport().setup(trainer, None, "validate")
+
+
+def test_an_adapter_is_exported_alone(qwen3_vl, tmp_path):
+    module = SFTModule(loaded(qwen3_vl, max_pixels=1024, lora=LoRA(rank=2)), optimizer=sgd)
+    fit(module, callbacks=[HFExport(what="adapter")], logger=CSVLogger(tmp_path, "run", "0"))
+    written = load_file(tmp_path / "run/0/export/adapter_model.safetensors")
+    trained = {name: value for name, value in weights(module).items() if "lora_" in name}
+    assert {f"model.{name}".replace("weight", "default.weight"): value.tolist() for name, value in written.items()} == {
+        name: value.tolist() for name, value in trained.items()
+    }
+
+
+def test_an_adapter_that_there_is_not_is_refused_before_weights_are_loaded(qwen3_vl):
+    module = SFTModule(VLM(qwen3_vl), optimizer=sgd)
+    with pytest.raises(InputError, match="policy with `lora` for `export.what: adapter`, but it has no adapter. Use"):
+        fit(module, callbacks=[HFExport(what="adapter")])
+    assert module.policy.model is None

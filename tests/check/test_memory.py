@@ -81,6 +81,16 @@ def test_a_copy_of_the_reference_counts(lora, copies, qwen2_vl, tmp_path):
     assert terms.get("reference", terms["weights"]) == terms["weights"]
 
 
+@pytest.mark.parametrize(
+    ("strategy", "devices"), [("ddp", 1), ("deepspeed_stage_2", 1), ("deepspeed_stage_3", 8), ("fsdp2", 8), ("fsdp", 1)]
+)
+def test_a_copy_of_the_reference_is_spread_as_the_policy_is(strategy, devices, qwen2_vl, tmp_path):
+    """But by FSDP1, which cuts no more than the module that is trained."""
+    module = grpo(qwen2_vl, loss=GRPOLoss(kl_coefficient=0.1))
+    shared = staying_bytes(subject(module, tmp_path, strategy=strategy, devices=8))
+    assert shared["reference"] == nbytes(module.policy.parameters()) // devices
+
+
 def test_optimizer_that_takes_no_step_here_is_not_counted(qwen2_vl, tmp_path):
     class Picky(torch.optim.SGD):
         def step(self, closure=None):

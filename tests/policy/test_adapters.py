@@ -1,15 +1,17 @@
 """Adapters alone, as peft writes them, and what they make of their base."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from checkpoints import loaded, wide_checkpoint
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from vrft_pl.__main__ import main
 from vrft_pl.policy import LoRA
-from vrft_pl.policy.adapters import merge, read_adapter
+from vrft_pl.policy.adapters import merge, read_adapter, read_quantization
 from vrft_pl.types import InputError
 
 
@@ -141,3 +143,35 @@ def test_a_mistake_in_the_arguments_is_one_line(capsys):
         main(["merge", "--adapter", "a"])
     assert stop.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_adapter_that_is_exported_is_taken_by_peft_and_merged_as_the_whole_export(qwen3_vl, tmp_path, monkeypatch):
+    base = Path(qwen3_vl)
+    monkeypatch.chdir(base.parent)
+    policy = adapter(base.name, tmp_path / "peft")  # a folder that is found from here alone
+    policy.export(tmp_path / "export")
+    policy.export_adapter(tmp_path / "adapter")
+    monkeypatch.chdir(tmp_path)
+    merge(tmp_path / "adapter", None, tmp_path / "whole")
+    export, whole = (load_file(tmp_path / name / "model.safetensors") for name in ("export", "whole"))
+    assert export.keys() == whole.keys()
+    assert all(torch.equal(export[name], whole[name]) for name in export)
+    assert read_adapter(tmp_path / "adapter").base_model_name_or_path == str(base)
+    files, peft = ({path.name for path in (tmp_path / name).iterdir()} for name in ("adapter", "peft"))
+    processor = {path.name for path in (tmp_path / "export").iterdir()} - {"model.safetensors", "config.json"}
+    assert files == peft | processor - {"generation_config.json"}
+    taken = PeftModel.from_pretrained(loaded(qwen3_vl).hf_model, tmp_path / "adapter").state_dict()
+    assert all(torch.equal(taken[name], value) for name, value in policy.model.state_dict().items())
+    assert json.loads((tmp_path / "adapter/vrft_pl.json").read_text()) == {"coordinates": "permille", "quantize": None}
+
+
+def test_the_adapter_alone_of_four_bits_says_so(tmp_path):
+    pytest.importorskip("bitsandbytes", reason="needs the extra `qlora`")
+    adapter(wide_checkpoint(tmp_path / "base"), tmp_path / "peft", quantize="nf4").export_adapter(tmp_path / "adapter")
+    assert read_quantization(tmp_path / "adapter") == "nf4"
+
+
+def test_a_policy_without_an_adapter_has_none_to_export(qwen3_vl, tmp_path):
+    with pytest.raises(ValueError, match="policy with `lora` to export its adapter, but it has none. Use `export`"):
+        loaded(qwen3_vl).export_adapter(tmp_path / "adapter")
+    assert not (tmp_path / "adapter").exists()

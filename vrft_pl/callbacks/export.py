@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -14,22 +14,32 @@ from vrft_pl.types import InputError
 
 
 class HFExport(Callback):
-    """Writes an ordinary Hugging Face folder to ``export`` in the run's folder at the end of ``fit``.
+    """Writes a Hugging Face folder to ``export`` in the run's folder at the end of ``fit``.
 
     Where a ``ModelCheckpoint`` watches a metric, the best policy so far is written to ``export-best`` as well.
 
     Args:
         enabled: Write at all.
+        what: ``full`` writes an ordinary checkpoint, adapters merged; ``adapter`` the adapter alone, in the format of
+            peft, which ``vrft_pl merge`` makes a checkpoint of.
     """
 
-    def __init__(self, enabled: bool = True) -> None:
+    def __init__(self, enabled: bool = True, what: Literal["full", "adapter"] = "full") -> None:
         self.enabled = enabled
+        self.what = what
         self._best: dict[str, float] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a strategy whose weights can't be put together."""
-        if stage == "fit" and (refusal := self.refusal(trainer.strategy)):
+        """Refuse a strategy whose weights can't be put together, and an adapter that there is not."""
+        if stage != "fit":
+            return
+        if refusal := self.refusal(trainer.strategy):
             raise InputError(refusal)
+        policy: Any = getattr(pl_module, "policy", None)
+        if self.enabled and self.what == "adapter" and not policy.has_adapter:
+            raise InputError(
+                "Expected a policy with `lora` for `export.what: adapter`, but it has no adapter. Use `full`."
+            )
 
     def refusal(self, strategy: Strategy | str) -> str | None:
         """Why nothing can be exported under a strategy, by name or built; ``None`` where it can, or need not."""
@@ -65,4 +75,6 @@ class HFExport(Callback):
     def _export(self, trainer: Trainer, module: LightningModule, name: str) -> None:
         folder = RunFolder.of(trainer)
         if self.enabled:
-            module.export(folder.path / name)  # type: ignore[operator]  # a PolicyModule; gathers, the first rank writes
+            policy_module: Any = module
+            write = policy_module.export_adapter if self.what == "adapter" else policy_module.export
+            write(folder.path / name)  # every rank gathers, the first writes

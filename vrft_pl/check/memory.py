@@ -19,6 +19,7 @@ from vrft_pl.check.findings import Finding
 from vrft_pl.check.subject import Subject
 from vrft_pl.check.tokens import measure_rows
 from vrft_pl.check.transient import Shape, Work, smallest_card, transient_bytes
+from vrft_pl.distributed import can_be_whole
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.policy.quantized import quantization_bytes
 
@@ -61,7 +62,8 @@ def staying_bytes(subject: Subject) -> dict[str, int]:
         terms["optimizer"] = 0 if shards.offloaded else (states + masters) // shards.optimizer
     reference = subject.module.reference
     if reference is not None and reference.holds_weights:
-        terms["reference"] = weights  # the copy is no part of what a strategy shards
+        # Lightning's FSDP1 spreads what is in the module, and the copy is not
+        terms["reference"] = weights // shards.weights if can_be_whole(section.strategy) else weights
     return terms
 
 

@@ -162,16 +162,20 @@ def whole_size(parameter: Tensor) -> int:
     return int(getattr(parameter, "ds_numel", parameter.numel()))
 
 
-def whole_weights(model: nn.Module) -> dict[str, Tensor]:
+def whole_weights(model: nn.Module, named: str = "") -> dict[str, Tensor]:
     """The state of a model whose weights are spread over ranks, put together one tensor after the other.
 
     Every rank has to call it.
+
+    Args:
+        model: The model.
+        named: What is in the name of each tensor that is wanted; all are.
 
     Returns:
         Whole tensors in the memory of the host on the first rank, where tied ones stay one tensor; nothing elsewhere.
     """
     whole: dict[int, Tensor] = {}
-    state = model.state_dict(keep_vars=True)
+    state = {name: value for name, value in model.state_dict(keep_vars=True).items() if named in name}
     for value in state.values():
         if id(value) not in whole:
             with _gathered(value) as tensor:

@@ -386,6 +386,10 @@ class PolicyModule(LightningModule):
         """Write the policy as an ordinary Hugging Face folder. Every rank calls it, and the first writes."""
         self.policy.export(folder)
 
+    def export_adapter(self, folder: Path) -> None:
+        """Write the adapter of the policy alone, likewise."""
+        self.policy.export_adapter(folder)
+
 
 def rows_by_tag(samples: Sequence[Sample]) -> dict[str, list[int]]:
     """Positions of the samples of each tag."""

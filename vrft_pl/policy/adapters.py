@@ -1,4 +1,4 @@
-"""Folders of adapters alone, as peft writes them, and the whole checkpoints they make with their base."""
+"""Folders of adapters alone, in the format of peft, and the whole checkpoints they make with their base."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model_state_dict
 from peft.utils.save_and_load import load_peft_weights
-from transformers import PreTrainedModel
+from torch import Tensor
+from transformers import PreTrainedModel, ProcessorMixin
 
 from vrft_pl.policy.checkpoint import (
     NOTE,
@@ -17,12 +18,47 @@ from vrft_pl.policy.checkpoint import (
     check_folder,
     export,
     load_model,
-    load_processor,
+    new_folder,
     read_coordinates,
+    read_processor,
+    write_note,
 )
+from vrft_pl.policy.coordinates import CoordinateSpace
 from vrft_pl.policy.parts import Quantization, rebuild
 from vrft_pl.policy.quantized import dequantized_state, load_quantized
 from vrft_pl.types import InputError
+
+
+def export_adapter(
+    model: PeftModel,
+    weights: dict[str, Tensor],
+    processor: ProcessorMixin,
+    coordinates: CoordinateSpace,
+    folder: Path,
+    quantize: Quantization | None = None,
+) -> None:
+    """Write an adapter so that ``PeftModel.from_pretrained`` and `merge` put it on its base.
+
+    Processor and note lie beside it. A base that is a folder is named by its whole path, so that the adapter may be
+    used from anywhere.
+
+    Args:
+        model: The model that the adapter is on.
+        weights: Whole weights of the adapter, by their names in the model.
+        processor: The processor it was trained with.
+        coordinates: How the policy writes coordinates.
+        folder: Where to write.
+        quantize: How the base was held in training.
+    """
+    (config,) = model.peft_config.values()
+    base = config.base_model_name_or_path
+    if base and Path(base).is_dir():
+        config.base_model_name_or_path = str(Path(base).resolve())
+    with new_folder(folder) as new:
+        # no embedding is trained, and to find that out peft would ask the hub
+        model.save_pretrained(str(new), state_dict=weights, save_embedding_layers=False)
+        processor.save_pretrained(new)
+        write_note(new, {"coordinates": coordinates, "quantize": quantize})
 
 
 def merge(adapter: Path, base: str | None, output: Path, quantize: Quantization | None = None) -> str:
@@ -57,7 +93,7 @@ def merge(adapter: Path, base: str | None, output: Path, quantize: Quantization 
     whole: Any = rebuild(adapted, dequantized_state(adapted)) if quantize else adapted
     home = str(adapter) if has_processor(adapter) else checkpoint
     noted = str(adapter) if (adapter / NOTE).is_file() else checkpoint
-    export(whole.merge_and_unload(), load_processor(home, None, None), read_coordinates(noted), output)
+    export(whole.merge_and_unload(), read_processor(home), read_coordinates(noted), output)
     return checkpoint
 
 

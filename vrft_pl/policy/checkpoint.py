@@ -6,7 +6,8 @@ import inspect
 import json
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -130,18 +131,12 @@ def check_decoder_only(checkpoint: str, config: PreTrainedConfig) -> None:
         )
 
 
-def load_processor(checkpoint: str, min_pixels: int | None, max_pixels: int | None) -> ProcessorMixin:
-    """Load the processor that belongs to a checkpoint.
-
-    Args:
-        checkpoint: A folder or hub id.
-        min_pixels: Fewest pixels of a picture after the processor's resize, for processors that resize by area.
-        max_pixels: Most pixels of a picture after the processor's resize, likewise.
+def read_processor(checkpoint: str) -> ProcessorMixin:
+    """Load the processor that lies in a folder, which may hold no weights, or at a hub id.
 
     Raises:
-        InputError: If there is no processor or no chat template, or there are no such limits.
+        InputError: If there is no processor or no chat template.
     """
-    check_folder(checkpoint)
     try:
         processor = AutoProcessor.from_pretrained(resolve(checkpoint), trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError, StrictDataclassError) as error:
@@ -157,6 +152,22 @@ def load_processor(checkpoint: str, min_pixels: int | None, max_pixels: int | No
             f"Expected `{checkpoint}` to have a chat template, but it has none. Use a checkpoint that is tuned to "
             "instructions, or write a `chat_template.jinja` into its folder."
         )
+    return processor
+
+
+def load_processor(checkpoint: str, min_pixels: int | None, max_pixels: int | None) -> ProcessorMixin:
+    """Load the processor that belongs to a checkpoint.
+
+    Args:
+        checkpoint: A folder or hub id.
+        min_pixels: Fewest pixels of a picture after the processor's resize, for processors that resize by area.
+        max_pixels: Most pixels of a picture after the processor's resize, likewise.
+
+    Raises:
+        InputError: If there is no processor or no chat template, or there are no such limits.
+    """
+    check_folder(checkpoint)
+    processor = read_processor(checkpoint)
     limits = {"shortest_edge": min_pixels, "longest_edge": max_pixels}
     if any(limits.values()):
         size = dict(processor.image_processor.size or {})
@@ -202,8 +213,7 @@ def export(
 ) -> None:
     """Write weights, processor and generation config so that ``from_pretrained`` loads them.
 
-    A note beside them says how the policy writes coordinates, for the next stage. The folder appears whole or not at
-    all; an older one of that name is replaced.
+    A note beside them says how the policy writes coordinates, for the next stage.
 
     Args:
         model: The model.
@@ -212,13 +222,25 @@ def export(
         folder: Where to write.
         weights: Whole weights of a model whose own are sharded. Defaults to the model's.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        new = Path(scratch) / "new"
+    with new_folder(folder) as new:
         model.save_pretrained(new, state_dict=weights)
         if processor is not None:
             processor.save_pretrained(new)
-        (new / NOTE).write_text(json.dumps({"coordinates": coordinates}) + "\n", encoding="utf-8")
+        write_note(new, {"coordinates": coordinates})
+
+
+def write_note(folder: Path, note: dict[str, Any]) -> None:
+    """Write what only vrft_pl reads of a folder."""
+    (folder / NOTE).write_text(json.dumps(note) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which appears whole or not at all; an older one of that name is replaced."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        new = Path(scratch) / "new"
+        yield new
         new.chmod(0o755)
         if folder.exists():
             shutil.move(folder, Path(scratch) / "old")

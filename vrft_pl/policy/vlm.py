@@ -17,6 +17,7 @@ from transformers.utils import ModelOutput
 
 from vrft_pl.distributed import rank, spread, whole_weights
 from vrft_pl.policy import checkpoint as folders
+from vrft_pl.policy.adapters import export_adapter
 from vrft_pl.policy.anatomy import Part
 from vrft_pl.policy.attention import SDPA_LAYOUT, install_layouts, own_attention
 from vrft_pl.policy.batching import append_tokens, collate, in_precision, kept
@@ -382,3 +383,19 @@ class VLM(WeightHolder):
             model, weights = merged.merge_and_unload(), None
         processor = None if weights_only else self.codec.processor
         folders.export(model, processor, self.codec.coordinates, folder, weights)
+
+    def export_adapter(self, folder: Path) -> None:
+        """Write the adapter alone, in the format of peft; see `export` for ranks.
+
+        Args:
+            folder: Where to write.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if not isinstance(self.model, PeftModel):
+            raise ValueError("Expected a policy with `lora` to export its adapter, but it has none. Use `export`.")
+        weights = whole_weights(self.model, named="lora_")
+        if rank() == 0:
+            quantize = self.weights.lora.quantize if self.weights.lora else None
+            export_adapter(self.model, weights, self.codec.processor, self.codec.coordinates, folder, quantize)
