@@ -2,7 +2,7 @@ import pytest
 import torch
 from check.subjects import subject
 from checkpoints import loaded
-from training import grpo
+from training import FixedSampler, grpo
 
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.check import CheckOptions
@@ -115,7 +115,8 @@ def test_optimizer_that_needs_real_numbers_is_counted(qwen2_vl, tmp_path):
 
 
 def test_what_the_sampler_refuses_is_not_advised(qwen2_vl, tmp_path):
-    made = [subject(m, tmp_path, accelerator="gpu", devices=8) for m in (grpo(qwen2_vl), SFTModule(loaded(qwen2_vl)))]
+    held = grpo(qwen2_vl, sampler=FixedSampler())  # whose weights have to be whole
+    made = [subject(m, tmp_path, accelerator="gpu", devices=8) for m in (held, SFTModule(loaded(qwen2_vl)))]
     grpo_run, sft_run = made
     assert "deepspeed" not in remedy(grpo_run, {"weights": 2})
     assert "`strategy: deepspeed_stage_3`" in remedy(sft_run, {"weights": 2})
