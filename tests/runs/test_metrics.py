@@ -96,3 +96,19 @@ def test_a_run_resumed_from_its_last_checkpoint_has_every_row_once(qwen3_vl, tmp
     whole = run()
     assert [row["step"] for row in whole] == ["0", "0"]
     assert run(str(tmp_path / "kept/step=1.ckpt")) == whole
+
+
+def test_the_row_of_a_step_that_was_saved_but_not_logged_comes_from_the_checkpoint(qwen3_vl, tmp_path):
+    """Lightning writes the row after the checkpoint; a kill between the two left a run without it."""
+
+    def run(ckpt_path=None, steps=2):
+        keep = ModelCheckpoint(tmp_path / "kept", "{step}", every_n_train_steps=1, save_top_k=-1)
+        settings = {"callbacks": [CutBack(), keep], "logger": MetricsLogger(tmp_path), "enable_checkpointing": True}
+        fit(grpo(qwen3_vl), counting(size=4), ckpt_path, log_every_n_steps=1, max_steps=steps, **settings)
+        return [{name: v for name, v in row.items() if not name.startswith("time/")} for row in read(tmp_path)]
+
+    whole = run()
+    text = (tmp_path / "metrics.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "metrics.csv").write_text("".join(text[:-2]))
+    assert len(read(tmp_path)) == len(whole) - 2
+    assert run(str(tmp_path / "kept/step=1.ckpt")) == whole

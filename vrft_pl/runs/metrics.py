@@ -75,16 +75,22 @@ class MetricsLogger(Logger):
             self._write([*read_table(self.path), row])
 
     @rank_zero_only
-    def cut_back(self, step: int) -> None:
+    def cut_back(self, step: int, last: Mapping[str, float] | None = None) -> None:
         """Drop the rows of an earlier process that a run will write again when it goes on after ``step`` steps.
 
         What this process has written already is kept: the evaluation before training, in place of the earlier one,
         with which the file begins.
+
+        Args:
+            step: Optimizer steps done.
+            last: What was logged of the last of them, for a process that was killed between its checkpoint and its row.
         """
         self._open()
-        if not self._earlier:
+        if not self._earlier and not last:
             return
         kept = in_order(row for row in self._earlier if row["step"].isdecimal() and int(row["step"]) < step)
+        if last and not any(int(row["step"]) == step - 1 and row.keys() & last.keys() for row in kept):
+            kept.append({**{name: str(value) for name, value in last.items()}, "step": str(step - 1)})
         own = read_table(self.path)[len(self._earlier) :]
         self._earlier = []
         same = (measured(mine) == measured(row) for mine, row in zip(own, kept, strict=False))
@@ -119,7 +125,24 @@ def measured(row: Row) -> tuple[str, frozenset[str]]:
 
 
 class CutBack(Callback):
-    """Cuts the run's ``metrics.csv`` back to the step where training starts or goes on, or has ended already."""
+    """Cuts the run's ``metrics.csv`` back to the step where training starts or goes on, or has ended already.
+
+    Lightning writes the row of a step after the step's checkpoint, which therefore holds its numbers too, but for those
+    that are not known yet, such as the seconds of the update.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep what was logged of the step that is being saved."""
+        values = {name: float(v) for name, v in trainer.callback_metrics.items() if name.startswith("train/")}
+        last = {"epoch": trainer.current_epoch, **values}
+        checkpoint.setdefault("callbacks", {})[self.state_key] = {"last": last if values else {}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember what was logged of the last step."""
+        self._last = dict(state_dict["last"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Cut back when the checkpoint has been read."""
@@ -132,4 +155,6 @@ class CutBack(Callback):
     def _cut_back(self, trainer: Trainer) -> None:
         for logger in trainer.loggers:
             if isinstance(logger, MetricsLogger):
-                logger.cut_back(trainer.global_step)
+                own = trainer.ckpt_path is not None and Path(trainer.ckpt_path).is_relative_to(logger.folder)
+                logger.cut_back(trainer.global_step, self._last if own else None)
+        self._last = {}
