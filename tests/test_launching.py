@@ -45,15 +45,8 @@ def submit(env, *args):
 def test_the_script_of_slurm_starts_a_task_a_device(job, tmp_path):
     words, code, notes = submit(job, str(tmp_path / "run"), *CONFIGS)
     asked = ["--trainer.num_nodes", "1", "--trainer.devices", "2", "--run.folder", str(tmp_path / "run")]
-    assert words == ["--kill-on-bad-exit=1", "vrft_pl", "fit", *CONFIGS, *asked]
+    assert words == ["--kill-on-bad-exit=1", "vrft_pl", "fit", *CONFIGS, *asked, "--resume"]
     assert (code, notes) == (0, [])
-
-
-@pytest.mark.parametrize("place", ["checkpoints/step=2.ckpt", "hpc_ckpt_1.ckpt"])
-def test_the_script_of_slurm_goes_on_from_the_newest_checkpoint(job, tmp_path, place):
-    (tmp_path / "run/checkpoints").mkdir(parents=True)
-    (tmp_path / "run" / place).touch()
-    assert submit(job, str(tmp_path / "run"))[0][-2:] == ["--ckpt_path", "last"]
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,9 @@ LOST=(3 137)                       # a rank that is lost, as the others say it, 
 folder=$1
 shift
 
-resume=()
-if compgen -G "$folder/checkpoints/*.ckpt" >/dev/null || compgen -G "$folder/*.ckpt" >/dev/null; then
-    resume=(--ckpt_path last)
-fi
-
 # one task that ends badly ends all: none of them waits for a rank that is gone
 srun --kill-on-bad-exit=1 vrft_pl fit "$@" --trainer.num_nodes "$SLURM_NNODES" --trainer.devices "$SLURM_NTASKS_PER_NODE" \
-    --run.folder "$folder" "${resume[@]}"
+    --run.folder "$folder" --resume
 code=$?
 
 for lost in "${LOST[@]}"; do
