@@ -23,6 +23,7 @@ from vrft_pl.commands.resuming import flat, latest_unfinished, refuse_changes, w
 from vrft_pl.commands.tables import Scores, finite, print_summary
 from vrft_pl.data import SampleData
 from vrft_pl.distributed import Facts
+from vrft_pl.modules import PolicyModule
 from vrft_pl.runs import CutBack, RunFolder, run_loggers
 from vrft_pl.runs.manifest import data_ids
 from vrft_pl.types import InputError
@@ -136,18 +137,23 @@ class FitCLI(RunCLI):
         self.describe_data()  # rows of a stream are left out while they are read
         after = self.evaluate() if self.options.evaluate_after else {}
         seconds, cost = time.perf_counter() - start, self.cost.summary(self.trainer)
+        faults = self.model.faults() if isinstance(self.model, PolicyModule) else {}
         if self.trainer.is_global_zero:
             wandb.finish()
-            self.summarize(before, after, seconds, cost)
+            self.summarize(before, after, seconds, cost, faults)
 
-    def summarize(self, before: Scores, after: Scores, seconds: float, cost: dict[str, Any]) -> None:
-        """Write and print the scores, with those of constant answers beside them."""
+    def summarize(
+        self, before: Scores, after: Scores, seconds: float, cost: dict[str, Any], faults: dict[str, int]
+    ) -> None:
+        """Write and print the scores, with those of constant answers beside them, and what failed on the way."""
         scores = after or before
         constants = self.constants("val", scores)
         constant = constants.flat("val")
         summary = {"before": finite(before), "after": finite(after), "constant": finite(constant)}
-        self.folder.write(RunFolder.SUMMARY, summary | {"seconds": round(seconds, 1), "cost": cost})
-        print_summary(self.folder, before, after, seconds, constant, warnings_of(constants, "val", scores))
+        failed = {"faults": faults} if faults else {}
+        self.folder.write(RunFolder.SUMMARY, summary | {"seconds": round(seconds, 1), "cost": cost} | failed)
+        told = [f"Warning: {name} counts {count} in training." for name, count in faults.items()]
+        print_summary(self.folder, before, after, seconds, constant, [*told, *warnings_of(constants, "val", scores)])
 
     def evaluate(self) -> dict[str, float]:
         """Scores on the validation splits."""

@@ -382,6 +382,10 @@ class PolicyModule(LightningModule):
         """Average a tensor over the ranks of a distributed run."""
         return mean_over_ranks(value.to(self.device))
 
+    def faults(self) -> dict[str, int]:
+        """How often something failed in training that did not end it, by name; every rank calls it."""
+        return {}
+
     def export(self, folder: Path) -> None:
         """Write the policy as an ordinary Hugging Face folder. Every rank calls it, and the first writes."""
         self.policy.export(folder)

@@ -11,13 +11,14 @@ from torch.utils.data import DataLoader
 
 from vrft_pl.algorithms import Advantage, GroupAdvantage, GRPOLoss, Loss
 from vrft_pl.algorithms.advantage import check_group_size
-from vrft_pl.distributed import whole
+from vrft_pl.distributed import gather, whole
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.modules.rollout_log import RolloutStats
 from vrft_pl.policy.reference import Reference, ReferenceKind
 from vrft_pl.policy.verdicts import Way
-from vrft_pl.rewards import Judge, Reward, paper_rewards
+from vrft_pl.rewards import GuardedReward, Judge, Reward, paper_rewards
 from vrft_pl.rewards.base import check_names
+from vrft_pl.rewards.guarded import OnRewardError
 from vrft_pl.rollout import Collector, Hooks, RolloutLoader, SamplingParams
 from vrft_pl.rollout.hooks import tell_end, tell_start
 from vrft_pl.types import Experience, Prompts, Sample
@@ -42,6 +43,10 @@ class GRPOModule(PolicyModule):
         rollout_ahead: 1 samples the next window while one is trained on, with weights that are one window old; for a
             sampler with weights of its own, such as `VLLMSampler`. Ratios are then to the sampler's log-probs, or
             tokens are weighed where the loss has an `importance_cap`. 0 samples each window when it is needed.
+        on_reward_error: What a reward that fails in training does: ``zero`` counts 0 for the completion, ``raise`` ends
+            the run (`vrft_pl.rewards.GuardedReward`).
+        reward_seconds: Most seconds that a reward may take for a window; one that takes longer counts 0 for it.
+            ``None`` waits for ever, and asks rewards in the main thread where no other model runs meanwhile.
         **kwargs: Those of `PolicyModule`.
 
     Raises:
@@ -62,6 +67,8 @@ class GRPOModule(PolicyModule):
         reference: ReferenceKind = "auto",
         metrics: Sequence[Judge] | None = None,
         rollout_ahead: Literal[0, 1] = 0,
+        on_reward_error: OnRewardError = "zero",
+        reward_seconds: float | None = 300.0,
         **kwargs: Any,
     ) -> None:
         judges = paper_rewards(rewards) if isinstance(rewards, str) else rewards
@@ -102,6 +109,8 @@ class GRPOModule(PolicyModule):
         self.rollout_ahead = rollout_ahead
         self.advantage: Advantage = advantage or GroupAdvantage()
         self.reference = Reference(self.policy, reference) if loss.needs_reference else None
+        self.guarded = tuple(GuardedReward(reward, on_reward_error, reward_seconds) for reward in self.rewards)
+        """The rewards as training asks them."""
         self.rollout_stats = RolloutStats()
 
     @property
@@ -114,7 +123,7 @@ class GRPOModule(PolicyModule):
         step_batches = self.trainer.accumulate_grad_batches
         collector = Collector(
             self.writer,
-            self.rewards,
+            self.guarded,
             self.advantage,
             self.reference,
             self.group_size,
@@ -139,9 +148,15 @@ class GRPOModule(PolicyModule):
 
     @property
     def deciders(self) -> dict[str, Any]:
-        """The loss, the advantage and what is logged too; a reward says the same of a completion at any time."""
+        """The loss, the advantage, what is logged, and how often each reward failed, which may end its being asked."""
         own = {"loss": self.loss, "advantage": self.advantage, "rollout_stats": self.rollout_stats}
-        return {**super().deciders, **own}
+        return {**super().deciders, **own, **{f"reward/{reward.name}": reward for reward in self.guarded}}
+
+    def faults(self) -> dict[str, int]:
+        """Completions of all ranks that counted 0 for a failure of a reward, as ``reward_errors/<Name>``."""
+        own = {f"reward_errors/{reward.name}": reward.errors for reward in self.guarded}
+        everywhere = gather(own)
+        return {name: total for name in own if (total := sum(rank[name] for rank in everywhere))}
 
     @property
     def hooks(self) -> Hooks:

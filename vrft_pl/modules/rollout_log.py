@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from vrft_pl.distributed import mean_over_ranks
+from vrft_pl.rewards import Unread
 from vrft_pl.rewards.base import REASONS
 from vrft_pl.types import Experience
 
@@ -14,7 +15,8 @@ def rollout_log(experience: Experience) -> dict[str, float]:
 
     Returns:
         ``train/reward`` and its mean spread within a group; each reward, its parse failures and those of each reason
-        that occurs (shares), over the samples that it judges; ``train/dead_groups`` (share of groups whose rewards are
+        that occurs (shares), over the samples that it judges; ``train/reward_errors/<Name>`` in place of such a reason,
+        where the reward itself failed; ``train/dead_groups`` (share of groups whose rewards are
         all equal), ``train/completion_tokens`` (mean), ``train/truncated`` (share), and seconds by phase.
     """
     completions = experience.completions
@@ -31,7 +33,7 @@ def rollout_log(experience: Experience) -> dict[str, float]:
     reasons: set[str] = set()
     for name, code in experience.parse_failures.items():
         parts = {f"train/reward/{name}": experience.scores[name], f"train/parse_failures/{name}": code > 0}
-        of_reason = {f"train/parse_failures/{name}/{r.value}": code == i for i, r in enumerate(REASONS, start=1)}
+        of_reason = {reason_name(name, r): code == i for i, r in enumerate(REASONS, start=1)}
         sums |= {key: value.sum() for key, value in (parts | of_reason).items()}
         judged |= dict.fromkeys((*parts, *of_reason), (code >= 0).sum())
         reasons |= set(of_reason)
@@ -42,6 +44,13 @@ def rollout_log(experience: Experience) -> dict[str, float]:
     totals = [next(reduced) for _ in sums]
     log |= {name: total / count for name, total, count in zip(sums, totals, reduced, strict=True) if count}
     return {name: value for name, value in log.items() if value or name not in reasons}
+
+
+def reason_name(reward: str, reason: Unread) -> str:
+    """Under which the share of completions is logged that a reward scores 0 for a reason."""
+    if reason is Unread.ERROR:
+        return f"train/reward_errors/{reward}"
+    return f"train/parse_failures/{reward}/{reason.value}"
 
 
 class RolloutStats:

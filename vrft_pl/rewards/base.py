@@ -83,8 +83,8 @@ class Reward(Judge):
 
     Training asks for :meth:`score`, one number per completion. Evaluation uses the ordinary torchmetrics contract,
     ``update`` then ``compute``, and gets the mean over the split, synchronised across ranks. Subclasses write
-    :meth:`grade_one`, or :meth:`grade` where completions are judged against each other. While training with a reference
-    or with reused completions, grading runs in a thread beside the forward passes: signals don't work there.
+    :meth:`grade_one`, or :meth:`grade` where completions are judged against each other. While training, grading runs in
+    a thread: signals don't work there.
 
     Args:
         weight: Factor of this reward in the training signal. ``0`` reports the reward without training on it.

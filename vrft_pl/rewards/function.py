@@ -23,8 +23,8 @@ class FunctionReward(Reward):
     The texts are whole completions without their end token, thoughts and tags included, those of one prompt beside each
     other; ``samples[i]`` is the question of ``texts[i]``. Coordinates in a text are in the policy's own space: a reward
     that needs pixels is a subclass of `Reward`. Scores come as a list, tuple, array or tensor of numbers or booleans;
-    in place of a number, ``None`` or an `Unread` says that no answer can be read. While a reference model runs, the
-    function is called in a thread beside it. What it raises ends the run.
+    in place of a number, ``None`` or an `Unread` says that no answer can be read. While training, the function is
+    called in a thread, and what it raises counts 0 unless the module says otherwise (`GuardedReward`).
 
     Args:
         function: The function; in YAML its import path, such as ``my_module.my_function``.

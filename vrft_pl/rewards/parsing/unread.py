@@ -28,3 +28,5 @@ class Unread(Enum):
     """Not judged within the time limit."""
     NO_PICTURE = "no_picture"
     """Coordinates where there is no picture to place them in."""
+    ERROR = "error"
+    """The reward itself failed: it raised, or gave something else than a finite number, or hung."""
