@@ -1,8 +1,9 @@
 """Runs on two processes: ``python sharded_run.py STRATEGY CHECKPOINT FOLDER COLUMN...``; see `sharding.py`.
 
-What a column is compared in lies in ``FOLDER/COLUMN.pt`` when it has ended well.
+Where agents of torchrun start it, on two of each node. What a column is compared in lies in ``FOLDER/COLUMN.pt`` when it has ended well.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -35,8 +36,9 @@ STRATEGIES = {
 if __name__ == "__main__":
     torch.set_num_threads(1)
     strategy, checkpoint, folder, *columns = *sys.argv[1:3], Path(sys.argv[3]), *sys.argv[4:]
+    ranks = {"devices": 2, "num_nodes": int(os.environ.get("GROUP_WORLD_SIZE", "1"))}
     for column in columns:
-        weights = COLUMNS[column](checkpoint, folder / column, strategy=STRATEGIES[strategy], devices=2)
+        weights = COLUMNS[column](checkpoint, folder / column, strategy=STRATEGIES[strategy], **ranks)
         if rank() == 0:
             torch.save(weights, folder / f"{column}.pt")
     destroy_process_group()

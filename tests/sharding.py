@@ -16,7 +16,7 @@ from training import Half, Share, fit, sgd
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.callbacks import HFExport, StepCheckpoint
 from vrft_pl.data import CountingScenes
-from vrft_pl.distributed import gather, rank, whole_weights, world_size
+from vrft_pl.distributed import gather, is_whole, rank, whole_weights, world_size
 from vrft_pl.modules import GRPOModule, SFTModule
 from vrft_pl.policy import VLM, LoRA
 from vrft_pl.rollout import SamplingParams
@@ -34,18 +34,19 @@ class Partial(Share):
         return 0.5 if sample.id[-1] in "23" else super().grade_one(text, sample, frame)
 
 
-def rows(devices):
+def rows(ranks):
     """Every step sees all rows, of which every second is text alone: one of two ranks may hold nothing else."""
-    return Half(CountingScenes(size=ROWS, image_size=32), batch_size=ROWS // devices, style="answer")
+    return Half(CountingScenes(size=ROWS, image_size=32), batch_size=ROWS // ranks, style="answer")
 
 
 def auto():
     return "auto"
 
 
-def train(module, devices=1, strategy=auto, **kwargs):
+def train(module, devices=1, num_nodes=1, strategy=auto, **kwargs):
     torch.manual_seed(0)  # adapters begin at random
-    fit(module, rows(devices), devices=devices, strategy=strategy(), max_epochs=STEPS, **kwargs)
+    task, nodes = rows(devices * num_nodes), {"devices": devices, "num_nodes": num_nodes}
+    fit(module, task, strategy=strategy(), max_epochs=STEPS, **nodes, **kwargs)
     return module
 
 
@@ -55,10 +56,18 @@ def sft(checkpoint, folder, lora=None, **kwargs):
 
 
 class Watch(Callback):
-    """Keeps how far what was sampled is from what is trained, which stale weights would show, and lengths."""
+    """Keeps how far what was sampled is from what is trained, which stale weights would show, and lengths.
+
+    And names of weights that ranks hold together, but that are still whole here after a rollout.
+    """
 
     def __init__(self):
-        self.gaps, self.lengths = [], []
+        self.gaps, self.lengths, self.held = [], [], []
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        second = module.reference and module.reference._second
+        for policy in filter(None, (module.policy, second) if module.policy.is_spread else ()):
+            self.held += [name for name, parameter in policy.named_parameters() if is_whole([parameter])]
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
         self.gaps.append(float(trainer.callback_metrics["train/sampler_gap"]))
@@ -85,6 +94,7 @@ def grpo(checkpoint, folder, kl=0.0, lora=None, **kwargs):
     assert len(watch.gaps) == STEPS
     assert max(watch.gaps) < 1e-5
     assert any(len(set(lengths)) > 1 for lengths in zip(*gather(watch.lengths), strict=True)) == (world_size() > 1)
+    assert not watch.held
     return whole_weights(module.policy)
 
 

@@ -5,8 +5,10 @@ The columns of a row are run one after the other by one pair of processes. The f
 """
 
 import os
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -19,10 +21,17 @@ MOST = {"ddp": 1e-5, "fsdp2": 1e-5, "zero1": 1e-4, "zero2": 1e-4, "zero3": 1e-4,
 """Relative difference of the weights after the last step, by strategy."""
 
 
-def on_two_processes(*args):
-    command = [sys.executable, str(TESTS / "sharded_run.py"), *map(str, args)]
+def start(*args, launcher=()):
+    command = [sys.executable, *launcher, str(TESTS / "sharded_run.py"), *map(str, args)]
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
-    return subprocess.run(command, timeout=1800, capture_output=True, text=True, check=False, env=env)
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env)
+
+
+def end(run):
+    try:
+        return run.communicate(timeout=1800)[1][-3000:]
+    finally:
+        run.kill()
 
 
 @cache
@@ -54,11 +63,27 @@ def alone(tmp_path_factory):
 )
 def test_two_processes_are_one(qwen3_vl, alone, tmp_path, record_property, strategy, columns):
     """After five steps with text alone on a rank now and then, dead groups, and completions of any length."""
-    done = on_two_processes(strategy, qwen3_vl, tmp_path, *columns)
+    run = start(strategy, qwen3_vl, tmp_path, *columns)
+    said = end(run)
     apart = {}
     for column in (column for column in columns if (tmp_path / f"{column}.pt").exists()):
         expected = on_one_process(column, qwen3_vl, alone)
         apart[column] = distance(torch.load(tmp_path / f"{column}.pt"), expected)
         record_property(column, f"{apart[column]:.1e}")
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert run.returncode == 0, said
     assert {column: value for column, value in apart.items() if value > MOST[strategy]} == {}, f"after {STEPS} steps"
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_two_nodes_of_two_are_one_process(qwen3_vl, alone, tmp_path, strategy):
+    """Two agents of torchrun on the loopback, of two processes each."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    column, torchrun = "GRPO with KL", ["-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "2"]
+    torchrun += ["--master-addr", "127.0.0.1", "--master-port", str(port), "--node-rank"]
+    nodes = [start(strategy, qwen3_vl, tmp_path, column, launcher=[*torchrun, str(node)]) for node in range(2)]
+    with ThreadPoolExecutor() as pool:  # one whose output nobody reads would wait
+        said = list(pool.map(end, nodes))
+    assert [node.returncode for node in nodes] == [0, 0], said
+    assert distance(torch.load(tmp_path / f"{column}.pt"), on_one_process(column, qwen3_vl, alone)) <= MOST[strategy]

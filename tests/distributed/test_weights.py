@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from vrft_pl.distributed import (
     Shards,
     is_sharded,
+    keep_optimizer,
     made_whole,
     read_shards,
     shards_weights,
@@ -66,6 +67,14 @@ def test_deepspeed_in_half_precision_has_master_weights():
 )
 def test_a_strategy_shards_weights_or_leaves_them_whole(strategy, sharded):
     assert shards_weights(strategy) == sharded
+
+
+def test_a_strategy_that_offloads_takes_the_optimizer_that_is_configured():
+    own, asked = DeepSpeedStrategy(stage=3, offload_optimizer=True), {"zero_force_ds_cpu_optimizer": True}
+    for strategy in (own, DeepSpeedStrategy(config=dict(asked))):
+        keep_optimizer(strategy)
+    assert own.config["zero_force_ds_cpu_optimizer"] is False
+    assert strategy.config == asked
 
 
 def test_a_whole_model_is_whole():

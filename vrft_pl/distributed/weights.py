@@ -97,6 +97,15 @@ def spread(model: nn.Module, strategy: Strategy, passes: Sequence[str] = ()) -> 
         _take_apart(model, strategy)
 
 
+def keep_optimizer(strategy: Strategy) -> None:
+    """Let a strategy that offloads step with the optimizer that is configured, unless its own config says otherwise.
+
+    DeepSpeed would end the run for any but its own Adam, which it compiles.
+    """
+    if isinstance(strategy, DeepSpeedStrategy) and isinstance(strategy.config, dict):
+        strategy.config.setdefault("zero_force_ds_cpu_optimizer", False)
+
+
 def _take_apart(model: nn.Module, strategy: DeepSpeedStrategy) -> None:
     """Spread what is not trained, once, as ZeRO-3 spreads what is."""
     assert isinstance(strategy.config, dict)

@@ -20,7 +20,16 @@ from torch.optim import AdamW
 from vrft_pl.data import SampleData
 from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.data.samples import Split
-from vrft_pl.distributed import forget_engine, gather, gather_states, mean_over_ranks, own_state, shards_weights, whole
+from vrft_pl.distributed import (
+    forget_engine,
+    gather,
+    gather_states,
+    keep_optimizer,
+    mean_over_ranks,
+    own_state,
+    shards_weights,
+    whole,
+)
 from vrft_pl.modules.gradients import GradientWatch
 from vrft_pl.modules.schedule import WarmupDecay
 from vrft_pl.policy import VLM
@@ -221,6 +230,7 @@ class PolicyModule(LightningModule):
         if self.reference is not None:
             self.reference.load()  # before anything is spread: what ranks hold together can't be copied
         if self._trainer is not None:
+            keep_optimizer(self.trainer.strategy)
             for model in (self.policy, self.reference):
                 if model is not None:
                     model.spread(self.trainer.strategy)
