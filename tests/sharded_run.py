@@ -1,6 +1,7 @@
 """Runs on two processes: ``python sharded_run.py STRATEGY CHECKPOINT FOLDER COLUMN...``; see `sharding.py`.
 
-Where agents of torchrun start it, on two of each node. What a column is compared in lies in ``FOLDER/COLUMN.pt`` when it has ended well.
+Where agents of torchrun start it, it runs on two of each node. What a column is compared in lies in
+``FOLDER/COLUMN.pt`` when it has ended well.
 """
 
 import os
