@@ -35,7 +35,7 @@ def table(rows: dict[str, dict[str, str]]) -> str:
     """Rows of Markdown; a cell without a figure is a dash."""
     columns = list(dict.fromkeys(column for cells in rows.values() for column in cells if column))
     lines = [["", *columns], ["---"] * (len(columns) + 1)]
-    for strategy, cells in rows.items():
+    for strategy, cells in sorted(rows.items()):
         lines.append([f"`{strategy}`", *(cells.get(column, cells.get("", "-")) for column in columns)])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines).replace("|  |", "| |")
 
