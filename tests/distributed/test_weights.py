@@ -16,6 +16,7 @@ from vrft_pl.distributed import (
     made_whole,
     read_shards,
     shards_weights,
+    total_norm,
     whole_size,
     whole_weights,
 )
@@ -131,3 +132,14 @@ def test_without_deepspeed_there_is_nothing_to_switch_off(monkeypatch):
     monkeypatch.delitem(sys.modules, "deepspeed", raising=False)
     with made_whole():
         assert "deepspeed" not in sys.modules
+
+
+def test_the_norm_of_all_values_together_is_that_of_one_vector():
+    generator = torch.Generator().manual_seed(0)
+    values = [torch.randn(size, generator=generator) for size in ((3, 4), (5,), (2, 2, 2))]
+    expected = torch.cat([value.flatten() for value in values]).norm()
+    torch.testing.assert_close(total_norm(values), expected)
+    torch.testing.assert_close(total_norm([value.half() for value in values]), expected, rtol=1e-3, atol=0)
+    assert total_norm([torch.full((4,), 60000.0, dtype=torch.float16)]) == 120000  # more than half precision holds
+    assert total_norm([]) == 0
+    assert not total_norm([*values, torch.tensor([float("inf")])]).isfinite()

@@ -77,3 +77,13 @@ def test_a_branch_that_is_cut_off_is_named(qwen3_vl):
     policy.hf_model.register_parameter("spare", nn.Parameter(torch.ones(3)))
     (said,) = run(SFTModule(policy, optimizer=sgd))
     assert "such as model.spare" in said
+
+
+def test_a_gradient_that_is_no_number_is_none():
+    watch = GradientWatch()
+    for _ in range(STEPS):
+        parameters = [(name, nn.Parameter(torch.ones(2))) for name in "ab"]
+        for (_, parameter), value in zip(parameters, (1.0, float("nan")), strict=True):
+            parameter.grad = torch.tensor([0.0, value])
+        complaint = watch.look(parameters)
+    assert complaint.startswith("1 of 2 parameters that are trained got no gradient in 3 steps, such as b.")

@@ -5,6 +5,7 @@ from vrft_pl.callbacks.checkpoint import StepCheckpoint
 from vrft_pl.callbacks.completions import CompletionRecorder
 from vrft_pl.callbacks.cost import CostMeter
 from vrft_pl.callbacks.export import HFExport
+from vrft_pl.callbacks.finite import NonFiniteGuard
 from vrft_pl.callbacks.hacking import RewardHackingAlarm
 from vrft_pl.callbacks.predictions import PredictionWriter
 from vrft_pl.callbacks.profile import StepProfile
@@ -19,6 +20,7 @@ __all__ = [
     "CompletionRecorder",
     "CostMeter",
     "HFExport",
+    "NonFiniteGuard",
     "PredictionWriter",
     "RankWatchdog",
     "RewardHackingAlarm",

@@ -25,6 +25,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 from vrft_pl.callbacks import (
     CompletionRecorder,
     HFExport,
+    NonFiniteGuard,
     PredictionWriter,
     RankWatchdog,
     RewardProgressBar,
@@ -52,6 +53,7 @@ OF_EVERY_RUN = {
     "export": HFExport,
     "checkpoint": StepCheckpoint,
     "watchdog": RankWatchdog,
+    "guard": NonFiniteGuard,
 }
 """Callbacks that have a section of the config of their own."""
 

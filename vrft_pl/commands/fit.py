@@ -137,10 +137,15 @@ class FitCLI(RunCLI):
         self.describe_data()  # rows of a stream are left out while they are read
         after = self.evaluate() if self.options.evaluate_after else {}
         seconds, cost = time.perf_counter() - start, self.cost.summary(self.trainer)
-        faults = self.model.faults() if isinstance(self.model, PolicyModule) else {}
+        faults = self.faults()
         if self.trainer.is_global_zero:
             wandb.finish()
             self.summarize(before, after, seconds, cost, faults)
+
+    def faults(self) -> dict[str, int]:
+        """How often something failed that did not end the run, by name, on all ranks."""
+        of_module = self.model.faults() if isinstance(self.model, PolicyModule) else {}
+        return of_module | self.config_init.guard.faults()
 
     def summarize(
         self, before: Scores, after: Scores, seconds: float, cost: dict[str, Any], faults: dict[str, int]

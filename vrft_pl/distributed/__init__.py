@@ -31,6 +31,7 @@ from vrft_pl.distributed.weights import (
     shards_weights,
     spread,
     strategy_class,
+    total_norm,
     whole_size,
     whole_weights,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "shards_weights",
     "spread",
     "strategy_class",
+    "total_norm",
     "whole",
     "whole_size",
     "whole_weights",

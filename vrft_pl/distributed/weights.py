@@ -22,7 +22,7 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 from vrft_pl.distributed.fsdp import FSDP2
-from vrft_pl.distributed.ranks import mean_over_ranks, rank
+from vrft_pl.distributed.ranks import mean_over_ranks, rank, world_size
 
 
 @dataclass(frozen=True)
@@ -136,14 +136,33 @@ def is_sharded(parameters: Iterable[Tensor]) -> bool:
 
 
 def anywhere(values: Sequence[Tensor]) -> list[bool]:
-    """Whether each tensor has an entry other than 0; of one that ranks hold together, on any of them."""
+    """Whether each tensor has an entry other than 0 and is finite; of one that ranks hold together, on any of them."""
     if not values:
         return []
     parts = [value.to_local() if isinstance(value, DTensor) else value for value in values]
-    found = torch.stack([part.any() for part in parts])
+    found = torch.stack([part.any() & part.isfinite().all() for part in parts])
     if is_sharded(values):
         found = mean_over_ranks(found.float()) > 0
     return found.tolist()
+
+
+def total_norm(values: Sequence[Tensor]) -> Tensor:
+    """The Euclidean norm of all values together, on every rank: float32, not finite where one of them is not.
+
+    Every rank calls it with its parts of the same values, and with the same whole ones; 0 of none.
+    """
+    parts = [value.to_local() for value in values if isinstance(value, DTensor)]
+    whole = _norm([value for value in values if not isinstance(value, DTensor)])
+    if not parts:
+        return whole
+    of_parts = mean_over_ranks(_norm(parts).square()) * world_size()
+    return (of_parts + whole.to(of_parts.device).square()).sqrt()
+
+
+def _norm(values: Sequence[Tensor]) -> Tensor:
+    if not values:
+        return torch.zeros(())
+    return torch.stack(torch._foreach_norm(list(values), 2, torch.float32)).norm()
 
 
 @contextmanager

@@ -51,6 +51,7 @@ class RunFolder:
     TRACE: ClassVar = "trace.json"
     CHECKPOINTS: ClassVar = "checkpoints"
     PICTURES: ClassVar = "pictures"
+    INSPECT: ClassVar = "inspect"
 
     def __init__(self, path: str | Path, checkpoints: str | Path | None = None) -> None:
         self.path = Path(path)
