@@ -4,11 +4,14 @@ import pytest
 import torch
 from checkpoints import END_OF_TURN, EOS, HALT, MIXED, PAD, SPECIAL, loaded
 from scipy.stats import chisquare
+from training import counting
 
 from vrft_pl.policy import LoRA
 from vrft_pl.policy.batching import collate
 from vrft_pl.rollout import LocalSampler, SamplingParams
+from vrft_pl.rollout.decoding import prefill
 from vrft_pl.rollout.local import draw, truncate
+from vrft_pl.rollout.seeds import prompt_seeds
 from vrft_pl.types import InputError
 
 GREEDY = SamplingParams(max_tokens=24, temperature=0.0)
@@ -334,3 +337,32 @@ def test_attention_that_knows_masks_only_decodes_on_the_models_own_cache(internv
     masks_only.hf_model.config.get_text_config()._attn_implementation = "sdpa"
     monkeypatch.setattr("vrft_pl.rollout.local.SharedPrompt", refuse)
     assert generate(masks_only, prompts, 2).texts == expected.texts
+
+
+def test_what_memory_does_not_hold_is_decoded_in_halves_with_the_same_completions(qwen3_vl, monkeypatch):
+    task = counting(size=6)
+    task.setup("fit")
+    samples = [task.datasets("train")["train"][i] for i in range(6)]
+    policy = loaded(qwen3_vl, max_pixels=1024)
+    prompts, params, seeds = policy.encode(samples), SamplingParams(6), prompt_seeds(samples, 0)
+    plain = LocalSampler().generate(policy, prompts, 4, params, seeds)
+    limits, asked = [9], []
+
+    def full(policy, prompts):
+        asked.append(len(prompts))
+        if len(prompts) * 4 > limits[0]:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return prefill(policy, prompts)
+
+    monkeypatch.setattr("vrft_pl.rollout.local.prefill", full)
+    sampler = LocalSampler()
+    with pytest.warns(UserWarning, match="Out of memory in a rollout: at most 12 completions are decoded") as told:
+        split, again = (sampler.generate(policy, prompts, 4, params, seeds) for _ in range(2))
+    assert split.texts == again.texts == plain.texts
+    assert torch.equal(split.ids, plain.ids)
+    torch.testing.assert_close(split.logprobs, plain.logprobs, rtol=1e-4, atol=1e-5)
+    assert asked == [6, 3, *[1] * 6, *[1] * 6]
+    assert sum("Out of memory" in str(warning.message) for warning in told) == 1
+    limits[0] = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        sampler.generate(policy, prompts, 4, params, seeds)

@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader
 
 from vrft_pl.algorithms import Advantage, GroupAdvantage, GRPOLoss, Loss
 from vrft_pl.algorithms.advantage import check_group_size
-from vrft_pl.distributed import gather, whole
+from vrft_pl.distributed import gather, is_spread, whole
 from vrft_pl.modules.base import PolicyModule
+from vrft_pl.modules.halving import Halving
 from vrft_pl.modules.rollout_log import RolloutStats
 from vrft_pl.policy.reference import Reference, ReferenceKind
 from vrft_pl.policy.verdicts import Way
@@ -112,6 +113,7 @@ class GRPOModule(PolicyModule):
         self.guarded = tuple(GuardedReward(reward, on_reward_error, reward_seconds) for reward in self.rewards)
         """The rewards as training asks them."""
         self.rollout_stats = RolloutStats()
+        self.in_parts = Halving()
 
     @property
     def ways(self) -> tuple[Way, ...]:
@@ -174,16 +176,21 @@ class GRPOModule(PolicyModule):
 
     def training_step(self, experience: Experience, batch_idx: int) -> Tensor:
         """Right half of the algorithm: the clipped surrogate on one micro-batch."""
+        loss, stats = self.in_parts(self.surrogate, experience, alone=not is_spread(self.policy))
+        self.log("train/loss", loss, batch_size=len(experience))
+        self.log_dict({f"train/{name}": value for name, value in stats.items()}, batch_size=len(experience))
+        self.log_dict(self.rollout_stats.numbers, batch_size=len(experience))
+        return self.undivided(loss)
+
+    def surrogate(self, experience: Experience) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a micro-batch and what is logged beside it, means over tokens without a graph."""
         logprobs, entropy = self.policy.logprobs(experience.prompts, experience.completions, self.params.temperature)
         loss, stats = self.loss(logprobs, experience)
         mask, sampled = experience.completions.mask, experience.completions.logprobs
         stats["entropy"] = entropy.sum() / mask.sum()
         if (experience.old_logprobs is None or experience.ratio_to_sampler) and sampled is not None:
             stats["sampler_gap"] = ((logprobs.detach() - sampled).abs() * mask).sum() / mask.sum()
-        self.log("train/loss", loss, batch_size=len(experience))
-        self.log_dict({f"train/{name}": value for name, value in stats.items()}, batch_size=len(experience))
-        self.log_dict(self.rollout_stats.numbers, batch_size=len(experience))
-        return self.undivided(loss)
+        return loss, stats
 
     def _encode(self, samples: list[Sample]) -> Prompts:
         with self.trainer.precision_plugin.forward_context(), whole(self.policy):

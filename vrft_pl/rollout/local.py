@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -25,7 +26,8 @@ LOOK_EVERY = {"cpu": 1, "cuda": 8}
 class LocalSampler(Sampler):
     """Decodes with the policy's own weights, on one cache a prompt where prompts may be shared.
 
-    Finished rows leave the batch.
+    Finished rows leave the batch. Where memory does not hold those that are decoded at once, half as many are from then
+    on: the completions of a prompt depend on its seed, and not on what stands beside it.
 
     Args:
         max_rows: Most completions decoded at once, but at least one group; bounds the memory of the cache.
@@ -39,20 +41,29 @@ class LocalSampler(Sampler):
         if max_rows < 1:
             raise ValueError(f"Expected `max_rows` to be at least 1 completion, but got {max_rows}.")
         self.max_rows, self.capture = max_rows, capture
+        self._halved = False
 
     def generate(
         self, policy: VLM, prompts: Prompts, group_size: int, params: SamplingParams, seeds: Sequence[int]
     ) -> Completions:
         """Write ``group_size`` completions to each prompt; see `Sampler.generate`."""
         refuse_sharded(policy)
-        step = max(1, self.max_rows // group_size) if policy.may("batching") else 1
         # prompts of about the same length together, so that there is little padding
         order = sorted(range(len(prompts)), key=lambda i: prompts.items[i].num_tokens)
         with policy.evaluating():
-            parts = [
-                self._decode(policy, prompts.select(part), group_size, params, [seeds[j] for j in part])
-                for part in (order[i : i + step] for i in range(0, len(prompts), step))
-            ]
+            parts = []
+            left = order
+            while left:
+                step = max(1, self.max_rows // group_size) if policy.may("batching") else 1
+                part, own = left[:step], [seeds[j] for j in left[:step]]
+                try:
+                    parts.append(self._decode(policy, prompts.select(part), group_size, params, own))
+                    left = left[step:]
+                    continue
+                except torch.OutOfMemoryError:
+                    if len(part) == 1:
+                        raise
+                self._halve(len(part) * group_size)  # only here: what the error refers to is let go of by now
         width = max(ids.shape[1] for ids, *_ in parts)
         back = torch.tensor(order, device=parts[0][0].device).argsort()
         ids, logprobs, lengths, stopped = (
@@ -72,6 +83,19 @@ class LocalSampler(Sampler):
             finish_reasons=reasons,
             frames=frames,
         )
+
+    def _halve(self, num_rows: int) -> None:
+        """Decode half as many rows at once as did not fit."""
+        self.max_rows = num_rows // 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if not self._halved:
+            self._halved = True
+            warnings.warn(
+                f"Out of memory in a rollout: at most {self.max_rows} completions are decoded at once from now on, or "
+                "fewer. Set `max_rows` of the sampler.",
+                stacklevel=2,
+            )
 
     def supports(self, strategy: Strategy | str) -> bool:
         """Also strategies that shard weights, where they can be made whole to sample."""
