@@ -1,0 +1,1 @@
+"""Inputs that are wrong, and what the command line makes of each."""
