@@ -14,11 +14,31 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from hostile_input.annotations import coco_files, folders
 from hostile_input.case import Case, Cases
+from hostile_input.checkpoints import contexts, policies, runs_checkpoints
 from hostile_input.options import command_line, options
+from hostile_input.pictures import pictures
+from hostile_input.places import environments, places
 from hostile_input.process import Outcome, run
+from hostile_input.rows import json_rows, tables
+from hostile_input.yamls import configs
 
-KINDS = (command_line, options)
+KINDS = (
+    command_line,
+    options,
+    configs,
+    json_rows,
+    tables,
+    coco_files,
+    folders,
+    pictures,
+    policies,
+    contexts,
+    runs_checkpoints,
+    places,
+    environments,
+)
 """What makes the cases of each kind."""
 HEAD = "| input | exit code | seconds | MB | last line |\n|---|---|---|---|---|"
 WIDEST = 300
@@ -84,7 +104,9 @@ def main(args: Sequence[str] | None = None) -> None:
         if faults := outcome.faults(case):
             wrong[name] = faults
     kinds = Counter(name.partition("/")[0] for name in cases)
-    print(f"\n{len(cases)} inputs ({', '.join(f'{kind} {count}' for kind, count in kinds.items())}), {len(wrong)} wrong.")
+    print(
+        f"\n{len(cases)} inputs ({', '.join(f'{kind} {count}' for kind, count in kinds.items())}), {len(wrong)} wrong."
+    )
     for name, faults in wrong.items():
         print(f"- {shown(name)}: {'; '.join(faults)}")
     sys.exit(bool(wrong))

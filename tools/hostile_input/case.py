@@ -56,6 +56,7 @@ class Case:
         env: Environment of the command.
         closed: Standard streams that are closed, by number.
         leaves: Whether files may stay behind, as after a run that broke while it trained.
+        fresh: Whether it needs a process that imports everything anew, as an environment that Python reads at its start.
     """
 
     make: Make
@@ -63,6 +64,7 @@ class Case:
     env: Mapping[str, str] = field(default_factory=dict)
     closed: tuple[int, ...] = ()
     leaves: bool = False
+    fresh: bool = False
 
 
 Cases = dict[str, Case]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from hostile_input.case import Case, Cases, Make, fit
 
 MODEL, DATA = "model.init_args", "data.init_args"

@@ -86,6 +86,8 @@ def carry_out(case: Case, args: Sequence[str], folder: Path) -> None:
         sys.argv = ["vrft_pl", *args]
         for number in case.closed:
             os.close(number)
+        if case.fresh:
+            os.execv(sys.executable, [sys.executable, "-m", "vrft_pl", *args])
         from vrft_pl.__main__ import main
 
         main(args)
