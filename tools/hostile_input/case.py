@@ -56,7 +56,7 @@ class Case:
         env: Environment of the command.
         closed: Standard streams that are closed, by number.
         leaves: Whether files may stay behind, as after a run that broke while it trained.
-        fresh: Whether it needs a process that imports everything anew, as an environment that Python reads at its start.
+        fresh: Whether it needs a process of its own, as what Python reads at its start does.
     """
 
     make: Make

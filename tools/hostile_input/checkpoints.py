@@ -15,6 +15,7 @@ from vrft_pl.policy.checkpoint import TINY
 
 POLICY = "policy"
 """Folder of a policy."""
+OPTION = "--model.init_args.policy.init_args.checkpoint"
 CONTEXT = 40
 """Tokens that a policy with a short memory takes."""
 
@@ -139,8 +140,7 @@ def policies() -> Cases:
         "a hub id without network": "no-such/model",
         "a path up": "../../..",
     }
-    option = "--model.init_args.policy.init_args.checkpoint"
-    return cases | {f"policy/{name}": Case(fit(f"{option}={value}"), 1) for name, value in named.items()}
+    return cases | {f"policy/{name}": Case(fit(f"{OPTION}={value}"), 1) for name, value in named.items()}
 
 
 def goes_on(write: Callable[[Path], object], path: str = "x.ckpt") -> Make:
