@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.metadata import EntryPoint, entry_points
 
 from vrft_pl import __version__
@@ -40,6 +41,8 @@ COMMANDS = {
 """By name: the function that gets the arguments behind it, imported when it is asked for; and what it does."""
 GROUP = "vrft_pl.commands"
 """Entry points of other packages in this group are commands too."""
+DEBUG = "--debug"
+"""Shows tracebacks."""
 HELP = """usage: vrft_pl {{{names}}} --config FILE [--config FILE ...] [--key value ...]
 
 Visual reinforcement fine-tuning of vision-language models.
@@ -51,17 +54,20 @@ options:
   --config FILE   a YAML file; later files and --key value override earlier ones
   --help          this text; `vrft_pl COMMAND --help` lists the keys of a command
   --version       the version
+  --debug         show the traceback behind the line that says what is wrong
 
 start with: vrft_pl fit --config configs/quickstart.yaml
 """
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line.
+    """Run the command line; what nothing foresaw is raised.
 
     Exits with 2 when the arguments are wrong, with 1 when an input turns out to be wrong while running.
     """
     args = list(sys.argv[1:] if args is None else args)
+    debug = DEBUG in args
+    args = [arg for arg in args if arg != DEBUG]
     commands = available()
     if not args or args[0] in ("-h", "--help", "help"):
         lines = [f"  {name:<10}{text}" for name, (_, text) in commands.items()]
@@ -72,10 +78,24 @@ def main(args: Sequence[str] | None = None) -> None:
         print(f"vrft_pl: expected a command out of {', '.join(commands)}, but got {args[0]!r}.", file=sys.stderr)
         sys.exit(2)
     else:
-        from vrft_pl.commands.errors import input_errors_in_one_line  # torch is imported only now: help stays fast
+        from vrft_pl.commands.errors import (  # torch only now: help stays fast
+            input_errors_in_one_line,
+            tracebacks_shown,
+        )
 
-        with input_errors_in_one_line():
+        with tracebacks_shown() if debug else nullcontext(), input_errors_in_one_line():
             EntryPoint(args[0], commands[args[0]][0], GROUP).load()(args[1:])
+
+
+def program() -> None:
+    """The command line as a program: whatever goes wrong ends in one line, unless it has ``--debug``."""
+    if DEBUG in sys.argv[1:] or set(sys.argv[1:]) <= {"-h", "--help", "--version"}:
+        main()
+        return
+    from vrft_pl.commands.errors import bugs_in_one_line
+
+    with bugs_in_one_line():
+        main()
 
 
 def available() -> dict[str, tuple[str, str]]:
@@ -85,4 +105,4 @@ def available() -> dict[str, tuple[str, str]]:
 
 
 if __name__ == "__main__":
-    main()
+    program()

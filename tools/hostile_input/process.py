@@ -88,9 +88,9 @@ def carry_out(case: Case, args: Sequence[str], folder: Path) -> None:
             os.close(number)
         if case.fresh:
             os.execv(sys.executable, [sys.executable, "-m", "vrft_pl", *args])
-        from vrft_pl.__main__ import main
+        from vrft_pl.__main__ import program
 
-        main(args)
+        program()
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)

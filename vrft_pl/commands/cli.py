@@ -19,7 +19,7 @@ import wandb
 import yaml
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from vrft_pl.callbacks import (
@@ -32,8 +32,11 @@ from vrft_pl.callbacks import (
     StepCheckpoint,
     ValSubset,
 )
+from vrft_pl.commands import reading
 from vrft_pl.commands.constants import constants_of
-from vrft_pl.commands.errors import fail
+from vrft_pl.commands.errors import fail, one_line
+from vrft_pl.commands.nearest import nearest
+from vrft_pl.commands.ranges import out_of_range
 from vrft_pl.commands.resuming import checked, flat, last
 from vrft_pl.commands.trainer import TRAINER_DEFAULTS, RunTrainer
 from vrft_pl.data.samples import Split
@@ -97,12 +100,17 @@ NO_KEYS = "Unexpected config:"
 class OneLineParser(LightningArgumentParser):
     """Reports a mistake in the arguments as one line and exits with 2."""
 
+    given: Sequence[str] = ()
+    """The arguments."""
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the innermost reason, with the key it belongs to."""
         if message.startswith(NO_KEYS):
             got = message.removeprefix(NO_KEYS).strip()
             message = f"Expected a config to hold keys and values, but got {f'{got!r}' if got else 'an empty file'}."
-        fail(message, 2)
+        options = [name for action in self._actions for name in action.option_strings]
+        hint = nearest(message, options, self.given)
+        fail(f"{one_line(message).rstrip('.')}.{hint}" if hint else message, 2)
 
 
 class RunCLI(LightningCLI):
@@ -147,6 +155,19 @@ class RunCLI(LightningCLI):
         self.method_arguments: list[str] = []
         if self.runs_trainer:
             self.method_arguments = parser.add_method_arguments(Trainer, self.command, skip=BUILT_BY_US)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Read the arguments, and refuse what their types allow and nothing can be done with."""
+        reading.install()
+        parser.given = self.args
+        try:
+            super().parse_arguments(parser, args)
+        except UnicodeDecodeError as error:
+            fail(f"Expected configs in UTF-8, but one can't be read: {error}.", 2)
+        except RecursionError:
+            fail(f"Expected values of at most {reading.MOST_LEVELS} levels, but got more.", 2)
+        if refusal := out_of_range(flat(self.config.as_dict())):
+            fail(refusal, 2)
 
     def before_instantiate_classes(self) -> None:
         """Choose the folder of the run."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
+import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 from jsonargparse import ArgumentParser
@@ -26,6 +29,42 @@ def input_errors_in_one_line() -> Iterator[None]:
         yield
     except InputError as error:
         fail(error, 1)
+
+
+@contextmanager
+def bugs_in_one_line() -> Iterator[None]:
+    """End with one line and exit code 1 where something goes wrong that nothing foresaw; a file keeps the traceback."""
+    try:
+        yield
+    except Exception as error:  # whatever it is: of a user's class, a library or ours
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        said = one_line(str(error)) or "no reason"
+        fail(
+            f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}: {said.rstrip('.')}. "
+            f"The traceback is in {kept_traceback()}; `--debug` shows it.",
+            1,
+        )
+
+
+@contextmanager
+def tracebacks_shown() -> Iterator[None]:
+    """Show where the exception came from behind a line, and those that nothing foresaw as Python does."""
+    try:
+        yield
+    except SystemExit as stop:
+        if stop.code and stop.__context__ is not None:
+            traceback.print_exception(stop.__context__)
+        raise
+
+
+def kept_traceback() -> str:
+    """Write the traceback of the exception that is handled into a file of its own; returns its path."""
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="vrft_pl-", suffix=".txt", delete=False, errors="replace") as file:
+            traceback.print_exc(file=file)
+    except OSError as error:
+        return f"no file ({error})"
+    return file.name
 
 
 def fail(error: BaseException | str, code: int) -> NoReturn:

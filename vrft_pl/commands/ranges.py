@@ -1,0 +1,78 @@
+"""Values of options that their type allows and nothing can be done with."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+MOST_PROCESSES = max(8, os.cpu_count() or 1)
+"""Of one machine, where each takes a core."""
+
+
+def _at_least(least: float) -> Callable[[Any], bool]:
+    return lambda value: math.isfinite(value) and value >= least
+
+
+def _above_zero(value: Any) -> bool:
+    return not isinstance(value, int | float) or (math.isfinite(value) and value > 0)
+
+
+RANGES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "seed_everything": ("from 0 to 4294967295", lambda value: 0 <= value < 2**32),
+    "trainer.accumulate_grad_batches": ("at least 1 batch", _at_least(1)),
+    "trainer.val_check_interval": ("above 0; `trainer.limit_val_batches: 0` leaves validation out", _above_zero),
+    "trainer.check_val_every_n_epoch": ("at least 1 epoch, or null to count steps", _at_least(1)),
+    "trainer.num_sanity_val_steps": ("0 or more batches, or -1 for all", _at_least(-1)),
+    "trainer.log_every_n_steps": ("0 or more steps", _at_least(0)),
+    "trainer.reload_dataloaders_every_n_epochs": ("0 or more epochs", _at_least(0)),
+    "trainer.limit_train_batches": ("above 0; `vrft_pl validate` trains nothing", _above_zero),
+    "trainer.min_steps": ("0 or more steps", _at_least(0)),
+    "trainer.min_epochs": ("0 or more epochs", _at_least(0)),
+    "trainer.num_nodes": ("at least 1 machine", _at_least(1)),
+    "trainer.gradient_clip_val": ("0 or more, and finite", _at_least(0)),
+    "checkpoint.every_n_train_steps": ("0 or more steps", _at_least(0)),
+    "checkpoint.every_n_epochs": ("0 or more epochs", _at_least(0)),
+}
+"""By key, what its value should be; ``null`` always may stand there."""
+PATHS = ("run.folder", "checkpoint.dirpath", "trainer.default_root_dir", "ckpt_path")
+"""Keys whose values are paths."""
+
+
+def out_of_range(values: Mapping[str, Any]) -> str | None:
+    """Say of the first value that is out of its range what was expected.
+
+    Args:
+        values: By dotted key.
+
+    Example:
+        >>> out_of_range({"seed_everything": -1})
+        'Expected `seed_everything` to be from 0 to 4294967295, but got -1.'
+    """
+    for key, (expected, fits) in RANGES.items():
+        value = values.get(key)
+        if value is not None and not isinstance(value, bool) and not fits(value):
+            return f"Expected `{key}` to be {expected}, but got {value}."
+    for key in PATHS:
+        if isinstance(path := values.get(key), str) and not is_path(path):
+            return f"Expected `{key}` to be a path, but got {path!r}."
+    return too_many(values.get("trainer.accelerator"), values.get("trainer.devices"))
+
+
+def is_path(text: str) -> bool:
+    """Whether a file may have this name: it has no null character, and the file system can write it."""
+    try:
+        return bool(text.strip()) and "\0" not in text and bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def too_many(accelerator: Any, devices: Any) -> str | None:
+    """Processes on a CPU, each of which would load the whole policy."""
+    if accelerator == "cpu" and str(devices).isdigit() and int(devices) > MOST_PROCESSES:
+        return (
+            f"Expected `trainer.devices` to be at most {MOST_PROCESSES} processes on a CPU of {os.cpu_count()} cores, "
+            f"but got {str(devices)[:20]}."
+        )
+    return None
