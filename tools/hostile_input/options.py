@@ -7,7 +7,7 @@ from hostile_input.case import Case, Cases, Make, fit
 MODEL, DATA = "model.init_args", "data.init_args"
 NO_NUMBER = ("many", "nan", "1.5", "")
 """What no whole number is."""
-NO_FRACTION = ("x", "nan", "inf", "-1")
+NO_FRACTION = ("x", ".nan", ".inf", "-1")
 """What no size or share is."""
 WRONG: dict[str, tuple[str, ...]] = {
     "seed_everything": ("-1", str(2**63), str(2**64), *NO_NUMBER),

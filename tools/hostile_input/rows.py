@@ -112,7 +112,7 @@ def json_rows() -> Cases:
     cases["JSON/an endless device"] = Case(reads(counting(reason("/dev/zero")), lambda _: None), 1)
     cases |= {f"row/without {key}": Case(row_of(without=key), 1) for key in ("problem", "answer")}
     cases |= {
-        f"row/{key} {str(value)[:30]!r}": Case(row_of(**{key: value}), 1)
+        f"row/{key} {str(value)[:30]}": Case(row_of(**{key: value}), 1)
         for key, values in VALUES.items()
         for value in values
     }

@@ -61,14 +61,11 @@ TEXTS: dict[str, str | bytes] = {
     "a boolean as a number": "trainer: {max_steps: true}",
     "a Norwegian word": "run: {wandb: off}",
     "a number in base 60": "trainer: {max_steps: 1:30}",
-    "a class without a path": "model: {init_args: {group_size: 2}}",
     "a class path that is a number": "model: {class_path: 7}",
     "init_args that are a list": "model: {class_path: vrft_pl.modules.GRPOModule, init_args: [1]}",
     "a config in a config": "config: other.yaml",
 }
 """What a file holds, by what it is."""
-RIGHT = {"a Norwegian word", "empty", "a comment alone", "null"}
-"""Those that may follow a config as they are."""
 
 
 def after_config(content: str | bytes) -> Make:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vrft_pl.answers import Solution
 from vrft_pl.check.rows import Row, Size
 from vrft_pl.data.boxes import is_number
-from vrft_pl.data.images import FileImage
+from vrft_pl.data.images import FileImage, below
 from vrft_pl.data.samples import Part
 from vrft_pl.data.sources import Source
 from vrft_pl.data.sources.annotated import measure
@@ -74,7 +74,9 @@ def _stored(source: DetectionQuestions) -> Iterator[tuple[Sequence[float], Size,
     for i in range(0, len(images.files), max(1, len(images) // _MOST)):
         owner = f"{images.origin}, image {images.files[i]}"
         try:
-            size = measure(FileImage(source.image_root / images.files[i], owner), images.sizes[i], trust=True).size()
+            size = measure(
+                FileImage(below(source.image_root, images.files[i], owner), owner), images.sizes[i], trust=True
+            ).size()
         except InputError:
             continue  # reported with the rows
         for k in images.objects(i):

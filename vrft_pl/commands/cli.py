@@ -36,9 +36,10 @@ from vrft_pl.commands import reading
 from vrft_pl.commands.constants import constants_of
 from vrft_pl.commands.errors import fail, one_line
 from vrft_pl.commands.nearest import nearest
-from vrft_pl.commands.ranges import out_of_range
+from vrft_pl.commands.ranges import out_of_range, refuse_unusable
 from vrft_pl.commands.resuming import checked, flat, last
 from vrft_pl.commands.trainer import TRAINER_DEFAULTS, RunTrainer
+from vrft_pl.data import Source
 from vrft_pl.data.samples import Split
 from vrft_pl.distributed import Facts, device_refusal, launch_refusals
 from vrft_pl.metrics import Constants
@@ -91,6 +92,26 @@ class RunOptions:
     evaluate_before: bool = True
     evaluate_after: bool = True
     constants: bool = True
+
+
+TRAINER_REFUSES = (TypeError, OverflowError, ImportError)
+"""What Lightning raises beside `ValueError` for options that it can't use."""
+
+
+class RefusedRows(InputError):
+    """Files of rows are wrong, and not the arguments."""
+
+
+def read_rows(kind: type[Source], *args: Any, **kwargs: Any) -> Source:
+    """Build a source.
+
+    Raises:
+        RefusedRows: If what it reads is wrong.
+    """
+    try:
+        return kind(*args, **kwargs)
+    except InputError as error:
+        raise RefusedRows(str(error)) from error
 
 
 NO_KEYS = "Unexpected config:"
@@ -159,6 +180,7 @@ class RunCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Read the arguments, and refuse what their types allow and nothing can be done with."""
         reading.install()
+        assert isinstance(parser, OneLineParser)
         parser.given = self.args
         try:
             super().parse_arguments(parser, args)
@@ -201,9 +223,16 @@ class RunCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build everything; a value that a constructor refuses is a mistake in the arguments."""
+        self.parser.add_instantiator(read_rows, Source, subclasses=True)
         try:
             super().instantiate_classes()
-        except (ValueError, MisconfigurationException) as error:
+            refuse_unusable(self.model)
+        except RefusedRows:
+            self.close()
+            raise
+        except (ValueError, MisconfigurationException, *TRAINER_REFUSES) as error:
+            if isinstance(error, TRAINER_REFUSES) and "config_init" not in vars(self):
+                raise
             self.close()
             fail(error, 2)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.constants import warnings_of
+from vrft_pl.commands.errors import fail
 from vrft_pl.commands.tables import finite, print_scores
 from vrft_pl.data.samples import Split
 from vrft_pl.runs import RunFolder
@@ -25,6 +26,7 @@ def score(cli: RunCLI) -> None:
     """Evaluate and report."""
     with cli.running():
         cli.datamodule.setup(cli.command)
+        refuse_nothing(cli)
         cli.start()
         evaluate = getattr(cli.trainer, cli.command)
         parts = evaluate(cli.model, datamodule=cli.datamodule, **{**cli.method_kwargs, "verbose": False})
@@ -37,11 +39,21 @@ def score(cli: RunCLI) -> None:
             print(f"Files of this run: {cli.folder}")
 
 
+def refuse_nothing(cli: RunCLI) -> None:
+    """End where there is no part to evaluate on."""
+    split = "val" if cli.command == "validate" else "test"
+    if not getattr(cli.datamodule, f"{split}_dataloader")():
+        fail(
+            f"Expected `data.init_args.{split}` to name at least one part for `vrft_pl {cli.command}`, but got none.", 2
+        )
+
+
 def predict(args: Sequence[str]) -> None:
     """Write one greedy completion to each sample of the test splits, as ``predictions.jsonl``."""
     cli = RunCLI("predict", args)
     with cli.running():
         cli.datamodule.setup("predict")
+        refuse_nothing(cli)
         cli.start()
         options = {**cli.method_kwargs, "return_predictions": False}
         cli.trainer.predict(cli.model, datamodule=cli.datamodule, **options)

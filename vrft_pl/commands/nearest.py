@@ -75,8 +75,8 @@ def keys_of(args: Sequence[str]) -> Iterator[str]:
         module, _, name = path.rpartition(".")
         if isinstance(found := vars(_module(module)).get(name), type):
             for kind in found.__mro__:
-                if kind.__init__ is not object.__init__:
-                    yield from inspect.signature(kind.__init__).parameters
+                if callable(init := vars(kind).get("__init__")) and kind is not object:
+                    yield from inspect.signature(init).parameters
 
 
 def _module(name: str) -> Any:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import torch
+
+from vrft_pl.modules import PolicyModule
 
 MOST_PROCESSES = max(8, os.cpu_count() or 1)
 """Of one machine, where each takes a core."""
@@ -32,10 +37,13 @@ RANGES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "trainer.min_epochs": ("0 or more epochs", _at_least(0)),
     "trainer.num_nodes": ("at least 1 machine", _at_least(1)),
     "trainer.gradient_clip_val": ("0 or more, and finite", _at_least(0)),
+    "model.init_args.group_size": ("at most 65536 completions", lambda value: value <= 65536),
     "checkpoint.every_n_train_steps": ("0 or more steps", _at_least(0)),
     "checkpoint.every_n_epochs": ("0 or more epochs", _at_least(0)),
 }
 """By key, what its value should be; ``null`` always may stand there."""
+SECTIONS = ("trainer", "run", "completions", "predictions", "val_subset", "export", "checkpoint", "watchdog")
+"""Keys that hold others."""
 PATHS = ("run.folder", "checkpoint.dirpath", "trainer.default_root_dir", "ckpt_path")
 """Keys whose values are paths."""
 
@@ -54,10 +62,38 @@ def out_of_range(values: Mapping[str, Any]) -> str | None:
         value = values.get(key)
         if value is not None and not isinstance(value, bool) and not fits(value):
             return f"Expected `{key}` to be {expected}, but got {value}."
+    for key in SECTIONS:
+        if key in values:
+            return f"Expected `{key}` to be a section of keys and values, but got {str(values[key])[:60]!r}."
     for key in PATHS:
         if isinstance(path := values.get(key), str) and not is_path(path):
             return f"Expected `{key}` to be a path, but got {path!r}."
-    return too_many(values.get("trainer.accelerator"), values.get("trainer.devices"))
+    devices = values.get("trainer.devices")
+    if isinstance(devices, str) and devices != "auto" and not re.fullmatch(r"-?\d+(\s*,\s*\d+)*,?", devices):
+        return f"Expected `trainer.devices` to be a number of devices, a list of them or auto, but got {devices!r}."
+    return too_many(values.get("trainer.accelerator"), devices)
+
+
+def refuse_unusable(module: object) -> None:
+    """Try what a module makes of its options when training starts.
+
+    Raises:
+        ValueError: If it can't be made, or the policy's context has no room for a completion.
+    """
+    if not isinstance(module, PolicyModule):
+        return
+    optimizer = module.optimizer([torch.nn.Parameter(torch.zeros(1, 1))])
+    if not all(math.isfinite(group["lr"]) for group in optimizer.param_groups):
+        raise ValueError(f"Expected `lr` to be finite, but got {optimizer.param_groups[0]['lr']}.")
+    if module.scheduler is not None:
+        module.scheduler(optimizer)
+    context = module.policy.codec.context
+    for name in ("params", "eval_params"):
+        if context is not None and (asked := getattr(module, name).max_tokens) >= context:
+            raise ValueError(
+                f"Expected `{name}.max_tokens` to leave room for a question in the {context:,} tokens that the policy "
+                f"takes, but got {asked:,}."
+            )
 
 
 def is_path(text: str) -> bool:

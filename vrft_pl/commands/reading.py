@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ MOST_LEVELS = 100
 """Of sections within sections."""
 MOST_VALUES = 200_000
 """Of a config when every alias is replaced by what it stands for."""
+_BASE_60 = re.compile(r"[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -73,6 +75,11 @@ def check(text: str) -> None:
                 _add(sections, done.values, done.anchor, anchors)
             case yaml.ScalarEvent():
                 _note_key(sections, event)
+                if event.implicit[0] and _BASE_60.fullmatch(event.value):
+                    raise RefusedConfig(
+                        f"Expected a number or a text, but got {event.value}{line_of(event)}, which YAML reads in base "
+                        "60. Put it in quotes."
+                    )
                 _add(sections, 1, event.anchor, anchors)
             case yaml.AliasEvent():
                 if any(section.anchor == event.anchor for section in sections):

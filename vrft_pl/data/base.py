@@ -6,12 +6,13 @@ import warnings
 import zlib
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from torch.utils.data import Dataset
 
 from vrft_pl.answers import Solution
-from vrft_pl.data.images import EncodedImage, FileImage
+from vrft_pl.data.images import MOST_PIXELS, BytesImage, EncodedImage, FileImage
 from vrft_pl.data.loading import SampleData
 from vrft_pl.data.samples import Part, Samples, Split
 from vrft_pl.data.sources import Record, Source
@@ -37,6 +38,8 @@ class VisionTask(SampleData):
             bad row is replaced when its turn comes.
         verify_images: Decode every picture of a file source at the start, some milliseconds each, so that a damaged one
             is found before training; a file of many questions once. Otherwise only headers are read.
+        most_pixels: Of a stored picture; decoding takes up to 17 bytes a pixel. Pillow's own limit, some 180 million,
+            stays.
         **kwargs: Those of `SampleData`.
 
     Raises:
@@ -53,9 +56,13 @@ class VisionTask(SampleData):
         template: str | None = None,
         on_bad_row: Literal["error", "skip"] = "error",
         verify_images: bool = True,
+        most_pixels: int = MOST_PIXELS,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if most_pixels < 1:
+            raise ValueError(f"Expected `most_pixels` to be at least 1 pixel, but got {most_pixels}.")
+        self.most_pixels = most_pixels
         self.train_source = train
         self.val_sources: Mapping[str, Source] = val or {}
         self.test_sources: Mapping[str, Source] = self.val_sources if test is None else test
@@ -75,6 +82,7 @@ class VisionTask(SampleData):
 
     def sample(self, record: Record, split: str) -> Sample:
         """Turn a row of the part with this name into a checked Sample."""
+        record = self.limited(record)
         return Sample(
             id=record.id,
             images=record.images,
@@ -89,6 +97,15 @@ class VisionTask(SampleData):
             system=record.system if self.system is None else self.system,
             template=self.template,
         )
+
+    def limited(self, record: Record) -> Record:
+        """The row, with the limit of this task on its pictures."""
+        images = []
+        for image in record.images:
+            if isinstance(image, FileImage | BytesImage):
+                image = replace(image, most_pixels=self.most_pixels)
+            images.append(image)
+        return replace(record, images=tuple(images))
 
     def parts(self, split: Split) -> list[Part]:
         """The sources of a split. Training rows that are procedural follow the run's seed, held-out ones their name."""
@@ -118,7 +135,7 @@ class VisionTask(SampleData):
         rows, bad = [], []
         for i in range(len(source)):
             try:
-                record = source[i]
+                record = self.limited(source[i])
                 self.solution(record)
                 for image in record.images:
                     self._verify(image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from abc import ABC, abstractmethod
@@ -22,6 +23,8 @@ DAMAGE = (
 """What Pillow raises while it reads the header of a damaged picture, or decodes it."""
 PROGRAMS = ("EPS",)
 """Formats that Pillow hands to another program to be run."""
+MOST_PIXELS = 50_000_000
+"""Of a picture, unless a task says otherwise; decoding takes up to 17 bytes a pixel."""
 ORIENTATION = 0x0112
 """EXIF tag of how a picture is turned."""
 
@@ -31,9 +34,11 @@ class EncodedImage(ABC):
 
     Attributes:
         owner: The row it belongs to, named in errors.
+        most_pixels: Of a picture that is read.
     """
 
     owner: str
+    most_pixels: int
 
     def size(self) -> tuple[int, int]:
         """Width and height in pixels after EXIF rotation, read from the header alone.
@@ -82,6 +87,13 @@ class EncodedImage(ABC):
         if image.format in PROGRAMS:
             image.close()
             raise InputError(f"{self.owner}: expected a picture, but {self._name} can't be read as one.")
+        if image.width * image.height > self.most_pixels:
+            size = f"{image.width:,} x {image.height:,}"
+            image.close()
+            raise InputError(
+                f"{self.owner}: expected a picture of at most {self.most_pixels:,} pixels, but {self._name} has "
+                f"{size}. Make it smaller, or raise `most_pixels`."
+            )
         return image
 
     def _damaged(self, error: BaseException) -> InputError:
@@ -99,13 +111,14 @@ class FileImage(EncodedImage):
 
     path: Path
     owner: str
+    most_pixels: int = field(default=MOST_PIXELS, kw_only=True, repr=False)
 
     @property
     def _name(self) -> str:
         return str(self.path)
 
     def _content(self) -> Path:
-        return self.path
+        return regular(self.path)
 
 
 @dataclass(frozen=True)
@@ -119,6 +132,7 @@ class BytesImage(EncodedImage):
 
     data: bytes | bytearray | memoryview = field(repr=False)
     owner: str
+    most_pixels: int = field(default=MOST_PIXELS, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         """Keep what can be sent to another process; bytes are not copied."""
@@ -156,7 +170,7 @@ def stored_images(value: Any, root: Path, owner: str, key: str = "image") -> tup
 
     Args:
         value: What the row holds; of an object, ``path`` counts only where there are no ``bytes``.
-        root: Folder that paths are relative to.
+        root: Folder that paths are relative to and may not leave.
         owner: The row, named in errors.
         key: Where the row holds them, named in errors.
 
@@ -170,13 +184,40 @@ def stored_images(value: Any, root: Path, owner: str, key: str = "image") -> tup
             case bytes() if content:
                 images.append(BytesImage(content, owner))
             case str() if content:
-                images.append(FileImage(root / content, owner))
+                images.append(FileImage(below(root, content, owner), owner))
             case _:
                 got = type(item).__name__ if isinstance(content, bytes) else repr(item)[:60]
                 raise InputError(
                     f"{owner}: expected `{key}` to be a picture, a path, or a list of them, but got {got}."
                 )
     return tuple(images)
+
+
+def below(root: Path, path: str, owner: str) -> Path:
+    """Where a picture lies that annotations name; links that lie in the folder may lead out of it.
+
+    Args:
+        root: Folder that the path is relative to.
+        path: As the annotations have it.
+        owner: The row, named in errors.
+
+    Raises:
+        InputError: If it leads out of the folder.
+    """
+    whole = os.path.normpath(os.path.abspath(root / path))
+    if not Path(whole).is_relative_to(os.path.abspath(root)):
+        raise InputError(
+            f"{owner}: expected a picture in {root}, but {path[:200]!r} leads out of it. Name a folder above both as "
+            "`image_root`."
+        )
+    return root / path
+
+
+def regular(path: Path) -> Path:
+    """Return the path of a file; raises `OSError` for a pipe or a device, which might never end."""
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is no regular file")
+    return path
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -16,6 +16,9 @@ from vrft_pl.data.samples import Part, Split, stored_blocks
 from vrft_pl.distributed import data_share
 from vrft_pl.types import InputError, Opaque, Sample
 
+MOST_WORKERS = 256
+"""Processes of a loader."""
+
 
 @runtime_checkable
 class WrapsSamples(Protocol):
@@ -47,8 +50,8 @@ class SampleData(LightningDataModule):
         for name, value in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
             if value < 1:
                 raise ValueError(f"Expected `{name}` to be at least 1 prompt, but got {value}.")
-        if num_workers < 0:
-            raise ValueError(f"Expected `num_workers` to be 0 or more, but got {num_workers}.")
+        if not 0 <= num_workers <= MOST_WORKERS:
+            raise ValueError(f"Expected `num_workers` to be from 0 to {MOST_WORKERS} processes, but got {num_workers}.")
         self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
         self.seed = seed
         self.skipped: dict[str, list[str]] = {}

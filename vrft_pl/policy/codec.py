@@ -63,6 +63,12 @@ class Codec:
         self.token_type = int(bool(getattr(self.text_config, "use_bidirectional_attention", False)))
 
     @property
+    def context(self) -> int | None:
+        """Tokens that the language model takes at once, question and completion together; ``None`` where none says."""
+        most = getattr(self.text_config, "max_position_embeddings", None)
+        return most if isinstance(most, int) and most > 0 else None
+
+    @property
     def tokenizer(self) -> Any:
         """The processor's tokenizer."""
         return self.processor.tokenizer
@@ -94,7 +100,13 @@ class Codec:
 
     def _encode(self, sample: Sample) -> Prompt:
         try:
-            return encode_prompt(self.processor, sample, self.coordinates, self.asked)
+            prompt = encode_prompt(self.processor, sample, self.coordinates, self.asked)
+            if self.context is not None and prompt.num_tokens >= self.context:
+                raise InputError(
+                    f"{sample.id}: expected a question of fewer than the {self.context:,} tokens that the policy takes "
+                    f"with its answer, but got {prompt.num_tokens:,}. Shorten it, or lower `max_pixels`."
+                )
+            return prompt
         except InputError:
             raise
         except (TemplateError, *CODE_ERRORS) as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 from vrft_pl.answers import XYXY, Box
 from vrft_pl.data.boxes import is_number
-from vrft_pl.data.images import FileImage
+from vrft_pl.data.images import FileImage, below, regular
 from vrft_pl.data.sources.annotated import AnnotatedImage, AnnotatedImages, AnnotatedObject, declared_size
 from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.data.sources.detection import DetectionQuestions
@@ -42,8 +42,7 @@ class COCOSingles(Source):
         question: str = "Locate the {category}.",
         exclude_crowd: bool = True,
     ) -> None:
-        if not {name for _, name, _, _ in Formatter().parse(question) if name} <= {"category"}:
-            raise ValueError(f"Expected `question` to have no field but {{category}}, but got {question!r}.")
+        check_question(question)
         self.path, self.image_root, self.question = Path(annotations), Path(image_root), question
         coco = read_coco(self.path)
         names = {row["id"]: row["name"] for row in coco["categories"]}
@@ -71,7 +70,7 @@ class COCOSingles(Source):
         owner = f"{self.path}, annotation {number}"
         if isinstance(box, str):
             raise InputError(f"{owner}: {box}.")
-        image = FileImage(self.image_root / file, owner)
+        image = FileImage(below(self.image_root, file, owner), owner)
         return Record(owner, (image,), self.question.format(category=category), Box(box))
 
 
@@ -143,6 +142,16 @@ class COCODetection(DetectionQuestions):
         return frequencies(categories)
 
 
+def check_question(template: str) -> None:
+    """Raise `ValueError` for a template of a question that can't be filled in."""
+    try:
+        fields = {part[1:] for part in Formatter().parse(template) if part[1] is not None}
+    except ValueError as error:
+        raise ValueError(f"Expected `question` to be a template, but {template!r} is none: {error}.") from error
+    if not fields <= {("category", "", None)}:
+        raise ValueError(f"Expected `question` to have no field but {{category}}, but got {template!r}.")
+
+
 def frequencies(categories: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Letter of frequency by the name of a category, where the file has it."""
     return {row["name"]: str(row["frequency"]) for row in categories if "frequency" in row}
@@ -181,7 +190,7 @@ def read_coco(path: Path, image_keys: Sequence[str] = ("id", "file_name")) -> di
         InputError: If the file is missing, not JSON, or lacks images, annotations or categories or one of their keys.
     """
     try:
-        coco = json.loads(path.read_text(encoding="utf-8"), object_hook=_without_segmentation)
+        coco = json.loads(regular(path).read_text(encoding="utf-8"), object_hook=_without_segmentation)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"Expected a COCO instances file at {path}, but it can't be read: {error}.") from error
     needed = {"images": image_keys, "annotations": ("id", "image_id", "category_id", "bbox")}

@@ -12,7 +12,7 @@ from string import Formatter
 from typing import Literal
 
 from vrft_pl.answers import Instances
-from vrft_pl.data.images import FileImage
+from vrft_pl.data.images import FileImage, below
 from vrft_pl.data.sources.annotated import AnnotatedImages, measure
 from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.types import InputError
@@ -95,7 +95,7 @@ class DetectionQuestions(Source):
         asked = self._asked(image, category)
         names = tuple(images.names[i] for i in asked)
         owner = f"{images.origin}, image {images.files[image]}"
-        file = FileImage(self.image_root / images.files[image], owner)
+        file = FileImage(below(self.image_root, images.files[image], owner), owner)
         measured = measure(file, images.sizes[image])
         items = [images.instance(i, measured) for i in self._objects(image) if images.categories[i] in asked]
         partial = tuple(images.names[i] for i in images.partial.get(image, ()) if i in asked)
@@ -161,7 +161,7 @@ class DetectionQuestions(Source):
         for image, name in enumerate(images.files):
             owner = f"{images.origin}, image {name}"
             try:
-                file = measure(FileImage(self.image_root / name, owner), images.sizes[image], trust=True)
+                file = measure(FileImage(below(self.image_root, name, owner), owner), images.sizes[image], trust=True)
             except InputError:
                 continue  # a missing picture is the fault of its row, not of its boxes
             for position in images.objects(image):

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from PIL import Image
 
-from vrft_pl.data.images import FileImage
+from vrft_pl.data.images import FileImage, below, regular
 from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.types import InputError
 
@@ -145,7 +145,7 @@ class LabelCSV(Source):
             if not value:
                 raise InputError(f"{owner}: expected a value for `{column}`, but it is blank.")
         path, label = cells
-        return Record(owner, (FileImage(self.image_root / path, owner),), self.question, label)
+        return Record(owner, (FileImage(below(self.image_root, path, owner), owner),), self.question, label)
 
 
 @cache
@@ -217,7 +217,7 @@ def read_table(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """
     line = 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with regular(path).open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             for cells in reader:
                 line = reader.line_num

@@ -10,7 +10,7 @@ from typing import Any
 
 from vrft_pl.answers import Box, Mask, Polygon
 from vrft_pl.data.boxes import is_number
-from vrft_pl.data.images import FileImage
+from vrft_pl.data.images import FileImage, regular
 from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.types import InputError
 
@@ -48,7 +48,7 @@ class LISA(Source):
         phrase: str = "Locate the {text}.",
     ) -> None:
         for name, template in {"sentence": sentence, "phrase": phrase}.items():
-            if [field for _, field, _, _ in Formatter().parse(template) if field is not None] != ["text"]:
+            if fields_of(template) != [("text", "", None)]:
                 raise ValueError(f"Expected `{name}` to hold {{text}} once, and no other field, but got {template!r}.")
         self.folder, self.sentence, self.phrase = Path(folder), sentence, phrase
         self.image_root = self.folder if image_root is None else Path(image_root)
@@ -89,6 +89,14 @@ class LISA(Source):
         return self.phrase.format(text=text.rstrip(". "))
 
 
+def fields_of(template: str) -> list[tuple[str | None, str | None, str | None]]:
+    """Name, format and conversion of each field of a template; none where it is no template."""
+    try:
+        return [part[1:] for part in Formatter().parse(template) if part[1] is not None]
+    except ValueError:
+        return []
+
+
 def read_annotation(path: Path) -> dict[str, Any]:
     """Read the annotation of one picture.
 
@@ -96,7 +104,7 @@ def read_annotation(path: Path) -> dict[str, Any]:
         InputError: If the file is missing, in another encoding, or not a JSON object.
     """
     try:
-        content = path.read_bytes()
+        content = regular(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: expected an annotation of LISA, but it can't be read: {error}.") from error
     reasons: list[str] = []

@@ -50,11 +50,13 @@ class ParquetRows(Source):
     Args:
         files: Files by path, by glob or by URL of any file system that ``fsspec`` knows, such as ``hf://``; or a list
             of these. Files of a glob are read in the order of their names.
-        image: Column of the pictures; ``None`` where questions have none. Paths are relative to the folder of the file.
+        image: Column of the pictures; ``None`` where questions have none.
         problem: Column of the questions.
         answer: Column of the answers.
         cot: Column of chains of thought.
         id: Column of what names a row in messages.
+        image_root: Folder that paths of pictures are relative to and may not leave; ``/`` allows every absolute one.
+            Defaults to the folder of the file.
 
     Raises:
         InputError: If there is no such file, one can't be read or lacks a column, or there is no row.
@@ -69,10 +71,12 @@ class ParquetRows(Source):
         answer: str = "answer",
         cot: str | None = None,
         id: str | None = None,
+        image_root: str | None = None,
     ) -> None:
         if not files:
             raise ValueError(f"Expected `files` to name at least one file, but got {files!r}.")
         self.image, self.problem, self.answer, self.cot, self.id = image, problem, answer, cot, id
+        self.image_root = image_root
         self.columns = list(dict.fromkeys(name for name in (image, problem, answer, cot, id) if name is not None))
         paths = [path for pattern in ([files] if isinstance(files, str) else files) for path in found_files(pattern)]
         self.groups = [group for path in paths for group in self._groups(path)]
@@ -102,7 +106,7 @@ class ParquetRows(Source):
         except UNREADABLE as error:
             raise InputError(f"{owner}: expected a row that can be read, but it can't: {one_line(error)}.") from error
         owner += "" if self.id is None else f" (id {row[self.id]})"
-        root = Path(group.file).parent
+        root = Path(group.file).parent if self.image_root is None else Path(self.image_root)
         images = () if self.image is None else stored_images(row[self.image], root, owner, self.image)
         return checked_record(
             {name: row[name] for name in (self.problem, self.answer, self.cot) if name is not None},

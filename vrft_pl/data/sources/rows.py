@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vrft_pl.data.images import FileImage
+from vrft_pl.data.images import FileImage, below, regular
 from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.types import ImageSource, InputError
 
@@ -24,7 +24,8 @@ class JSONRows(Source):
 
     Args:
         path: A ``.json`` file that holds a list of objects, or a ``.jsonl`` file with one object a line.
-        image_root: Folder that image paths are relative to. Defaults to the folder of ``path``.
+        image_root: Folder that image paths are relative to and may not leave; ``/`` allows every absolute one. Defaults
+            to the folder of ``path``.
 
     Raises:
         InputError: If the file is missing, empty, not JSON, or not a list of objects.
@@ -50,7 +51,7 @@ class JSONRows(Source):
 
     def pictures(self, row: Mapping[str, Any], owner: str) -> tuple[FileImage, ...]:
         """The pictures of a row."""
-        return tuple(FileImage(self.image_root / path, owner) for path in image_paths(row, owner))
+        return tuple(FileImage(below(self.image_root, path, owner), owner) for path in image_paths(row, owner))
 
 
 class ReasonJSON(JSONRows):
@@ -139,7 +140,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         InputError: If the file is missing, empty, not JSON, or not a list of objects.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = regular(path).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise InputError(f"Expected a JSON file of rows at {path}, but it can't be read: {error}.") from error
     if path.suffix == ".jsonl":
