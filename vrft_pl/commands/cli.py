@@ -98,22 +98,6 @@ TRAINER_REFUSES = (TypeError, OverflowError, ImportError)
 """What Lightning raises beside `ValueError` for options that it can't use."""
 
 
-class RefusedRows(InputError):
-    """Files of rows are wrong, and not the arguments."""
-
-
-def read_rows(kind: type[Source], *args: Any, **kwargs: Any) -> Source:
-    """Build a source.
-
-    Raises:
-        RefusedRows: If what it reads is wrong.
-    """
-    try:
-        return kind(*args, **kwargs)
-    except InputError as error:
-        raise RefusedRows(str(error)) from error
-
-
 NO_KEYS = "Unexpected config:"
 """How jsonargparse begins what it says of a file without keys."""
 
@@ -223,18 +207,28 @@ class RunCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build everything; a value that a constructor refuses is a mistake in the arguments."""
-        self.parser.add_instantiator(read_rows, Source, subclasses=True)
+        self.parser.add_instantiator(self.read_rows, Source)
         try:
             super().instantiate_classes()
             refuse_unusable(self.model)
-        except RefusedRows:
-            self.close()
-            raise
         except (ValueError, MisconfigurationException, *TRAINER_REFUSES) as error:
+            if self.refused is not None:
+                raise self.refused from error
             if isinstance(error, TRAINER_REFUSES) and "config_init" not in vars(self):
                 raise
             self.close()
             fail(error, 2)
+
+    refused: InputError | None = None
+    """What was wrong with the rows of a source; the parser hides it among the types that the source is none of."""
+
+    def read_rows(self, kind: type[Source], *args: Any, **kwargs: Any) -> Source:
+        """Build a source, and remember that what it reads is wrong, and not the arguments."""
+        try:
+            return kind(*args, **kwargs)
+        except InputError as error:
+            self.refused = error
+            raise
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the trainer with the loggers and callbacks of the command, below those of the config."""
