@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import pickle
 import zlib
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 
 from vrft_pl.data import Counting, ReasonJSON
 from vrft_pl.data.boxes import image_size
-from vrft_pl.data.images import BytesImage, DecodedImage, FileImage, decoded, stored_images
+from vrft_pl.data.images import BytesImage, DecodedImage, FileImage, below, decoded, stored_images
 from vrft_pl.types import InputError
 
 WIDE = np.zeros((20, 30, 3), dtype=np.uint8)
@@ -370,3 +371,35 @@ def test_a_picture_that_fails_in_a_worker_fails_with_its_own_message_where_it_is
     missing = decoded(FileImage(tmp_path / "none.png", "row 3"))
     with pytest.raises(InputError, match="row 3: expected a picture at"):
         missing.open()
+
+
+def test_a_picture_of_too_many_pixels_is_refused_by_its_header(tmp_path):
+    Image.new("L", (30, 20)).save(tmp_path / "a.png")
+    assert FileImage(tmp_path / "a.png", "row 7", most_pixels=600).open().size == (30, 20)
+    for read in (FileImage.open, FileImage.size):
+        with pytest.raises(
+            InputError, match="row 7: expected a picture of at most 599 pixels, but .* has 30 x 20. Make"
+        ):
+            read(FileImage(tmp_path / "a.png", "row 7", most_pixels=599))
+
+
+def test_a_pipe_is_no_picture_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(InputError, match="row 7: expected a picture, but .*a.png can't be read as one"):
+        FileImage(tmp_path / "a.png", "row 7").open()
+
+
+@pytest.mark.parametrize("path", ["a.png", "b/../a.png", "../root/a.png", "{root}/a.png", "..a/b.png"])
+def test_a_path_below_its_root_is_taken(path, tmp_path):
+    path = path.format(root=tmp_path / "root")
+    assert below(tmp_path / "root", path, "row 7") == tmp_path / "root" / path
+
+
+@pytest.mark.parametrize("path", ["../a.png", "b/../../a.png", "/etc/hostname", "../root2/a.png", "{root}2/a.png"])
+def test_a_path_that_leads_out_of_its_root_is_refused(path, tmp_path):
+    path = path.format(root=tmp_path / "root")
+    with pytest.raises(
+        InputError, match="row 7: expected a picture in .*root, but '.*' leads out of it. Name a folder"
+    ):
+        below(tmp_path / "root", path, "row 7")
+    assert below(Path("/"), "/etc/hostname", "row 7") == Path("/etc/hostname")

@@ -1,0 +1,32 @@
+import pytest
+
+from vrft_pl.__main__ import main, program
+from vrft_pl.commands.errors import bugs_in_one_line
+
+
+def test_what_nothing_foresaw_is_one_line_and_its_traceback_is_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(SystemExit) as stop, bugs_in_one_line():
+        raise KeyError("bbox")
+    said = capsys.readouterr().err
+    assert stop.value.code == 1
+    assert said.startswith("vrft_pl: KeyError in test_errors.py, line ")
+    (kept,) = tmp_path.iterdir()
+    assert f"The traceback is in {kept}; `--debug` shows it." in said
+    assert "Traceback (most recent call last)" in kept.read_text()
+
+
+def test_debug_shows_the_traceback_behind_a_line(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["report", "missing", "--debug"])
+    said = capsys.readouterr().err
+    assert stop.value.code == 1
+    assert said.startswith("vrft_pl: Expected the folder of a run")
+    assert "vrft_pl.types.InputError: Expected the folder of a run" in said
+
+
+def test_debug_raises_what_nothing_foresaw(monkeypatch):
+    monkeypatch.setattr("vrft_pl.__main__.available", lambda: {"fit": ("no.such:main", "")})
+    monkeypatch.setattr("sys.argv", ["vrft_pl", "fit", "--debug"])
+    with pytest.raises(ModuleNotFoundError):
+        program()
