@@ -23,6 +23,9 @@ from vrft_pl.rollout import SamplingParams
         pytest.param("run.folder", "a\0b", "a", id="null-character"),
         pytest.param("run.folder", "\udcff", "αβγ", id="halves"),
         pytest.param("run.folder", "", "a", id="empty"),
+        pytest.param("checkpoint.filename", "{step:99999999999}", "{step}-{val/id/BoxIoU:.2f}", id="wide-field"),
+        pytest.param("checkpoint.filename", "{", "step", id="open-brace"),
+        pytest.param("watchdog.timeout", math.nan, 1500.0, id="timeout"),
         pytest.param("model.init_args.group_size", 10**9, 8, id="group"),
     ],
 )
@@ -46,7 +49,7 @@ def test_a_section_that_holds_no_keys_is_named():
 @pytest.mark.parametrize("rate", [math.nan, math.inf, -1.0])
 def test_a_learning_rate_that_is_none_is_refused_before_training(rate):
     module = SFTModule(VLM(), optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=rate))
-    with pytest.raises(ValueError, match="learning rate|`lr` to be finite"):
+    with pytest.raises(ValueError, match="learning rate|`lr` of the optimizer to be finite"):
         refuse_unusable(module)
     refuse_unusable(SFTModule(VLM()))
 

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import vrft_pl
 from hostile_input.case import Case, Cases, Make, base, fit, write_config
 from hostile_input.pictures import QUESTION, counting, png, reason
-from vrft_pl.policy.checkpoint import TINY
 
+TINY = Path(vrft_pl.__file__).parent / "policy/tiny"
+"""The embedded policy."""
 POLICY = "policy"
 """Folder of a policy."""
 OPTION = "--model.init_args.policy.init_args.checkpoint"
@@ -82,6 +84,24 @@ def narrow(state: dict[str, Any]) -> None:
     state[name] = state[name][:1].clone()
 
 
+def empty(folder: Path) -> None:
+    """Remove every file."""
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def pickled(folder: Path) -> None:
+    """Put a pickle in the place of the weights."""
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(print))
+
+
+def half(path: Path) -> None:
+    """Write a checkpoint that ends too early."""
+    saved({"state_dict": {}, "epoch": 0})(path)
+    path.write_bytes(path.read_bytes()[:-50])
+
+
 def text(name: str, content: str | bytes) -> Callable[[Path], object]:
     """Puts another content into a file."""
     return lambda folder: (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -90,7 +110,7 @@ def text(name: str, content: str | bytes) -> Callable[[Path], object]:
 def policies() -> Cases:
     """Policies."""
     damaged: dict[str, Callable[[Path], object]] = {
-        "an empty folder": lambda folder: [path.unlink() for path in folder.iterdir()],
+        "an empty folder": empty,
         "without weights": lambda folder: (folder / "model.safetensors").unlink(),
         "without a config": lambda folder: (folder / "config.json").unlink(),
         "without a tokenizer": lambda folder: (folder / "tokenizer.json").unlink(),
@@ -123,10 +143,7 @@ def policies() -> Cases:
         "coordinates that are none": text("vrft_pl.json", '{"coordinates": "miles"}'),
         "a note that is no JSON": text("vrft_pl.json", "hello"),
         "a generation config that is no JSON": text("generation_config.json", "hello"),
-        "a pickle as weights": lambda folder: (
-            (folder / "model.safetensors").unlink(),
-            (folder / "pytorch_model.bin").write_bytes(pickle.dumps(print)),
-        ),
+        "a pickle as weights": pickled,
     }
     cases = {f"policy/{name}": Case(policy(change), 1) for name, change in damaged.items()}
     short = in_json("config.json", text_config={"max_position_embeddings": CONTEXT})
@@ -138,9 +155,8 @@ def policies() -> Cases:
         "a name with blanks": "no such model",
         "an address": "http://127.0.0.1:1/model",
         "a hub id without network": "no-such/model",
-        "a path up": "../../..",
     }
-    return cases | {f"policy/{name}": Case(fit(f"{OPTION}={value}"), 1) for name, value in named.items()}
+    return cases | {f"policy/{name}": Case(fit(f"{OPTION}={value}")) for name, value in named.items()}
 
 
 def goes_on(write: Callable[[Path], object], path: str = "x.ckpt") -> Make:
@@ -174,7 +190,7 @@ def runs_checkpoints() -> Cases:
         "a picture": lambda path: path.write_bytes(png()),
         "a pickle of a function": lambda path: path.write_bytes(pickle.dumps(print)),
         "a folder": lambda path: path.mkdir(),
-        "half of one": lambda path: (saved(states)(path), path.write_bytes(path.read_bytes()[:-50])),
+        "half of one": half,
         "a list": saved([1]),
         "an object without weights": saved({"a": 1}),
         "without a version": saved({"state_dict": {}}),

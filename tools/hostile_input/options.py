@@ -46,7 +46,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     f"{MODEL}.params.top_k": ("-1", "x"),
     f"{MODEL}.params.top_p": ("0", "2", "nan", "-1", "x"),
     f"{MODEL}.loss.init_args.clip_low": NO_FRACTION,
-    f"{MODEL}.loss.init_args.clip_high": NO_FRACTION,
+    f"{MODEL}.loss.init_args.clip_high": ("x", ".nan", "-1"),
     f"{MODEL}.loss.init_args.kl_coefficient": NO_FRACTION,
     f"{MODEL}.loss.init_args.aggregation": ("x", "7"),
     f"{MODEL}.loss.init_args.max_tokens": ("0", "-1", "x"),
@@ -58,12 +58,10 @@ WRONG: dict[str, tuple[str, ...]] = {
     f"{MODEL}.scheduler.init_args.decay": ("x",),
     f"{MODEL}.scheduler.init_args.final": ("2", "nan", "-1", "x"),
     f"{MODEL}.policy.init_args.dtype": ("int4", ""),
-    f"{MODEL}.policy.init_args.attention": ("x", "flash_attention_9"),
     f"{MODEL}.policy.init_args.coordinates": ("miles",),
     f"{MODEL}.policy.init_args.min_pixels": ("-1", "0", "100000000000", "x"),
     f"{MODEL}.policy.init_args.max_pixels": ("-1", "0", "1", "x"),
     f"{MODEL}.policy.init_args.freeze": ("[soul]", "x"),
-    f"{MODEL}.policy.init_args.freeze_pattern": ("(", "nothing_like_it"),
     f"{MODEL}.policy.init_args.shared_prefix": ("x",),
     f"{DATA}.batch_size": ("0", "-1", *NO_NUMBER),
     f"{DATA}.eval_batch_size": ("0", "-1", "x"),
@@ -90,13 +88,13 @@ WRONG: dict[str, tuple[str, ...]] = {
     "checkpoint.save_top_k": ("-2", "x"),
     "checkpoint.mode": ("middle",),
     "checkpoint.keep": ("-1", "x"),
-    "checkpoint.filename": ("{no_such}", "{step:99999999999999999999}", "{"),
+    "checkpoint.filename": ("{step:99999999999999999999}", "{"),
     "watchdog.timeout": NO_FRACTION,
     "watchdog.silence": NO_FRACTION,
     "watchdog.arrival": NO_FRACTION,
 }
 """By key."""
-NEEDS_CLASS = {
+NEEDS_CLASS: dict[str, dict[str, object]] = {
     f"{MODEL}.loss": {"class_path": "vrft_pl.algorithms.loss.GRPOLoss"},
     f"{MODEL}.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-4}},
     f"{MODEL}.scheduler": {"class_path": "vrft_pl.modules.WarmupDecay"},
@@ -141,7 +139,7 @@ def command_line() -> Cases:
         "ablate without a file": (["ablate"], 2),
         "ablate with a file that is missing": (["ablate", "--config", "missing.yaml"], 2),
     }
-    cases = {f"command line/{name}": Case(lambda _, args=args: args, code) for name, (args, code) in given.items()}
+    cases = {f"command line/{name}": Case(alone(*args), code) for name, (args, code) in given.items()}
     after: dict[str, list[str]] = {
         "a misspelt key": ["--trainer.max_step", "1"],
         "a misspelt section": ["--trainr.max_steps", "1"],
@@ -154,13 +152,12 @@ def command_line() -> Cases:
         "a reward of another module": [f"--{MODEL}.rewards=os.path"],
         "no rewards": [f"--{MODEL}.rewards=[]"],
         "a paper that is none": [f"--{MODEL}.rewards=no_such_paper"],
-        "a misspelt class of data": ["--data=vrft_pl.data.Countin"],
+        "a misspelt class of data": ["--data=vrft_pl.data.Countng"],
         "a class of data that is a module": ["--data=vrft_pl.modules.GRPOModule"],
         "a misspelt class of a module": ["--model=vrft_pl.modules.GRPOModul"],
         "a misspelt optimizer": [f"--{MODEL}.optimizer=torch.optim.AdamX"],
         "a misspelt scheduler": [f"--{MODEL}.scheduler=vrft_pl.modules.WarmDecay"],
         "a misspelt callback": ["--trainer.callbacks=vrft_pl.callbacks.CompletionRecordr"],
-        "a monitor that no metric has": ["--checkpoint.monitor=val/NoSuch"],
         "resume and a checkpoint": ["--resume", "--ckpt_path", "x.ckpt"],
         "the same key twice, the last one wrong": ["--trainer.max_steps=1", "--trainer.max_steps=x"],
         "a key of 100,000 letters": [f"--{'a' * 100_000}=1"],
@@ -172,8 +169,18 @@ def command_line() -> Cases:
     cases |= {f"command line/{name}": Case(fit(*args)) for name, args in after.items()}
     for command in ("validate", "test", "predict", "check"):
         without = {"data__init_args__val": None}
-        cases[f"command line/{command} without held-out data"] = Case(replaced(command, fit(**without)))
+        code = 1 if command == "check" else 2
+        case = Case(replaced(command, fit(**without)), code, leaves=command == "check")
+        cases[f"command line/{command} without held-out data"] = case
+    policy = f"--{MODEL}.policy.init_args"
+    for key, value in {"attention": "x", "freeze_pattern": "(", "freeze_pattern ": "nothing_like_it"}.items():
+        cases[f"weights/{key.strip()}={value}"] = Case(fit(f"{policy}.{key.strip()}={value}"), 1)
     return cases
+
+
+def alone(*args: str) -> Make:
+    """Arguments without an input."""
+    return lambda folder: [*args]
 
 
 def replaced(command: str, make: Make) -> Make:

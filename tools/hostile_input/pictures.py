@@ -85,6 +85,11 @@ def nothing(_: Path) -> None:
     """Write nothing."""
 
 
+def holding(data: bytes) -> Callable[[Path], object]:
+    """Writes a picture file."""
+    return lambda root: (root / "a.png").write_bytes(data)
+
+
 def outside(folder: Path) -> None:
     """Write a picture beside the folder of the pictures."""
     (folder.parent / "a.png").write_bytes(png())
@@ -109,10 +114,7 @@ def unreadable(folder: Path) -> None:
 
 def pictures() -> Cases:
     """A case each."""
-    cases = {
-        f"picture/{name}": Case(pictured(lambda root, data=data: (root / "a.png").write_bytes(data)), 1)
-        for name, data in CONTENT.items()
-    }
+    cases = {f"picture/{name}": Case(pictured(holding(data)), 1) for name, data in CONTENT.items()}
     written: dict[str, Make] = {
         "a file that is missing": pictured(nothing),
         "a folder": pictured(lambda root: (root / "a.png").mkdir()),
@@ -134,4 +136,5 @@ def pictures() -> Cases:
         "an address": pictured(nothing, "http://127.0.0.1:1/a.png"),
         "a path of blanks": pictured(nothing, "  "),
     }
-    return cases | {f"picture/{name}": Case(make, 1) for name, make in written.items()}
+    links = "a link that leads out"
+    return cases | {f"picture/{name}": Case(make, int(name != links)) for name, make in written.items()}

@@ -82,7 +82,7 @@ def carry_out(case: Case, args: Sequence[str], folder: Path) -> None:
         os.environ.update(case.env)
         for number, name in enumerate(("/dev/null", OUTPUT, ERRORS)):
             os.dup2(os.open(name, os.O_RDWR | os.O_CREAT), number)
-        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115  # kept
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115  # kept
         sys.argv = ["vrft_pl", *args]
         for number in case.closed:
             os.close(number)

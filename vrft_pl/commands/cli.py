@@ -44,6 +44,7 @@ from vrft_pl.data.samples import Split
 from vrft_pl.distributed import Facts, device_refusal, launch_refusals
 from vrft_pl.metrics import Constants
 from vrft_pl.modules import PolicyModule
+from vrft_pl.policy import VLM
 from vrft_pl.runs import RunFolder, WandbMode, install_checkpoint_io
 from vrft_pl.runs.manifest import note_ways, versions, write_manifest
 from vrft_pl.types import InputError
@@ -208,6 +209,7 @@ class RunCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build everything; a value that a constructor refuses is a mistake in the arguments."""
         self.parser.add_instantiator(self.read_rows, Source)
+        self.parser.add_instantiator(self.load_policy, VLM)
         try:
             super().instantiate_classes()
             refuse_unusable(self.model)
@@ -220,7 +222,7 @@ class RunCLI(LightningCLI):
             fail(error, 2)
 
     refused: InputError | None = None
-    """What was wrong with the rows of a source; the parser hides it among the types that the source is none of."""
+    """What was wrong with the files of a source or a policy; the parser hides it among types that do not match."""
 
     def read_rows(self, kind: type[Source], *args: Any, **kwargs: Any) -> Source:
         """Build a source, and remember that what it reads is wrong, and not the arguments."""
@@ -228,6 +230,15 @@ class RunCLI(LightningCLI):
             return kind(*args, **kwargs)
         except InputError as error:
             self.refused = error
+            raise
+
+    def load_policy(self, kind: type[VLM], *args: Any, **kwargs: Any) -> VLM:
+        """Build a policy, and remember that what lies in its folder is wrong; that there is none is an argument."""
+        try:
+            return kind(*args, **kwargs)
+        except InputError as error:
+            if Path(kwargs.get("checkpoint", "")).is_dir():
+                self.refused = error
             raise
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

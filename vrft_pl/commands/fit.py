@@ -19,6 +19,7 @@ from vrft_pl.callbacks import CostMeter, PredictionWriter, StopOnSignal
 from vrft_pl.callbacks.preflight import refusals
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.constants import warnings_of
+from vrft_pl.commands.errors import fail
 from vrft_pl.commands.resuming import flat, latest_unfinished, refuse_changes, where_to_go_on
 from vrft_pl.commands.tables import Scores, finite, print_summary
 from vrft_pl.data import SampleData
@@ -50,13 +51,9 @@ class FitCLI(RunCLI):
         )
 
     def before_instantiate_classes(self) -> None:
-        """Find the checkpoint to go on from.
-
-        Raises:
-            InputError: If one is named already.
-        """
+        """Find the checkpoint to go on from, unless one is named already."""
         if self.config.resume and self.config.get("ckpt_path") is not None:
-            raise InputError("Expected `--resume` or `--ckpt_path`, but got both. Leave one of them out.")
+            fail("Expected `--resume` or `--ckpt_path`, but got both. Leave one of them out.", 2)
         super().before_instantiate_classes()
         if self.config.resume:
             self.config.ckpt_path = where_to_go_on(self.folder)

@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
+from string import Formatter
 from typing import Any
 
 import torch
@@ -37,6 +38,10 @@ RANGES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "trainer.min_epochs": ("0 or more epochs", _at_least(0)),
     "trainer.num_nodes": ("at least 1 machine", _at_least(1)),
     "trainer.gradient_clip_val": ("0 or more, and finite", _at_least(0)),
+    "watchdog.timeout": ("above 0 seconds", _above_zero),
+    "watchdog.silence": ("above 0 seconds", _above_zero),
+    "watchdog.arrival": ("above 0 seconds", _above_zero),
+    "checkpoint.filename": ("a name with fields such as {step} or {val/id/BoxIoU:.2f}", lambda name: is_template(name)),
     "model.init_args.group_size": ("at most 65536 completions", lambda value: value <= 65536),
     "checkpoint.every_n_train_steps": ("0 or more steps", _at_least(0)),
     "checkpoint.every_n_epochs": ("0 or more epochs", _at_least(0)),
@@ -83,8 +88,9 @@ def refuse_unusable(module: object) -> None:
     if not isinstance(module, PolicyModule):
         return
     optimizer = module.optimizer([torch.nn.Parameter(torch.zeros(1, 1))])
-    if not all(math.isfinite(group["lr"]) for group in optimizer.param_groups):
-        raise ValueError(f"Expected `lr` to be finite, but got {optimizer.param_groups[0]['lr']}.")
+    for name, value in optimizer.param_groups[0].items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"Expected `{name}` of the optimizer to be finite, but got {value}.")
     if module.scheduler is not None:
         module.scheduler(optimizer)
     context = module.policy.codec.context
@@ -94,6 +100,15 @@ def refuse_unusable(module: object) -> None:
                 f"Expected `{name}.max_tokens` to leave room for a question in the {context:,} tokens that the policy "
                 f"takes, but got {asked:,}."
             )
+
+
+def is_template(name: str) -> bool:
+    """Whether fields can be filled in, each in at most 99 characters."""
+    try:
+        fields = [spec or "" for _, field, spec, _ in Formatter().parse(name) if field is not None]
+    except ValueError:
+        return False
+    return all(re.fullmatch(r"[-+0]?\d{0,2}(\.\d{1,2})?[a-z]?", spec) for spec in fields)
 
 
 def is_path(text: str) -> bool:

@@ -36,6 +36,10 @@ TINY = Path(__file__).parent / "tiny"
 """The embedded default: a Qwen3-VL of under 2 M parameters, cold-started on scenes."""
 
 
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, StrictDataclassError)
+"""What transformers raises for a config or a processor that is missing, damaged, or of another kind."""
+
+
 def resolve(checkpoint: str) -> str:
     """Turn the name ``tiny`` into the folder of the embedded checkpoint; leave paths and hub ids as they are."""
     return str(TINY) if checkpoint == "tiny" else checkpoint
@@ -47,6 +51,8 @@ def check_folder(checkpoint: str) -> None:
     if looks_like_path and not Path(checkpoint).is_dir():
         raise InputError(f"Expected a checkpoint folder at `{checkpoint}`, but there is no such folder.")
     folder = Path(checkpoint)
+    if folder.is_file():
+        raise InputError(f"Expected a checkpoint folder at `{checkpoint}`, but it is a file.")
     if (folder / PEFT_CONFIG).is_file() and not (folder / "config.json").is_file():
         raise InputError(
             f"Expected a whole checkpoint at `{checkpoint}`, but it holds an adapter. Make one by `vrft_pl merge "
@@ -105,11 +111,13 @@ def load_configs(checkpoint: str) -> tuple[PreTrainedConfig, GenerationConfig]:
     folder = resolve(checkpoint)
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError, StrictDataclassError) as error:
+    except UNREADABLE as error:
         raise InputError(f"Expected a config of a model at `{checkpoint}`, but {_line(error)}") from error
     try:
         return config, GenerationConfig.from_pretrained(folder)
-    except OSError:  # it has none of its own
+    except OSError as error:
+        if (Path(folder) / "generation_config.json").exists():
+            raise InputError(f"Expected a generation config at `{checkpoint}`, but {_line(error)}") from error
         return config, GenerationConfig.from_model_config(config)
     except ValueError as error:
         raise InputError(f"Expected a generation config at `{checkpoint}`, but {_line(error)}") from error
@@ -139,7 +147,7 @@ def read_processor(checkpoint: str) -> ProcessorMixin:
     """
     try:
         processor = AutoProcessor.from_pretrained(resolve(checkpoint), trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError, StrictDataclassError) as error:
+    except UNREADABLE as error:
         raise InputError(f"Expected a processor at `{checkpoint}`, but {_line(error)}") from error
     if not hasattr(processor, "image_processor"):
         raise InputError(
@@ -167,6 +175,9 @@ def load_processor(checkpoint: str, min_pixels: int | None, max_pixels: int | No
         InputError: If there is no processor or no chat template, or there are no such limits.
     """
     check_folder(checkpoint)
+    for name, pixels in {"min_pixels": min_pixels, "max_pixels": max_pixels}.items():
+        if pixels is not None and pixels < 1:
+            raise ValueError(f"Expected `{name}` to be at least 1 pixel, but got {pixels}.")
     processor = read_processor(checkpoint)
     limits = {"shortest_edge": min_pixels, "longest_edge": max_pixels}
     if any(limits.values()):

@@ -77,7 +77,7 @@ class Scenes(Source):
     Args:
         domain: A key of `DOMAINS`.
         size: Number of rows.
-        image_size: Side of the picture in pixels, a multiple of 4 that is at least 32.
+        image_size: Side of the picture in pixels, a multiple of 4 from 32 to 4096.
         seed: Seed of the stream. Set by the task: training rows follow the run's seed, held-out rows the split's name.
 
     Raises:
@@ -94,6 +94,8 @@ class Scenes(Source):
             raise ValueError(f"Expected `size` to be at least 1 row, but got {size}.")
         if image_size < 32 or image_size % 4:
             raise ValueError(f"Expected `image_size` to be a multiple of 4 of at least 32, but got {image_size}.")
+        if image_size > 4096:
+            raise ValueError(f"Expected `image_size` to be at most 4096 pixels, but got {image_size}.")
         self.name, self.domain, self.size, self.image_size, self.seed = domain, DOMAINS[domain], size, image_size, seed
 
     def __len__(self) -> int:
