@@ -40,6 +40,7 @@ KINDS = (
     environments,
 )
 """What makes the cases of each kind."""
+MADE = "Made by `python tools/hostile.py > vrft_pl/commands/HOSTILE.md`, on a CPU that other programs used too.\n"
 HEAD = "| input | exit code | seconds | MB | last line |\n|---|---|---|---|---|"
 WIDEST = 300
 """Characters of a line that the table shows."""
@@ -97,7 +98,7 @@ def main(args: Sequence[str] | None = None) -> None:
         print("\n".join(cases))
         return
     prepare()
-    print(HEAD)
+    print(f"# Wrong inputs and what the command line says\n\n{MADE}\n{HEAD}")
     wrong: dict[str, list[str]] = {}
     for name, case, outcome in outcomes(cases):
         print(row(name, outcome), flush=True)

@@ -23,6 +23,7 @@ from vrft_pl.rollout import SamplingParams
         pytest.param("run.folder", "a\0b", "a", id="null-character"),
         pytest.param("run.folder", "\udcff", "αβγ", id="halves"),
         pytest.param("run.folder", "", "a", id="empty"),
+        pytest.param("run.folder", f"b/{'a' * 256}", "a" * 255, id="long-name"),
         pytest.param("checkpoint.filename", "{step:99999999999}", "{step}-{val/id/BoxIoU:.2f}", id="wide-field"),
         pytest.param("checkpoint.filename", "{", "step", id="open-brace"),
         pytest.param("watchdog.timeout", math.nan, 1500.0, id="timeout"),

@@ -55,12 +55,12 @@ def reported(**files: str | bytes) -> Make:
 def places() -> Cases:
     """Folders of runs."""
     written: dict[str, tuple[Make, int]] = {
-        "below a device": (fit("--run.folder", "/dev/null/x"), 1),
-        "a file": (in_folder(lambda folder: (folder / "run").write_text("hello")), 1),
-        "a name of 5,000 letters": (fit("--run.folder", "a" * 5000), 1),
-        "a link to itself": (in_folder(lambda folder: (folder / "run").symlink_to("run")), 1),
+        "below a device": (fit("--run.folder", "/dev/null/x"), 2),
+        "a file": (in_folder(lambda folder: (folder / "run").write_text("hello")), 2),
+        "a name of 5,000 letters": (fit("--run.folder", "a" * 5000), 2),
+        "a link to itself": (in_folder(lambda folder: (folder / "run").symlink_to("run")), 2),
         "of the kernel": (fit("--run.folder", "/proc/x"), 1),
-        "checkpoints below a device": (fit("--checkpoint.dirpath", "/dev/null/x"), 1),
+        "checkpoints below a device": (fit("--checkpoint.dirpath", "/dev/null/x"), 2),
         "a finished run": (in_folder(holds(summary__json="{}")), 1),
         "a config that is a folder": (in_folder(lambda folder: (folder / "run/config.yaml").mkdir(parents=True)), 1),
         "resume from a checkpoint that is none": (in_folder(broken_checkpoint, "--resume"), 0),
@@ -70,17 +70,17 @@ def places() -> Cases:
     }
     cases = {f"run folder/{name}": Case(make, code) for name, (make, code) in written.items()}
     reports: dict[str, tuple[Make, int]] = {
-        "metrics that are binary": (reported(metrics__csv=bytes(range(256))), 1),
-        "empty metrics": (reported(metrics__csv=""), 1),
-        "metrics without numbers": (reported(metrics__csv="step,train/reward\nx,y\n"), 1),
-        "a summary that is no JSON": (reported(summary__json="hello"), 1),
-        "a summary that is a list": (reported(summary__json="[]"), 1),
-        "a summary of texts": (reported(summary__json='{"before": "x", "after": 7}'), 1),
-        "scores that are texts": (reported(scores__json='{"val/x": "high"}'), 1),
-        "completions that are no JSON": (reported(completions__jsonl="hello\n", summary__json="{}"), 1),
-        "completions that are numbers": (reported(completions__jsonl="7\n", summary__json="{}"), 1),
-        "a config that is no YAML": (reported(config__yaml="{", summary__json="{}"), 1),
-        "an alias bomb as config": (reported(config__yaml=bomb_of_configs(), summary__json="{}"), 1),
+        "metrics that are binary": (reported(metrics__csv=bytes(range(256))), 0),
+        "empty metrics": (reported(metrics__csv=""), 0),
+        "metrics without numbers": (reported(metrics__csv="step,train/reward\nx,y\n"), 0),
+        "a summary that is no JSON": (reported(summary__json="hello"), 0),
+        "a summary that is a list": (reported(summary__json="[]"), 0),
+        "a summary of texts": (reported(summary__json='{"before": "x", "after": 7}'), 0),
+        "scores that are texts": (reported(scores__json='{"val/x": "high"}'), 0),
+        "completions that are no JSON": (reported(completions__jsonl="hello\n", summary__json="{}"), 0),
+        "completions that are numbers": (reported(completions__jsonl="7\n", summary__json="{}"), 0),
+        "a config that is no YAML": (reported(config__yaml="{", summary__json="{}"), 0),
+        "an alias bomb as config": (reported(config__yaml=bomb_of_configs(), summary__json="{}"), 0),
     }
     return cases | {f"report/{name}": Case(make, code) for name, (make, code) in reports.items()}
 
@@ -95,9 +95,9 @@ def bomb_of_configs() -> str:
 def environments() -> Cases:
     """Environments and standard streams."""
     odd: dict[str, tuple[dict[str, str], int]] = {
-        "WORLD_SIZE of words": ({"WORLD_SIZE": "two", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}, 1),
+        "WORLD_SIZE of words": ({"WORLD_SIZE": "two", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}, 0),
         "a LOCAL_RANK of words": ({"LOCAL_RANK": "first"}, 1),
-        "a SLURM job of words": ({"SLURM_JOB_ID": "x", "SLURM_NTASKS": "two", "SLURM_JOB_NAME": "x"}, 1),
+        "a SLURM job of words": ({"SLURM_JOB_ID": "x", "SLURM_NTASKS": "two", "SLURM_JOB_NAME": "x"}, 2),
         "no folder for temporary files": ({"TMPDIR": "/missing"}, 0),
         "no home": ({"HOME": "/missing"}, 0),
         "a home that is a device": ({"HOME": "/dev/null"}, 0),
@@ -106,7 +106,7 @@ def environments() -> Cases:
     }
     cases = {f"environment/{name}": Case(fit(), code, env) for name, (env, code) in odd.items()}
     for name, closed in {"output": (1,), "errors": (2,), "output and errors": (1, 2), "input": (0,)}.items():
-        cases[f"environment/closed standard {name}"] = Case(fit(), 0, closed=closed)
+        cases[f"environment/closed standard {name}"] = Case(fit(), 0, closed=closed, fresh=True)
     for encoding in ("C", "POSIX", "no_such.UTF-8"):
         env = {"LC_ALL": encoding, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
         cases[f"environment/LC_ALL={encoding} and a folder in Greek"] = Case(

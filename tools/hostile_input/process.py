@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Sequence
@@ -17,8 +18,8 @@ LONGEST, LARGEST = 25.0, 2048.0
 """Seconds and MB that a wrong input may take."""
 POLL = 0.02
 """Seconds between two looks at a child."""
-OUTPUT, ERRORS = ".output", ".errors"
-"""Files of what it prints."""
+OUTPUT, ERRORS, TEMPORARY = ".output", ".errors", ".temporary"
+"""Files of what it prints, and a folder of what it keeps."""
 LINE = "vrft_pl: "
 """How a line begins that says what is wrong."""
 
@@ -63,6 +64,7 @@ def run(case: Case, folder: Path) -> Outcome:
     It takes a tenth of the time of a process that imports everything first.
     """
     args = case.make(folder)
+    (folder / TEMPORARY).mkdir()
     before = files(folder)
     started = time.monotonic()
     if (child := os.fork()) == 0:
@@ -70,6 +72,8 @@ def run(case: Case, folder: Path) -> Outcome:
     code, megabytes = watched(child, started)
     seconds = time.monotonic() - started
     said = (folder / ERRORS).read_bytes().decode(errors="replace")
+    for path, name in {str(folder.resolve()): ".", sys.prefix: "PYTHON"}.items():
+        said = said.replace(path, name)
     return Outcome(code, seconds, megabytes, said, tuple(sorted(files(folder) - before - {OUTPUT, ERRORS})))
 
 
@@ -79,7 +83,8 @@ def carry_out(case: Case, args: Sequence[str], folder: Path) -> None:
     try:
         os.setsid()
         os.chdir(folder)
-        os.environ.update(case.env)
+        os.environ.update({"TMPDIR": str(folder / TEMPORARY), **case.env})
+        tempfile.tempdir = None
         for number, name in enumerate(("/dev/null", OUTPUT, ERRORS)):
             os.dup2(os.open(name, os.O_RDWR | os.O_CREAT), number)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115  # kept

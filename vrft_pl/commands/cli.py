@@ -36,7 +36,7 @@ from vrft_pl.commands import reading
 from vrft_pl.commands.constants import constants_of
 from vrft_pl.commands.errors import fail, one_line
 from vrft_pl.commands.nearest import nearest
-from vrft_pl.commands.ranges import out_of_range, refuse_unusable
+from vrft_pl.commands.ranges import out_of_range, refuse_unusable, unwritable
 from vrft_pl.commands.resuming import checked, flat, last
 from vrft_pl.commands.trainer import TRAINER_DEFAULTS, RunTrainer
 from vrft_pl.data import Source
@@ -46,6 +46,7 @@ from vrft_pl.metrics import Constants
 from vrft_pl.modules import PolicyModule
 from vrft_pl.policy import VLM
 from vrft_pl.runs import RunFolder, WandbMode, install_checkpoint_io
+from vrft_pl.runs.limits import MOST_LEVELS
 from vrft_pl.runs.manifest import note_ways, versions, write_manifest
 from vrft_pl.types import InputError
 
@@ -172,7 +173,7 @@ class RunCLI(LightningCLI):
         except UnicodeDecodeError as error:
             fail(f"Expected configs in UTF-8, but one can't be read: {error}.", 2)
         except RecursionError:
-            fail(f"Expected values of at most {reading.MOST_LEVELS} levels, but got more.", 2)
+            fail(f"Expected values of at most {MOST_LEVELS} levels, but got more.", 2)
         if refusal := out_of_range(flat(self.config.as_dict())):
             fail(refusal, 2)
 
@@ -181,6 +182,9 @@ class RunCLI(LightningCLI):
         config, checkpoint = self.config, self.config.checkpoint
         self.options = RunOptions(**config.run.as_dict())
         self.folder = RunFolder(self.choose_folder(), checkpoint.dirpath)
+        for place in (self.folder.path, self.folder.checkpoints):
+            if refusal := unwritable(place):
+                fail(refusal, 2)
         self.existed = self.folder.path.exists()
         triggers = ("monitor", "every_n_train_steps", "every_n_epochs", "train_time_interval")
         if all(checkpoint[key] is None for key in triggers):

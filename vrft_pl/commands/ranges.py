@@ -6,7 +6,9 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from string import Formatter
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -72,7 +74,7 @@ def out_of_range(values: Mapping[str, Any]) -> str | None:
             return f"Expected `{key}` to be a section of keys and values, but got {str(values[key])[:60]!r}."
     for key in PATHS:
         if isinstance(path := values.get(key), str) and not is_path(path):
-            return f"Expected `{key}` to be a path, but got {path!r}."
+            return f"Expected `{key}` to be a path, but got {path[:100]!r}."
     devices = values.get("trainer.devices")
     if isinstance(devices, str) and devices != "auto" and not re.fullmatch(r"-?\d+(\s*,\s*\d+)*,?", devices):
         return f"Expected `trainer.devices` to be a number of devices, a list of them or auto, but got {devices!r}."
@@ -102,6 +104,20 @@ def refuse_unusable(module: object) -> None:
             )
 
 
+def unwritable(folder: Path) -> str | None:
+    """Why a folder can't be made or written into; nothing is written to find out."""
+    try:
+        place = folder.absolute()
+        while not os.path.lexists(place):
+            place = place.parent
+        why = "" if place.is_dir() else f"{place} is no folder"
+        why = why or ("" if os.access(place, os.W_OK) else f"{place} may not be written into")
+    except OSError as error:
+        why = str(error.strerror)
+    name = shorten(str(folder), 100, placeholder="...") if len(str(folder)) > 100 else str(folder)
+    return f"Expected a folder that can be written at {name}, but {why}. Name another one." if why else None
+
+
 def is_template(name: str) -> bool:
     """Whether fields can be filled in, each in at most 99 characters."""
     try:
@@ -112,9 +128,9 @@ def is_template(name: str) -> bool:
 
 
 def is_path(text: str) -> bool:
-    """Whether a file may have this name: it has no null character, and the file system can write it."""
+    """Whether a file may have this name: it has no null character, no half of one, and no part over 255 bytes."""
     try:
-        return bool(text.strip()) and "\0" not in text and bool(text.encode())
+        return bool(text.strip()) and "\0" not in text and all(len(part.encode()) <= 255 for part in Path(text).parts)
     except UnicodeEncodeError:
         return False
 

@@ -1,40 +1,14 @@
-"""Reading YAML that somebody else wrote: how much of it there may be, and no key twice."""
+"""How configs and values on the command line are read."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 from jsonargparse import set_loader
 from jsonargparse._loaders_dumpers import yaml_load
 
-MOST_CHARACTERS = 5_000_000
-"""Of a config."""
-MOST_LEVELS = 100
-"""Of sections within sections."""
-MOST_VALUES = 200_000
-"""Of a config when every alias is replaced by what it stands for."""
-_BASE_60 = re.compile(r"[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class RefusedConfig(yaml.YAMLError):
-    """YAML that may be right, and is not read all the same."""
-
-
-@dataclass
-class _Section:
-    """A mapping or a list that is being read."""
-
-    mapping: bool
-    anchor: str | None
-    values: int = 1
-    """With those below it."""
-    keys: set[str] = field(default_factory=set)
-    at_key: bool = True
+from vrft_pl.runs.limits import check
 
 
 def load(text: str) -> Any:
@@ -47,73 +21,6 @@ def load(text: str) -> Any:
     return yaml_load(text)
 
 
-def check(text: str) -> None:
-    """Go through YAML without building anything of it.
-
-    Raises:
-        RefusedConfig: If it is too long or too deep, its aliases stand for too much or for themselves, or it has a key
-            twice in a section.
-        YAMLError: If it is no YAML.
-
-    Example:
-        >>> check("trainer: {max_steps: 1, max_steps: 2}")
-        Traceback (most recent call last):
-        vrft_pl.commands.reading.RefusedConfig: Expected every key once, but got `max_steps` again in line 1. Keep one.
-    """
-    if len(text) > MOST_CHARACTERS:
-        raise RefusedConfig(f"Expected YAML of at most {MOST_CHARACTERS:,} characters, but got {len(text):,}.")
-    sections: list[_Section] = []
-    anchors: dict[str, int] = {}
-    for event in yaml.parse(text, Loader=_LOADER):
-        match event:
-            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
-                sections.append(_Section(isinstance(event, yaml.MappingStartEvent), event.anchor))
-                if len(sections) > MOST_LEVELS:
-                    raise RefusedConfig(f"Expected YAML of at most {MOST_LEVELS} levels, but got more{line_of(event)}.")
-            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                done = sections.pop()
-                _add(sections, done.values, done.anchor, anchors)
-            case yaml.ScalarEvent():
-                _note_key(sections, event)
-                if event.implicit[0] and _BASE_60.fullmatch(event.value):
-                    raise RefusedConfig(
-                        f"Expected a number or a text, but got {event.value}{line_of(event)}, which YAML reads in base "
-                        "60. Put it in quotes."
-                    )
-                _add(sections, 1, event.anchor, anchors)
-            case yaml.AliasEvent():
-                if any(section.anchor == event.anchor for section in sections):
-                    raise RefusedConfig(f"Expected no section in itself, but got `*{event.anchor}`{line_of(event)}.")
-                _add(sections, anchors.get(event.anchor, 1), None, anchors)
-
-
-def _add(sections: list[_Section], values: int, anchor: str | None, anchors: dict[str, int]) -> None:
-    """Count what has been read into what holds it."""
-    if anchor is not None:
-        anchors[anchor] = values
-    if not sections:
-        return
-    above = sections[-1]
-    above.values += values
-    above.at_key = not above.at_key
-    if above.values > MOST_VALUES:
-        raise RefusedConfig(f"Expected aliases that stand for at most {MOST_VALUES:,} values, but got more.")
-
-
-def _note_key(sections: list[_Section], event: yaml.ScalarEvent) -> None:
-    """Refuse a key that its section has already; ``<<`` is none."""
-    if not sections or not sections[-1].mapping or not sections[-1].at_key or event.value == "<<":
-        return
-    if event.value in sections[-1].keys:
-        raise RefusedConfig(f"Expected every key once, but got `{event.value}` again{line_of(event)}. Keep one.")
-    sections[-1].keys.add(event.value)
-
-
-def line_of(event: yaml.Event) -> str:
-    """Where something stands."""
-    return f" in line {event.start_mark.line + 1}"
-
-
-def install(loader: Callable[[str], Any] = load) -> None:
+def install() -> None:
     """Let jsonargparse read configs and values so."""
-    set_loader("yaml", loader, exceptions=(yaml.YAMLError,))
+    set_loader("yaml", load, exceptions=(yaml.YAMLError,))

@@ -43,6 +43,8 @@ class WholeCheckpointIO(TorchCheckpointIO):
         checkpoint = super().load_checkpoint(path, *args, **kwargs)
         if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
             raise InputError(f"Expected the checkpoint of a run at {path}, but it holds {type(checkpoint).__name__}.")
+        if "pytorch-lightning_version" not in checkpoint:
+            raise InputError(f"Expected the checkpoint of a run at {path}, but no version of Lightning is in it.")
         return checkpoint
 
     def remove_checkpoint(self, path: str | Path) -> None:

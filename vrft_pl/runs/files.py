@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import yaml
 
+from vrft_pl.runs.limits import check
 from vrft_pl.types import InputError
 
 PARTIAL = ".partial"
@@ -85,7 +86,9 @@ def read_yaml(path: Path) -> Any:
         InputError: If there is no such file, or it holds something else.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        check(text)
+        return yaml.safe_load(text)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"Expected YAML in {path}, but it can't be read: {error}.") from error
 

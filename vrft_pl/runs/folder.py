@@ -24,6 +24,7 @@ from vrft_pl.runs.files import (
     write_rows,
 )
 from vrft_pl.runs.records import CompletionRecord
+from vrft_pl.types import InputError
 
 
 class RunFolder:
@@ -145,7 +146,13 @@ class RunFolder:
     def starts(self) -> list[dict[str, Any]]:
         """The manifest: what was run, on what and with what, at each start of the run; see `vrft_pl.runs.manifest`."""
         path = self.path / self.MANIFEST
-        return list(read_json(path)["starts"]) if path.exists() else []
+        if not path.exists():
+            return []
+        manifest = read_json(path)
+        starts = manifest.get("starts") if isinstance(manifest, dict) else None
+        if not isinstance(starts, list) or not all(isinstance(start, dict) for start in starts):
+            raise InputError(f"Expected a list `starts` in {path}, but got {str(starts)[:60]}. Name another folder.")
+        return starts
 
     def summary(self) -> dict[str, Any]:
         """Scores before and after training, those of constant answers, and the seconds."""

@@ -1,7 +1,8 @@
 import pytest
 import yaml
 
-from vrft_pl.commands.reading import MOST_CHARACTERS, MOST_LEVELS, RefusedConfig, check, load
+from vrft_pl.commands.reading import load
+from vrft_pl.runs.limits import MOST_CHARACTERS, MOST_LEVELS, RefusedConfig, check
 
 
 @pytest.mark.parametrize(
