@@ -55,6 +55,8 @@ def photographs(page: Page) -> list[Image.Image]:
     found = []
     for browser in page.locator(".browser").all():
         browser.evaluate(GROWN)
+    for bar in page.locator(".bar").all():
+        bar.evaluate("bar => { bar.style.position = 'static'; }")  # it would lie over what is taller than the window
     for place in (page.locator(place).first for place in PLACES):
         if place.count():
             place.scroll_into_view_if_needed()
