@@ -61,6 +61,26 @@ def test_a_run_trains_without_files_of_wandb(tmp_path, monkeypatch, caplog):
     assert lines == ["W&B could not start offline, so the run leaves it out: read-only file system"]
 
 
+def test_a_run_goes_on_without_wandb_where_it_fails_later(tmp_path, monkeypatch, caplog):
+    made, asked = logger(tmp_path / "run", offline=True), []
+
+    def broken(numbers, *args, **kwargs):
+        asked.append(numbers)
+        raise BrokenPipeError("its process is gone")
+
+    made.log_metrics({"train/reward": 0.5}, 3)
+    monkeypatch.setattr(made.experiment, "log", broken)
+    with caplog.at_level(logging.INFO):
+        for step in (4, 5):
+            made.log_metrics({"train/reward": 0.5}, step)
+        made.log_table("completions", ["id"], [["row 7"]])
+        made.log_hyperparams({"seed": 0})
+        made.finalize("success")
+    lines = [record.message for record in caplog.records if "W&B" in record.message]
+    assert lines == ["W&B failed, so the run leaves it out from here on: BrokenPipeError: its process is gone"]
+    assert len(asked) == 1
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.delenv("WANDB_API_KEY", raising=False)

@@ -10,6 +10,7 @@ from vrft_pl.callbacks.hacking import RewardHackingAlarm
 from vrft_pl.callbacks.predictions import PredictionWriter
 from vrft_pl.callbacks.profile import StepProfile
 from vrft_pl.callbacks.progress import RewardProgressBar
+from vrft_pl.callbacks.spikes import SpikeFlag
 from vrft_pl.callbacks.stop import StopOnSignal
 from vrft_pl.callbacks.subset import ValSubset
 from vrft_pl.callbacks.watchdog import RankWatchdog
@@ -26,6 +27,7 @@ __all__ = [
     "RewardHackingAlarm",
     "RewardProgressBar",
     "RolloutCallback",
+    "SpikeFlag",
     "StepCheckpoint",
     "StepProfile",
     "StopOnSignal",

@@ -29,6 +29,7 @@ from vrft_pl.callbacks import (
     PredictionWriter,
     RankWatchdog,
     RewardProgressBar,
+    SpikeFlag,
     StepCheckpoint,
     ValSubset,
 )
@@ -60,6 +61,7 @@ OF_EVERY_RUN = {
     "checkpoint": StepCheckpoint,
     "watchdog": RankWatchdog,
     "guard": NonFiniteGuard,
+    "spikes": SpikeFlag,
 }
 """Callbacks that have a section of the config of their own."""
 

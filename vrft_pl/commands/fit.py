@@ -136,13 +136,13 @@ class FitCLI(RunCLI):
         seconds, cost = time.perf_counter() - start, self.cost.summary(self.trainer)
         faults = self.faults()
         if self.trainer.is_global_zero:
-            wandb.finish()
             self.summarize(before, after, seconds, cost, faults)
+            wandb.finish()  # last: it waits for what is yet to be uploaded, as long as a slow server takes
 
     def faults(self) -> dict[str, int]:
         """How often something failed that did not end the run, by name, on all ranks."""
         of_module = self.model.faults() if isinstance(self.model, PolicyModule) else {}
-        return of_module | self.config_init.guard.faults()
+        return of_module | self.config_init.guard.faults() | self.config_init.spikes.faults()
 
     def summarize(
         self, before: Scores, after: Scores, seconds: float, cost: dict[str, Any], faults: dict[str, int]

@@ -28,7 +28,8 @@ DATA_DIR = "WANDB_DATA_DIR"
 class WandbOrOffline(WandbLogger):
     """Lightning's W&B logger; goes on offline, with one line, where the server does not answer or refuses the key.
 
-    Where not even files can be written, W&B is left out.
+    Where not even files can be written, W&B is left out; so it is, with one line, from where it fails later on: its
+    process is gone, or the disk is full.
 
     Args:
         folder: Folder of the run.
@@ -67,6 +68,39 @@ class WandbOrOffline(WandbLogger):
             tags=list(tags),
         )
         self.offline, self.folder = offline, folder
+        self.down = False
+        """Whether it failed and is left out."""
+
+    @rank_zero_only
+    def log_metrics(self, *args: Any, **kwargs: Any) -> None:
+        """Log numbers, unless W&B is down."""
+        with self.unless_down() as up:
+            if up:
+                super().log_metrics(*args, **kwargs)
+
+    @rank_zero_only
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Log the config, unless W&B is down."""
+        with self.unless_down() as up:
+            if up:
+                super().log_hyperparams(*args, **kwargs)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """End, unless W&B is down."""
+        with self.unless_down() as up:
+            if up:
+                super().finalize(status)
+
+    @contextmanager
+    def unless_down(self) -> Iterator[bool]:
+        """Surround a call of W&B, whose failure is told once and does not end the run."""
+        try:
+            yield not self.down
+        except Exception as error:  # W&B has a dozen kinds, some of them of no common class
+            self.down = True
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            rank_zero_info(f"W&B failed, so the run leaves it out from here on: {reason[:200]}")
 
     @rank_zero_only
     def log_table(self, *args: Any, **kwargs: Any) -> None:
@@ -74,8 +108,9 @@ class WandbOrOffline(WandbLogger):
 
         W&B would put them below the home directory, apart from an offline run that is to be uploaded later, or moved.
         """
-        with staged_below(self.folder / "wandb"):
-            super().log_table(*args, **kwargs)
+        with self.unless_down() as up, staged_below(self.folder / "wandb"):
+            if up:
+                super().log_table(*args, **kwargs)
 
     @property
     @rank_zero_experiment
