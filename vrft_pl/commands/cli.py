@@ -242,9 +242,10 @@ class RunCLI(LightningCLI):
         """Build a policy, and remember that what lies in its folder is wrong; that there is none is an argument."""
         try:
             return kind(*args, **kwargs)
-        except InputError as error:
-            if Path(kwargs.get("checkpoint", "")).is_dir():
-                self.refused = error
+        except (InputError, TypeError, AttributeError) as error:
+            if (folder := Path(kwargs.get("checkpoint", ""))).is_dir():
+                why = f"Expected a vision-language model in {folder}, but its files make none: {error}."
+                self.refused = error if isinstance(error, InputError) else InputError(why)
             raise
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
