@@ -195,3 +195,12 @@ def test_configs_that_do_not_validate_are_refused(qwen3_vl, tmp_path):
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match="Expected a (processor|config of a model) at"):
         Codec(str(folder))
+
+
+def test_a_question_that_fills_the_context_is_refused_before_anything_is_computed():
+    policy = VLM()
+    with pytest.raises(
+        InputError, match="long: expected a question of fewer than the 2,048 tokens .* but got [\\d,]+. Sh"
+    ):
+        policy.encode([replace(MIXED[0], id="long", problem="How many? " * 2_000)])
+    assert policy.model is None

@@ -243,7 +243,8 @@ class RunCLI(LightningCLI):
         try:
             return kind(*args, **kwargs)
         except (InputError, TypeError, AttributeError) as error:
-            if (folder := Path(kwargs.get("checkpoint", ""))).is_dir():
+            folder = str(kwargs.get("checkpoint", ""))
+            if folder and Path(folder).is_dir():
                 why = f"Expected a vision-language model in {folder}, but its files make none: {error}."
                 self.refused = error if isinstance(error, InputError) else InputError(why)
             raise

@@ -64,7 +64,13 @@ class Codec:
 
     @property
     def context(self) -> int | None:
-        """Tokens that the language model takes at once, question and completion together; ``None`` where none says."""
+        """Tokens that the language model takes at once, question and completion together; ``None`` where none says.
+
+        Nothing is said where rotary positions stretch with the text (``dynamic``).
+        """
+        rope = getattr(self.text_config, "rope_parameters", None)
+        if isinstance(rope, dict) and rope.get("rope_type") == "dynamic":
+            return None
         most = getattr(self.text_config, "max_position_embeddings", None)
         return most if isinstance(most, int) and most > 0 else None
 
