@@ -3,6 +3,7 @@
 Each trains five steps, and has weights on the first rank, nothing elsewhere.
 """
 
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -65,9 +66,9 @@ class Watch(Callback):
         self.gaps, self.lengths, self.held = [], [], []
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx):
-        second = module.reference and module.reference._second
-        for policy in filter(None, (module.policy, second) if module.policy.is_spread else ()):
-            self.held += [name for name, parameter in policy.named_parameters() if is_whole([parameter])]
+        with module.reference.model() if module.reference else nullcontext(module.policy) as reference:
+            for policy in (module.policy, reference) if module.policy.is_spread else ():
+                self.held += [name for name, parameter in policy.named_parameters() if is_whole([parameter])]
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
         self.gaps.append(float(trainer.callback_metrics["train/sampler_gap"]))
