@@ -309,7 +309,7 @@ def test_the_best_policy_is_that_of_the_validation_that_scored_most(tmp_path, no
     args = [*QUICKSTART, *SHORT, "--trainer.max_steps", "2", "--trainer.val_check_interval", "1"]
     args += ["--model.init_args.rewards", judge, "--checkpoint.monitor", "val/id/Rising"]
     main([*args, "--run.evaluate_before", "false", "--run.evaluate_after", "false", "--run.folder", str(tmp_path)])
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step=2.ckpt"]
+    assert [path.name for path in (tmp_path / "checkpoints").glob("*.ckpt")] == ["step=2.ckpt"]
     assert (tmp_path / "export-best/model.safetensors").exists()
 
 
@@ -362,10 +362,10 @@ def test_a_signal_saves_and_a_resumed_run_leaves_what_an_uninterrupted_one_does(
         f"Ended by {signum.name} after step 2, not finished. Newest checkpoint: {folder}/checkpoints/step=2.ckpt."
         in said
     )
-    assert f"`--run.folder {folder} --ckpt_path last`" in said
+    assert f"`--run.folder {folder} --resume`" in said
     assert not {"summary.json", "export"} & {path.name for path in folder.iterdir()}
     assert [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)] == handlers
-    main([*args, "--ckpt_path", "last"])
+    main([*args, "--resume"])
     ends = [load_file(tmp_path / name / "export/model.safetensors") for name in ("whole", "ended")]
     assert all((ends[0][name] == ends[1][name]).all() for name in ends[0])
     assert records(folder) == records(tmp_path / "whole")
@@ -385,7 +385,9 @@ def test_the_last_checkpoint_is_found_or_the_run_does_not_start(command, tmp_pat
     args = [command, *QUICKSTART[1:], *SHORT[2:], "--run.folder", str(tmp_path / "run"), "--ckpt_path", "last"]
     code, said = refused(args, capsys)
     assert code == 1
-    assert f"Expected a checkpoint for `--ckpt_path last` in {tmp_path}/run/checkpoints, but there is none" in said
+    assert (
+        f"Expected a whole checkpoint for `--ckpt_path last` in {tmp_path}/run/checkpoints, but there is none" in said
+    )
     assert not (tmp_path / "run").exists()
 
 

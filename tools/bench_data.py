@@ -80,7 +80,7 @@ def task_pictures(paths: list[Path], workers: int, folder: Path) -> Callable[[],
     """Return what reads pictures as training does, from rows that are checked beforehand."""
     rows = [{"image": str(path.resolve()), "problem": "How many?", "answer": 1} for path in paths]
     (folder / "rows.json").write_text(json.dumps(rows))
-    source = ReasonJSON(str(folder / "rows.json"))
+    source = ReasonJSON(str(folder / "rows.json"), image_root="/")
     task = Counting(val={"id": source}, eval_batch_size=BATCH, num_workers=workers, verify_images=False)
     samples = task.datasets("val")["id"]
 

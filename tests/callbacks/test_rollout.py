@@ -20,7 +20,7 @@ class Diary(RolloutCallback):
 
 def test_rollouts_are_told_before_their_window_is_trained_on(qwen3_vl):
     diary = Diary()
-    fit(grpo(qwen3_vl, num_iterations=2), counting(size=8), accumulate_grad_batches=2, callbacks=[diary])
+    fit(grpo(qwen3_vl, num_iterations=2, seed=1), counting(size=8), accumulate_grad_batches=2, callbacks=[diary])
     window = lambda step: [  # noqa: E731
         *[("start", step), ("end", step, 4), ("train", step, 2), ("train", step, 2)],
         *[("train", step + 1, 2), ("train", step + 1, 2)],

@@ -95,7 +95,7 @@ def test_a_run_that_starts_anew_over_an_unfinished_one_says_so(place, caplog):
     unfinished("run")
     with caplog.at_level(logging.INFO):
         main([*SHORT, "--run.folder", "run"])
-    assert any("`--ckpt_path last` goes on." in record.message for record in caplog.records)
+    assert any("`--resume` goes on." in record.message for record in caplog.records)
 
 
 def test_every_evaluation_of_a_run_is_kept_by_its_step(place):

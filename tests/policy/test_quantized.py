@@ -79,6 +79,7 @@ def test_the_base_is_the_checkpoint_rounded(wide):
 
 def test_rows_that_are_no_multiple_of_a_block_stay_whole():
     """The embedded policy is 96 wide: only the 128 columns of its output projections can be cut into blocks."""
+    pytest.importorskip("bitsandbytes", reason="needs the extra `qlora`")
     assert all("o_proj" in name for name in quantized_weights(loaded("tiny", lora=QLORA)))
 
 

@@ -22,7 +22,9 @@ class Own(TorchCheckpointIO):
 
 def test_a_checkpoint_is_what_was_saved(tmp_path):
     plugin = WholeCheckpointIO()
-    plugin.save_checkpoint({"state_dict": torch.arange(3)}, tmp_path / "new/step=1.ckpt")
+    plugin.save_checkpoint(
+        {"state_dict": torch.arange(3), "pytorch-lightning_version": "2.6.0"}, tmp_path / "new/step=1.ckpt"
+    )
     assert plugin.load_checkpoint(tmp_path / "new/step=1.ckpt")["state_dict"].tolist() == [0, 1, 2]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["step=1.ckpt", "step=1.ckpt.manifest.json"]
 

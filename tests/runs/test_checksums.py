@@ -8,7 +8,7 @@ from vrft_pl.runs import RunFolder, WholeCheckpointIO, damage
 from vrft_pl.runs.checksums import manifest_of, seal
 from vrft_pl.types import InputError
 
-CHECKPOINT = {"state_dict": {"weight": torch.arange(5000.0)}, "global_step": 3}
+CHECKPOINT = {"state_dict": {"weight": torch.arange(5000.0)}, "global_step": 3, "pytorch-lightning_version": "2.6.0"}
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ class OneLineParser(LightningArgumentParser):
         if message.startswith(NO_KEYS):
             got = message.removeprefix(NO_KEYS).strip()
             message = f"Expected a config to hold keys and values, but got {f'{got!r}' if got else 'an empty file'}."
-        options = [name for action in self._actions for name in action.option_strings]
+        options = [f"--{key}" for key in flat(self.get_defaults().as_dict())]
         hint = nearest(message, options, self.given)
         fail(f"{one_line(message).rstrip('.')}.{hint}" if hint else message, 2)
 

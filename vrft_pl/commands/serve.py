@@ -134,7 +134,7 @@ class Running:
         self.log: IO[bytes] = tempfile.NamedTemporaryFile(prefix=f"vllm-{port}-", suffix=".log", delete=False)  # noqa: SIM115  # the server's, closed with it
         on_cpu = not torch.cuda.is_available()
         flags = server_flags(
-            *(self._model(options), options.host, port, options.dtype, options.max_model_len),
+            *(self.model(options), options.host, port, options.dtype, options.max_model_len),
             *(options.push, options.lora_rank, options.sleeps, token is not None, on_cpu),
         )
         device = number if torch.cuda.device_count() > 1 else None
@@ -150,12 +150,12 @@ class Running:
         except OSError as error:
             raise InputError(f"Expected `python` to be an interpreter with vLLM, but got: {error}") from error
 
-    def _model(self, options: ServeOptions) -> str:
+    def model(self, options: ServeOptions) -> str:
         """The checkpoint, or a folder of links to it with a processor of other limits."""
         if options.min_pixels is None and options.max_pixels is None:
             return resolve(options.checkpoint)
-        self._scratch = tempfile.TemporaryDirectory(prefix="vrft_pl-served-")
-        return with_limits(options.checkpoint, options.min_pixels, options.max_pixels, Path(self._scratch.name))
+        self.scratch = tempfile.TemporaryDirectory(prefix="vrft_pl-served-")
+        return with_limits(options.checkpoint, options.min_pixels, options.max_pixels, Path(self.scratch.name))
 
     def wait(self, until: float) -> None:
         """Wait until the server answers.
