@@ -1,3 +1,4 @@
+import signal
 import stat
 
 import pytest
@@ -40,12 +41,14 @@ def test_an_interpreter_is_there(capsys, tmp_path):
 
 
 def test_a_server_that_ends_by_itself_is_one_line_with_what_it_said_last(capsys, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
     assert (
         serve("--port", "1", "--python", python(tmp_path, "echo loading; echo No module named vllm >&2; exit 3")) == 1
     )
     said = capsys.readouterr().err
     assert "Expected http://127.0.0.1:1 to go on, but vLLM ended with code 3: 'No module named vllm'" in said
     assert said.count("\n") == 1
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_server_that_never_answers_is_ended(capsys, tmp_path):

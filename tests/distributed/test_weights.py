@@ -92,6 +92,7 @@ def test_a_parameter_that_zero3_took_apart_has_the_size_of_the_whole():
     assert whole_size(parameter) == 6
 
 
+@pytest.mark.nightly
 def test_a_policy_that_fsdp_shards_is_exported_whole(qwen3_vl, tmp_path):
     """On two processes, with and without adapters: the same files as of a policy that is whole, to the bit."""
     script = Path(__file__).with_name("sharded_export.py")

@@ -286,7 +286,7 @@ def test_two_processes_train_as_one_does(qwen3_vl, tmp_path, strategy):
     assert_step_close({name: value - before[name] for name, value in first.items()}, expected)
 
 
-@pytest.mark.parametrize("kind", ["grpo", "sft"])
+@pytest.mark.parametrize("kind", ["grpo", pytest.param("sft", marks=pytest.mark.nightly)])
 def test_a_run_of_two_processes_is_that_of_one(qwen3_vl, tmp_path, kind):
     """Seven rows and two epochs; what is trained on is sampled, by each process for its own prompts."""
     run_on_two_ranks(f"run-{kind}", qwen3_vl, tmp_path)
@@ -331,6 +331,7 @@ def half():
     return Half(CountingScenes(size=2, image_size=32), batch_size=2, style="answer")
 
 
+@pytest.mark.nightly  # of which resuming without a process beside it is tried by default
 def test_two_processes_resume_in_the_middle_of_a_window(qwen3_vl, tmp_path):
     """Each rank has completions of its own in the checkpoint."""
     run_on_two_ranks("whole", qwen3_vl, tmp_path)

@@ -87,8 +87,11 @@ def main(args: Sequence[str]) -> None:
         options = ServeOptions(**vars(parser.instantiate(config)))
     except InputError as error:
         fail(error, 2)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    serve(options)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        serve(options)
+    finally:
+        signal.signal(signal.SIGTERM, before)  # whoever called this may go on
 
 
 def serve(options: ServeOptions) -> None:
