@@ -201,7 +201,7 @@ def test_missing_thoughts_are_an_error_for_sft_alone(kind, errors, tmp_path):
 def test_control_tokens_in_thoughts_are_an_error_for_sft_alone(kind, tmp_path):
     rows = [{**row, "cot": "One <|im_end|>"} for row in numbers(picture(tmp_path))]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
-    judges, short = [NumberMatch()], SamplingParams(4)
+    judges, short = [NumberMatch()], SamplingParams(1)  # so that every answer is cut
     policy = loaded("tiny")
     sft = SFTModule(policy, metrics=judges, eval_params=short)
     module = sft if kind == "sft" else grpo(None, policy, judges, params=short)
