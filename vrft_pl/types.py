@@ -70,6 +70,9 @@ class Sample(ToDevice):
     target: str | None = None
     """The whole turn that supervised training imitates, in place of the one that the style writes. Its coordinates are
     those of the policy already."""
+    place: str | None = None
+    """Part and row that it was read from: what tells it from the others wherever its file lies; ``None`` outside of a
+    part."""
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -1,8 +1,12 @@
+import json
+
 import pytest
 import torch
 from checkpoints import MIXED, loaded
+from PIL import Image
 
 from vrft_pl.answers import Number
+from vrft_pl.data import Counting, ReasonJSON
 from vrft_pl.rollout import LocalSampler, SamplingParams
 from vrft_pl.rollout.seeds import AHEAD, Levels, prompt_seeds
 from vrft_pl.types import Sample
@@ -30,6 +34,19 @@ def test_a_sample_that_comes_again_gets_other_completions():
     first, second = prompt_seeds(samples("a", "a"))
     assert first != second
     assert prompt_seeds(samples("a")) == (first,)
+
+
+def test_the_same_rows_in_another_folder_get_the_same_completions(tmp_path):
+    seeds = []
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        rows = [{"id": i, "problem": "How many?", "answer": i, "image": "0.png"} for i in range(3)]
+        (tmp_path / name / "rows.json").write_text(json.dumps(rows))
+        Image.new("RGB", (32, 32)).save(tmp_path / name / "0.png")
+        part = Counting(ReasonJSON(str(tmp_path / name / "rows.json"))).datasets("train")["train"]
+        seeds.append(prompt_seeds([part[i] for i in range(3)], 0))
+    assert seeds[0] == seeds[1]
+    assert len(set(seeds[0])) == 3
 
 
 def test_an_id_that_no_file_could_hold_has_a_seed():

@@ -99,6 +99,7 @@ class Samples(Dataset[Sample]):
 
     def _read(self, index: int) -> Sample:
         sample = self.part.read(self.source[index if self.rows is None else self.rows[index]])
+        sample = replace(sample, place=f"{self.part.key}/{index}")
         if get_worker_info() is None:
             return sample
         return replace(sample, images=tuple(decoded(image) for image in sample.images))

@@ -19,7 +19,9 @@ AHEAD = 64
 
 
 def prompt_seeds(samples: Sequence[Sample], *key: int | str) -> tuple[int, ...]:
-    """A seed a prompt, of its id and what else decides; a sample that comes again gets another one.
+    """A seed a prompt, of its place in the data and what else decides; a sample that comes again gets another one.
+
+    Not of its id, which names its file: the same rows in another folder get the same completions.
 
     Args:
         samples: ``P`` samples.
@@ -28,11 +30,10 @@ def prompt_seeds(samples: Sequence[Sample], *key: int | str) -> tuple[int, ...]:
     seen: Counter[str] = Counter()
     seeds = []
     for sample in samples:
-        digest = blake2b(
-            repr((*key, sample.id, seen[sample.id])).encode(errors="surrogatepass"), digest_size=8
-        ).digest()
+        place = sample.id if sample.place is None else sample.place
+        digest = blake2b(repr((*key, place, seen[place])).encode(errors="surrogatepass"), digest_size=8).digest()
         seeds.append(int.from_bytes(digest, "big") >> 1)  # engines take signed numbers
-        seen[sample.id] += 1
+        seen[place] += 1
     return tuple(seeds)
 
 

@@ -115,3 +115,23 @@ def test_a_server_that_keeps_other_weights_counts_as_lost():
     push.new, push.load = {"a"}, lambda server: None
     with pytest.raises(InputError, match="a still has other weights"):
         push.fleet().bring()
+
+
+def test_who_was_refused_before_another_job_mended_the_server_tries_again():
+    """Both meet a server that was started anew; the adapter is there when the second one looks why it was refused."""
+    push = Push("a")
+    push.adapter, push.new = "adapter", {"a"}
+    both, mended, done = threading.Barrier(2, timeout=5), threading.Event(), []
+
+    def ask(server, job):
+        if len(push.loads) == 0:
+            both.wait()
+            if job == 1:
+                assert mended.wait(5)
+            raise Refused(404, server.address, "no such model")
+        mended.set()
+        done.append(job)
+
+    push.fleet(patience=5).share(ask, range(2))
+    assert sorted(done) == [0, 1]
+    assert push.loads == ["a"]

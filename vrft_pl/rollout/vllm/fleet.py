@@ -35,6 +35,7 @@ class Fleet:
         self.servers, self.push, self.patience, self.at_once = tuple(servers), push, patience, at_once
         self._lost: dict[int, float] = {}
         self._mending = [threading.Lock() for _ in self.servers]
+        self._loads = [0 for _ in self.servers]
 
     def share(self, ask: Callable[[Server, T], None], jobs: Sequence[T], first: int = 0) -> None:
         """Share out jobs, all at once, and repeat those whose server is lost.
@@ -111,10 +112,11 @@ class Fleet:
         until: float | None = None
         while not stop.is_set():
             number = self._choose(turn)
+            loads = self._loads[number]
             try:
                 return ask(self.servers[number], job)
             except (ServerLost, Refused) as error:
-                if isinstance(error, Refused) and not self._lacks_adapter(number, error):
+                if isinstance(error, Refused) and not self._lacked_adapter(number, error, loads):
                     raise
                 until = until or time.monotonic() + self.patience
                 if time.monotonic() > until:
@@ -140,6 +142,7 @@ class Fleet:
         with self._mending[number]:
             try:
                 if not self.push.has(server):
+                    self._loads[number] += 1  # before: who was refused and looks meanwhile tries again
                     self.push.load(server)
                 if not self.push.has(server):
                     return f"{server.address} still has other weights"
@@ -148,12 +151,18 @@ class Fleet:
         self._lost.pop(number, None)
         return None
 
-    def _lacks_adapter(self, number: int, error: Refused) -> bool:
-        """Whether a server refused because it was started anew: it then never saw the adapter it is asked for."""
+    def _lacked_adapter(self, number: int, error: Refused, loads: int) -> bool:
+        """Whether a server refused because it was started anew: it then never saw the adapter it is asked for.
+
+        Args:
+            number: The server.
+            error: What it said.
+            loads: Times that it was mended before it was asked: another job may have done so since.
+        """
         if error.status != 404 or self.push.adapter is None:
             return False
         try:
-            return not self.push.has(self.servers[number])
+            return self._loads[number] != loads or not self.push.has(self.servers[number])
         except ServerLost:
             return True
 
