@@ -59,11 +59,13 @@ def sft(checkpoint, folder, lora=None, **kwargs):
 class Watch(Callback):
     """Keeps how far what was sampled is from what is trained, which stale weights would show, and lengths.
 
-    And names of weights that ranks hold together, but that are still whole here after a rollout.
+    And whether all there is to train on is text, or of groups that are dead; and names of weights that ranks hold
+    together, but that are still whole here after a rollout.
     """
 
     def __init__(self):
         self.gaps, self.lengths, self.held = [], [], []
+        self.blind, self.dead = [], []
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx):
         with module.reference.model() if module.reference else nullcontext(module.policy) as reference:
@@ -73,6 +75,8 @@ class Watch(Callback):
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
         self.gaps.append(float(trainer.callback_metrics["train/sampler_gap"]))
         self.lengths.append(batch.completions.ids.shape[1])
+        self.blind.append(not any(sample.images for sample in batch.samples))
+        self.dead.append(not batch.live_groups.any())
 
 
 def sampling(checkpoint, kl=0.0, lora=None, optimizer=sgd):
@@ -95,6 +99,7 @@ def grpo(checkpoint, folder, kl=0.0, lora=None, **kwargs):
     assert len(watch.gaps) == STEPS
     assert max(watch.gaps) < 1e-5
     assert any(len(set(lengths)) > 1 for lengths in zip(*gather(watch.lengths), strict=True)) == (world_size() > 1)
+    assert world_size() == 1 or all([any(map(any, gather(kept))) for kept in (watch.blind, watch.dead)])
     assert not watch.held
     return whole_weights(module.policy)
 
