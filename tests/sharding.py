@@ -99,7 +99,8 @@ def grpo(checkpoint, folder, kl=0.0, lora=None, **kwargs):
     assert len(watch.gaps) == STEPS
     assert max(watch.gaps) < 1e-5
     assert any(len(set(lengths)) > 1 for lengths in zip(*gather(watch.lengths), strict=True)) == (world_size() > 1)
-    assert world_size() == 1 or all([any(map(any, gather(kept))) for kept in (watch.blind, watch.dead)])
+    blind, dead = (any(map(any, gather(kept))) for kept in (watch.blind, watch.dead))
+    assert (blind and dead) or world_size() == 1
     assert not watch.held
     return whole_weights(module.policy)
 

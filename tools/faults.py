@@ -29,23 +29,26 @@ FIT += ["--trainer.max_steps", "3", "--data.init_args.batch_size", "1", "--train
 FIT += ["--run.evaluate_before", "false", "--run.evaluate_after", "false"]
 LONGEST = 600
 """Seconds until a run is given up."""
+OTHERS = {"versions": {"transformers": "5.17.0"}, "code": {"code of vrft_pl": "6e0c"}, "order": {"order of rows": "5f"}}
+"""What a rank says of itself that differs from the others."""
 
 
 class Fault(Callback):
     """Breaks one rank at the start of the second micro-batch.
 
     Args:
-        kind: ``killed``, ``stopped``, ``hangs``, ``slow``, ``raises`` or ``versions``.
+        kind: ``killed``, ``stopped``, ``hangs``, ``slow`` or ``raises``; or out of `OTHERS`, which come before any
+            micro-batch.
         rank: Which.
     """
 
     def __init__(self, kind: str, rank: int = 1) -> None:
         self.kind, self.rank = kind, rank
-        if kind == "versions" and os.environ.get("LOCAL_RANK", "0") == str(rank):
-            from vrft_pl.commands import cli
+        if kind in OTHERS and os.environ.get("LOCAL_RANK", "0") == str(rank):
+            from vrft_pl.commands.fit import FitCLI
 
-            versions = cli.versions
-            cli.versions = lambda: versions() | {"transformers": "5.17.0"}
+            facts = FitCLI.facts
+            FitCLI.facts = lambda cli: {**facts(cli), **OTHERS[kind]}  # type: ignore[assignment, method-assign]
 
     def on_train_batch_start(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
         """Break."""
@@ -56,7 +59,7 @@ class Fault(Callback):
             os.kill(os.getpid(), signal.SIGKILL if self.kind == "killed" else signal.SIGSTOP)
         elif self.kind == "raises":
             raise KeyError("a bug of one rank alone")
-        elif self.kind != "versions":
+        elif self.kind not in OTHERS:
             time.sleep(10 if self.kind == "slow" else LONGEST)
 
 
@@ -90,6 +93,8 @@ FAULTS = {
     "raises": Case("rank 1 raises an exception", "raises"),
     "missing": Case("rank 1 never started", others=(None,)),
     "versions": Case("another transformers on rank 1", "versions"),
+    "code": Case("another code of vrft_pl on rank 1", "code"),
+    "order": Case("another order of rows on rank 1", "order"),
     "config": Case("another config on rank 1", others=(("--seed_everything", "7"),)),
     "port": Case("port taken", taken=True),
     "world_size": Case("torchrun starts 2, `devices: 3`", args=("--trainer.devices", "3"), torchrun=True),

@@ -9,6 +9,8 @@ import pytest
         pytest.param("stopped", "vrft_pl: Lost rank 1: silent for 5 s. Exiting with 3.", 30, 3, id="asleep"),
         pytest.param("hangs", "vrft_pl: No progress for 20 s. The others wait for rank 1", 60, 3, id="hangs"),
         pytest.param("slow", "Files of this run", 120, 0, id="slow"),
+        pytest.param("code", "vrft_pl: Expected every rank to have the same code of vrft_pl", 120, 1, id="code"),
+        pytest.param("order", "vrft_pl: Expected every rank to have the same order of rows", 120, 1, id="order"),
         pytest.param("versions", "vrft_pl: Expected every rank to have the same transformers", 120, 1, id="versions"),
     ],
 )

@@ -49,6 +49,7 @@ from vrft_pl.policy import VLM
 from vrft_pl.runs import RunFolder, WandbMode, install_checkpoint_io
 from vrft_pl.runs.limits import MOST_LEVELS
 from vrft_pl.runs.manifest import note_ways, versions, write_manifest
+from vrft_pl.source import SOURCE
 from vrft_pl.types import InputError
 
 SAVE_EVERY = 50
@@ -268,8 +269,9 @@ class RunCLI(LightningCLI):
         return trainer
 
     def facts(self) -> Facts:
-        """What has to be the same on every rank: versions of packages, every key of the config."""
-        return versions() | flat(yaml.safe_load(self.parser.dump(self.config, skip_unset=False)))
+        """What has to be the same on every rank: versions of packages, this package's code, every key of the config."""
+        config = flat(yaml.safe_load(self.parser.dump(self.config, skip_unset=False)))
+        return {**versions(), "code of vrft_pl": SOURCE[:12], **config}
 
     def logger(self) -> Any:
         """The config's, or none."""

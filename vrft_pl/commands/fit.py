@@ -20,6 +20,7 @@ from vrft_pl.callbacks.preflight import refusals
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.constants import warnings_of
 from vrft_pl.commands.errors import fail
+from vrft_pl.commands.plan import training_plan
 from vrft_pl.commands.resuming import flat, latest_unfinished, refuse_changes, where_to_go_on
 from vrft_pl.commands.tables import Scores, finite, print_summary
 from vrft_pl.data import SampleData
@@ -93,13 +94,14 @@ class FitCLI(RunCLI):
         return trainer
 
     def facts(self) -> Facts:
-        """The rows that are trained on too, and their order."""
+        """The rows that are trained on too, their order, and the number of steps."""
         rows = {
             f"{name} of {key}": v
             for key, part in data_ids(self.datamodule, ("train",)).items()
             for name, v in part.items()
         }
-        return {**super().facts(), **rows}
+        plan = training_plan(self.datamodule, self.trainer, getattr(self.model, "num_iterations", 1))
+        return {**super().facts(), **rows, **plan}
 
     def logger(self) -> Any:
         """A CSV file and W&B, unless the config has its own or wants none."""

@@ -11,9 +11,9 @@ from lightning import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler
 
-from vrft_pl.data.order import ShuffledBlocks, ShuffledRows
+from vrft_pl.data.order import DealtRows, ShuffledBlocks, ShuffledRows
 from vrft_pl.data.samples import Part, Split, stored_blocks
-from vrft_pl.distributed import data_share
+from vrft_pl.distributed import DataShare, data_share
 from vrft_pl.types import InputError, Opaque, Sample
 
 MOST_WORKERS = 256
@@ -81,12 +81,20 @@ class SampleData(LightningDataModule):
 
     def train_dataloader(self) -> Iterable[Any]:
         """Hand the loader of Samples to the module, which decides what a training batch is."""
+        loader = self.loader(self.train_rows(), train=True)
+        module = self.trainer.lightning_module if self.trainer is not None else None
+        return module.wrap_train_loader(loader) if isinstance(module, WrapsSamples) else loader
+
+    def train_rows(self) -> Dataset[Sample]:
+        """The rows to train on, of all parts.
+
+        Raises:
+            InputError: If there are none.
+        """
         parts = self.datasets("train")
         if not parts:
             raise InputError("Expected `data.init_args.train` to name a source of rows to train on, but got none.")
-        loader = self.loader(ConcatDataset(parts.values()), train=True)
-        module = self.trainer.lightning_module if self.trainer is not None else None
-        return module.wrap_train_loader(loader) if isinstance(module, WrapsSamples) else loader
+        return ConcatDataset(parts.values())
 
     def val_dataloader(self) -> list[DataLoader]:
         """One loader a part, in the order of ``datasets("val")``."""
@@ -106,17 +114,12 @@ class SampleData(LightningDataModule):
 
     def loader(self, samples: Dataset[Sample], train: bool = False) -> DataLoader:
         """Load lists of Samples. Ranks of a distributed run share the rows; no held-out row is read twice."""
-        generator = torch.Generator().manual_seed(self.seed)
         sampler: Sampler[int] | None = None
         trainer = self.trainer
         ranks, rank = data_share(None if trainer is None else trainer.strategy)
         rows = len(samples)  # type: ignore[arg-type]  # sized
         if train:
-            blocks, share = stored_blocks(samples), (self.batch_size, ranks, rank)
-            if blocks is None:
-                sampler = ShuffledRows(generator, rows, *share)
-            else:
-                sampler = ShuffledBlocks(blocks, generator, *share)
+            sampler = self.shuffled(samples, DataShare(ranks, rank))
         elif ranks > 1:
             if rows < ranks:
                 raise InputError(
@@ -134,3 +137,10 @@ class SampleData(LightningDataModule):
             generator=torch.Generator().manual_seed(self.seed),
             persistent_workers=self.num_workers > 0,
         )
+
+    def shuffled(self, samples: Dataset[Sample], share: DataShare) -> DealtRows:
+        """Deal rows to train on out to ranks, in an order of the seed."""
+        generator = torch.Generator().manual_seed(self.seed)
+        if (blocks := stored_blocks(samples)) is None:
+            return ShuffledRows(generator, len(samples), self.batch_size, *share)  # type: ignore[arg-type]  # sized
+        return ShuffledBlocks(blocks, generator, self.batch_size, *share)
