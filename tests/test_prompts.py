@@ -227,7 +227,7 @@ def test_a_style_with_thoughts_needs_them(style, cot):
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("solution", [Number(3.0), Number(0.1), Number(-1e-7), BOX], ids=str)
 def test_what_supervised_training_imitates_earns_every_reward(style, solution):
-    sample = make_sample(solution, style, cot=COTS[style])
+    sample = make_sample(solution, style, cot=COTS.get(style, "1 2"))
     text = target_text(sample, FRAME)
     reward = NumberMatch() if isinstance(solution, Number) else BoxIoU(threshold=0.9)
     assert Format().grade_one(text, sample, FRAME) == 1

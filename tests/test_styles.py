@@ -45,6 +45,26 @@ def test_a_style_of_several_blocks_takes_them_from_the_chain_of_thought():
     assert Format().grade_one(gold, styled(PLAN), None) == 1
 
 
+@pytest.mark.parametrize(
+    "cot",
+    ["It is round.", "<think>It is round.</think>", "<think>It is round.</think><answer>cube</answer>"],
+)
+def test_thoughts_follow_the_answer_whatever_the_row_holds(cot):
+    target = target_text(styled("think_after", cot), None)
+    assert target == "<answer>ball</answer><think>It is round.</think>"
+    assert Format().grade_one(target, styled("think_after"), None) == 1
+    assert Format().grade_one(target, styled("think"), None) == 0
+
+
+def test_a_turn_without_thoughts_needs_none_and_keeps_none():
+    assert target_text(styled("no_think", None), None) == "<answer>ball</answer>"
+    assert target_text(styled("no_think", "It is round."), None) == "<answer>ball</answer>"
+    assert Format().grade_one("<think>a</think><answer>ball</answer>", styled("no_think"), None) == 0
+    assert question(styled("no_think"), "pixels") == (
+        "Which? Answer at once, without thoughts, with a class name inside <answer> </answer>."
+    )
+
+
 def test_a_missing_chain_of_thought_names_row_and_style():
     with pytest.raises(InputError, match="row 7: expected a chain of thought .* for the `sketch` style"):
         target_text(styled(SKETCH, None), None)
@@ -53,7 +73,8 @@ def test_a_missing_chain_of_thought_names_row_and_style():
 @pytest.mark.parametrize(
     ("tags", "instruction", "message"),
     [
-        (("answer", "think"), "Answer.", "the last of `tags` to be `answer`, but got ['answer', 'think']"),
+        (("think", "answer", "check"), "Answer.", "the last or the first of `tags` to be `answer`, but got ['think', "),
+        (("answer", "answer"), "Answer.", "the last or the first of `tags` to be `answer`, but got ['answer', "),
         ((), "Answer with {shape}.", "no field but {form}, but got 'Answer with {shape}.'"),
         ((), "Answer with {form.x}.", "no field but {form}, but got 'Answer with {form.x}.'"),
         ((), "Answer with {.", "no field but {form}, but got 'Answer with {.'"),

@@ -12,7 +12,6 @@ from vrft_pl.prompts import target_text
 from vrft_pl.rewards import Unread
 from vrft_pl.rewards.answer import ChoiceMatch, GradedNumber, LabelMatch, NumberMatch
 from vrft_pl.rewards.parsing.number import NUMBER_UNITS
-from vrft_pl.styles import STYLES
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 WHOLE = st.integers(-(10**6), 10**6)
@@ -213,21 +212,21 @@ def test_a_label_is_the_whole_name_or_an_alias(answer, expected):
 
 
 @pytest.mark.parametrize("reward", [NumberMatch, GradedNumber])
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", COTS)
 @given(value=FINITE | WHOLE, unit=st.none() | st.sampled_from([*sorted(NUMBER_UNITS), "furlong", "Light years"]))
 def test_the_right_number_scores_1_as_supervised_training_writes_it(reward, style, value, unit):
     sample = make_sample(Number(value, unit), style, cot=COTS[style])
     assert reward().grade_one(target_text(sample, None), sample, None) == 1
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", COTS)
 @given(letter=st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), options=st.lists(st.text(max_size=6), max_size=26))
 def test_the_right_letter_scores_1_as_supervised_training_writes_it(style, letter, options):
     sample = make_sample(Choice(letter, tuple(options)), style, cot=COTS[style])
     assert ChoiceMatch().grade_one(target_text(sample, None), sample, None) == 1
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", COTS)
 @given(name=st.text("abcXYZ019 _-.'/()&é", min_size=1, max_size=30).filter(lambda name: any(map(str.isalnum, name))))
 def test_the_right_name_scores_1_as_supervised_training_writes_it(style, name):
     sample = make_sample(Label(name), style, cot=COTS[style])

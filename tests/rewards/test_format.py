@@ -69,7 +69,7 @@ def test_the_form_is_the_one_the_sample_asks_for(style, text):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_what_supervised_training_imitates_has_the_form(style):
-    cot = {"answer": None, "think": "a", "caption": CAPTION.partition("<answer>")[0]}[style]
+    cot = {"answer": None, "caption": CAPTION.partition("<answer>")[0]}.get(style, "a")
     sample = make_sample(Label("lily"), style, cot=cot)
     assert Format().grade_one(target_text(sample, None), sample, None) == 1
 

@@ -24,9 +24,12 @@ from vrft_pl.rewards import (
     TransformationMatch,
     Unread,
 )
-from vrft_pl.styles import STYLES
+from vrft_pl.styles import STYLES, answer_style
 
-COTS = {"answer": None, "think": "I look.", "caption": "<summary>s</summary><caption>c</caption><think>t</think>"}
+COTS = dict.fromkeys(STYLES, "I look.") | {
+    "answer": None,
+    "caption": "<summary>s</summary><caption>c</caption><think>t</think>",
+}
 NUMBERS = (NumberMatch(), NumberMatch(words=True), GradedNumber(), MathMatch())
 BOXES = (BoxIoU(), BoxIoU(threshold=1), BoxAccuracy(), BoxGIoU())
 DETECTIONS = (
@@ -95,7 +98,7 @@ def test_the_truth_earns_everything_in_every_style_and_space(kind, style):
 @pytest.mark.parametrize("truth", ["nothing to find", "a crowd alone"])
 def test_no_box_is_right_where_there_is_nothing_to_find(truth, answer, style):
     sample = make_sample(TRUTHS[truth][0], style)
-    text = answer if style == "answer" else f"<think>None.</think><answer>{answer}</answer>"
+    text = answer_style(style).target(answer, COTS[style])
     for reward in DETECTIONS:
         assert reward.grade_one(text, sample, answer_frame("pixels", (1000, 500), None)) == 1
 

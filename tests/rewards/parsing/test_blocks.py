@@ -48,6 +48,28 @@ def test_the_answer_is_the_one_block_after_the_thoughts(text, expected, style):
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("<answer>3</answer><think>a</think>", "3", id="plain"),
+        pytest.param(
+            "<answer>3</answer>\n<think>not <answer>4</answer></think>", "3", id="thoughts-hold-another-answer"
+        ),
+        pytest.param("<answer>3</answer>", "3", id="no-thoughts"),
+        pytest.param("<answer>3</answer><think>a", "3", id="thoughts-cut"),
+        pytest.param("<think>a</think><answer>3</answer>", Unread.NO_ANSWER, id="thoughts-first"),
+        pytest.param("<answer>3</answer><think>a</think><answer>4</answer>", Unread.NO_ANSWER, id="two-answers"),
+        pytest.param("<answer>3</answer><answer>4</answer><think>a</think>", Unread.NO_ANSWER, id="two-answers-before"),
+        pytest.param("<think><answer>3</answer></think>", Unread.NO_ANSWER, id="answer-inside-the-thoughts-only"),
+        pytest.param("<answer>3<think>a</think></answer>", Unread.NO_ANSWER, id="thoughts-inside-the-answer"),
+        pytest.param("3", Unread.NO_ANSWER, id="no-tag"),
+        pytest.param("<answer></answer><think>3</think>", Unread.EMPTY, id="empty"),
+    ],
+)
+def test_the_answer_is_the_one_block_before_the_thoughts(text, expected):
+    assert read_answer(text, "think_after") == expected
+
+
+@pytest.mark.parametrize(
     ("text", "expected"), [(" 3\n", "3"), (" ", Unread.EMPTY), ("<answer>3</answer>", "<answer>3</answer>")]
 )
 def test_the_bare_answer_is_the_whole_text(text, expected):

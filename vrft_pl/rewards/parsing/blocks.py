@@ -44,9 +44,13 @@ def read_answer(text: str, style: AnswerStyle | StyleName) -> str | Unread:
     """Find the answer in a completion, whatever the form around it.
 
     With tags asked for, that is the content of the only ``<answer>`` block; two blocks are no answer, and what the
-    thoughts say never counts. In the bare style it is the whole text.
+    thoughts say never counts. In the bare style it is the whole text. Where the answer comes first, one behind the
+    thoughts is none.
     """
-    tags = answer_style(style).tags
+    style = answer_style(style)
+    tags = style.tags
+    if style.answers_first:
+        text, tags = before_thoughts(text, tags[1]), tags[:1]
     if not tags:
         return text.strip() or Unread.EMPTY
     thoughts = tags[-2] if len(tags) > 1 else "think"
@@ -59,6 +63,18 @@ def read_answer(text: str, style: AnswerStyle | StyleName) -> str | Unread:
     if not closed or closing in rest:
         return Unread.NO_ANSWER
     return answer.strip() or Unread.EMPTY
+
+
+def before_thoughts(text: str, tag: str) -> str:
+    """What stands before the thoughts; nothing where an answer stands behind them, be it the only one or another.
+
+    Example:
+        >>> before_thoughts("<answer>3</answer><think>not <answer>4</answer></think>", "think")
+        '<answer>3</answer>'
+    """
+    before, _, rest = text.partition(f"<{tag}>")
+    behind = rest.rpartition(f"</{tag}>")[2] if f"</{tag}>" in rest else ""
+    return "" if "<answer>" in behind else before
 
 
 def unwrap(answer: str) -> str:
