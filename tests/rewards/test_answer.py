@@ -75,6 +75,51 @@ def test_a_unit_may_be_left_out_but_not_be_wrong(reward, answer, unit, expected)
     assert graded(reward, Number(50, unit), answer) == expected
 
 
+@pytest.mark.parametrize(("answer", "unit", "expected"), [("3个", None, 1.0), ("3 マ", None, None), ("3个", "cm", 0.0)])
+def test_a_word_that_counts_things_is_a_unit(answer, unit, expected):
+    assert graded(NumberMatch(), Number(3, unit), answer) == (Unread.MALFORMED if expected is None else expected)
+
+
+NUMBER, LETTER, NAME = (
+    NumberMatch(prose="lenient", words=True),
+    ChoiceMatch(prose="lenient"),
+    LabelMatch(prose="lenient"),
+)
+
+
+@pytest.mark.parametrize(
+    ("reward", "truth", "answer", "expected"),
+    [
+        *((NUMBER, Number(3), answer, 1.0) for answer in (
+            "The answer is 3.", "3 objects", "Answer: 3", "x = 3", "There are 3 red cubes in the picture.",
+            "three dogs",
+            "So, the final answer is: $3$", "The number of red cubes is 3", "I count 3", "**3**", "3")),
+        *((NUMBER, Number(3), answer, 0.0) for answer in ("The answer is 4, not 3", "3 or 4", "at least 3", "3 dozen",
+            "The answer is not 3", "not 3", "4 objects", "3 out of 4", "7 and then 3", "3 more than 4", "3 is wrong",
+            "The answer is 3 or 4", "3 objects, 4 cubes", "3 hundred", "There are 3, I mean 4", "x = y = 3")),
+        (NUMBER, Number(3, "cm"), "3 objects", 0.0),
+        (LETTER, Choice("B"), "The correct answer is (B).", 1.0),
+        (LETTER, Choice("B"), "The answer is option B", 1.0),
+        (LETTER, Choice("B"), "The answer is not B", 0.0),
+        (LETTER, Choice("B"), "The answer is A or B", 0.0),
+        (NAME, Label("beagle"), "It is a beagle.", 1.0),
+        (NAME, Label("beagle"), "The answer is Beagle", 1.0),
+        (NAME, Label("beagle"), "It is a beagle or a pug", 0.0),
+        (NAME, Label("beagle"), "It is not a beagle", 0.0),
+    ],
+)  # fmt: skip
+def test_a_short_sentence_is_read_where_that_is_asked_for(reward, truth, answer, expected):
+    got = graded(reward, truth, answer)
+    assert (0.0 if isinstance(got, Unread) else got) == expected
+    strict = graded(type(reward)(), truth, answer)
+    assert strict != 1 or answer in ("3", "**3**")
+
+
+def test_prose_is_strict_or_lenient():
+    with pytest.raises(ValueError, match="Expected `prose` to be `strict` or `lenient`, but got 'loose'"):
+        NumberMatch(prose="loose")
+
+
 def test_several_lines_are_read():
     assert NumberMatch().grade_one("<think>a</think>\n<answer>\n3\n</answer>\n", make_sample(Number(3)), None) == 1
 

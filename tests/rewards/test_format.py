@@ -55,9 +55,32 @@ def test_all_four_blocks(text, expected):
     assert Format("caption").grade_one(text, make_sample(), None) == expected
 
 
-@pytest.mark.parametrize(("text", "expected"), [("3", 1.0), (" \n", 0.0), ("", 0.0), (THINK, 0.0), ("3</answer>", 0.0)])
-def test_the_bare_answer_has_no_tag(text, expected):
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("3", 1.0),
+        (" \n", 0.0),
+        ("", 0.0),
+        (THINK, 0.0),
+        ("3</answer>", 0.0),
+        ("<think>a</think>\n\n3", 1.0),
+        ("<think>a</think>", 0.0),
+        ("<think>3", 0.0),
+        ("<think>a</think><think>b</think>3", 0.0),
+    ],
+)
+def test_the_bare_answer_has_no_tag_but_those_of_thoughts_before_it(text, expected):
     assert Format("answer").grade_one(text, make_sample(), None) == expected
+
+
+@pytest.mark.parametrize(
+    ("style", "text"),
+    [("caption", CAPTION), ("no_think", "<answer>3</answer>"), ("think_after", "<answer>3</answer><think>a</think>")],
+)
+def test_an_empty_block_of_thoughts_may_stand_before_other_blocks(style, text):
+    for before, expected in (("<think>\n\n</think>\n\n", 1), ("<think>a</think>", 0), ("<think>", 0)):
+        assert Format(style).grade_one(before + text, make_sample(), None) == expected
+    assert Format("think").grade_one(f"<think></think>{THINK}", make_sample(), None) == 0
 
 
 @pytest.mark.parametrize(("style", "text"), [("answer", "3"), ("think", THINK), ("caption", CAPTION)])

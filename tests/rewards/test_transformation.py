@@ -162,3 +162,10 @@ def test_hostile_completions_are_only_data(reward):
         assert seconds(reward.score, make_completions([text]), [TRUTH], enough=0.05) < 0.05, text[:80]
         score = reward.score(make_completions([text]), [TRUTH]).item()
         assert reward.bounds[0] <= score < 1, text[:80]
+
+
+@pytest.mark.parametrize(("named", "expected"), [("2", 1.0), ("obj_1", 0.5)])
+@pytest.mark.parametrize("written", ["obj2", "obj_2", "object 2", "Object_2", "2"])
+def test_an_object_may_be_called_so_unless_one_is_named_so(written, named, expected):
+    sample = make_sample(Transformation((Call("change_color", named, "red"),)), "answer")
+    assert TransformationMatch().grade_one(f"change_color({written}, red)", sample, None) == expected

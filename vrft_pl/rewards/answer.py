@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 from vrft_pl.answers import AnswerFrame, Choice, Label, Number
 from vrft_pl.names import normalize_name
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.parsing import Unread, parse_choice, parse_label, parse_number, read_answer
-from vrft_pl.rewards.parsing.number import read_unit, units_for
+from vrft_pl.rewards.parsing.number import Quantity, read_unit, units_for
+from vrft_pl.rewards.parsing.prose import Prose, counted, without_prose
 from vrft_pl.types import Sample
 
 
-class NumberMatch(Reward):
+class ShortAnswer(Reward):
+    """Reads an answer of a few words; has subclasses.
+
+    Args:
+        prose: ``strict`` reads the answer and nothing around it. ``lenient`` also reads what stands in one of a few
+            sentences: ``The answer is 3.``, ``Answer: 3``, ``There are 3``, ``x = 3``, and of a number ``3 objects``.
+        **kwargs: Those of `Reward`.
+
+    Raises:
+        ValueError: If ``prose`` is something else.
+    """
+
+    bounds = (0.0, 1.0)
+
+    def __init__(self, prose: Prose = "strict", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if prose not in get_args(Prose):
+            raise ValueError(f"Expected `prose` to be `strict` or `lenient`, but got {prose!r}.")
+        self.lenient = prose == "lenient"
+
+    def read(self, text: str, sample: Sample) -> str | Unread:
+        """The answer of a completion, taken out of its sentence where that is asked for."""
+        answer = read_answer(text, sample.style)
+        return without_prose(answer) if self.lenient and isinstance(answer, str) else answer
+
+
+class NumberMatch(ShortAnswer):
     """1 when the answer is a number equal to the ground truth, else 0; text around the number is never ignored.
 
     Numbers are equal when they differ by at most 1e-9, or one part in 10^9: ``3``, ``3.0`` and ``3.`` are one answer. A
@@ -23,7 +50,7 @@ class NumberMatch(Reward):
 
     Args:
         words: Also read ``zero`` to ``twenty``.
-        **kwargs: Those of `Reward`.
+        **kwargs: Those of `ShortAnswer`.
 
     Example:
         >>> from vrft_pl.types import Sample
@@ -34,7 +61,6 @@ class NumberMatch(Reward):
     """
 
     solution_type = Number
-    bounds = (0.0, 1.0)
 
     def __init__(self, words: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -43,12 +69,15 @@ class NumberMatch(Reward):
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
         """Judge one answer."""
         assert isinstance(sample.solution, Number)
-        answer = read_answer(text, sample.style)
+        answer = self.read(text, sample)
         if isinstance(answer, Unread):
             return answer
         expected = sample.solution.unit
         units = units_for(expected)
         quantity = parse_number(answer, self.words, units)
+        if quantity is Unread.MALFORMED and self.lenient and (number := counted(answer)):
+            quantity = parse_number(number, self.words)
+            quantity = quantity if isinstance(quantity, Unread) else Quantity(quantity.value, "piece")
         if isinstance(quantity, Unread):
             return quantity
         value, unit = quantity
@@ -106,11 +135,11 @@ class GradedNumber(NumberMatch):
         return 0.5 * (1 + math.cos(math.pi * (error - start) / (self.zero_at - start)))
 
 
-class ChoiceMatch(Reward):
+class ChoiceMatch(ShortAnswer):
     """1 when the answer is the letter of the right option, else 0; several letters are no answer.
 
     Args:
-        **kwargs: Those of `Reward`.
+        **kwargs: Those of `ShortAnswer`.
 
     Example:
         >>> from vrft_pl.types import Sample
@@ -120,26 +149,25 @@ class ChoiceMatch(Reward):
     """
 
     solution_type = Choice
-    bounds = (0.0, 1.0)
 
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
         """Judge one answer."""
         assert isinstance(sample.solution, Choice)
-        answer = read_answer(text, sample.style)
+        answer = self.read(text, sample)
         if isinstance(answer, Unread):
             return answer
         letter = parse_choice(answer, sample.solution.options)
         return letter if isinstance(letter, Unread) else float(letter == sample.solution.letter)
 
 
-class LabelMatch(Reward):
+class LabelMatch(ShortAnswer):
     """1 when the answer is the name of the class or one of its aliases, else 0.
 
     Names are compared in the form of `vrft_pl.names.normalize_name`, whole: a part of the name, or a list
     that holds it, is another name.
 
     Args:
-        **kwargs: Those of `Reward`.
+        **kwargs: Those of `ShortAnswer`.
 
     Example:
         >>> from vrft_pl.types import Sample
@@ -150,12 +178,11 @@ class LabelMatch(Reward):
     """
 
     solution_type = Label
-    bounds = (0.0, 1.0)
 
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
         """Judge one answer."""
         assert isinstance(sample.solution, Label)
-        answer = read_answer(text, sample.style)
+        answer = self.read(text, sample)
         if isinstance(answer, Unread):
             return answer
         name = parse_label(answer)

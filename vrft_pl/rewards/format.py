@@ -16,7 +16,9 @@ _ALL_TAGS = tuple(f"<{slash}{tag}>" for tag in STYLES["caption"].tags for slash 
 class Format(Reward):
     """1 for exactly one block of each tag, in order, none empty and nothing outside but white space; else 0.
 
-    The bare ``answer`` style asks for some text and no tag at all.
+    The bare ``answer`` style asks for some text and no tag at all. A closed ``<think>`` block may stand before it, for
+    some models always think first; before a style that does not begin with thoughts, an empty one may, for some chat
+    templates open it.
 
     Args:
         style: The form. Defaults to the one the sample asks for.
@@ -38,6 +40,9 @@ class Format(Reward):
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float:
         """Judge the form of one completion."""
         tags = answer_style(self.style or sample.style).tags
+        if tags[:1] != ("think",) and text.lstrip().startswith("<think>"):
+            thoughts, _, rest = text.partition("</think>")
+            text = rest if not tags or thoughts.strip() == "<think>" else text
         if not tags:
             return float(bool(text.strip()) and not any(tag in text for tag in _ALL_TAGS))
         return float(read_blocks(text, tags) is not None)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from vrft_pl.answers import AnswerFrame, Expression, Number
-from vrft_pl.rewards.base import Reward
-from vrft_pl.rewards.parsing import Quantity, Unread, parse_expression, parse_number, read_answer
+from vrft_pl.rewards.answer import ShortAnswer
+from vrft_pl.rewards.parsing import Quantity, Unread, parse_expression, parse_number
 from vrft_pl.rewards.parsing.mathematics import Parts, split_parts, split_unit, translate, unsafe, without_brackets
 from vrft_pl.types import Sample
 
@@ -28,7 +28,7 @@ _LISTLESS = re.compile(r"[<>]|\\(?:leq?|geq?|in|pm|mp)(?![a-z])")
 """What may equal a list without being one: an inequality is an interval, plus or minus is two values."""
 
 
-class MathMatch(Reward):
+class MathMatch(ShortAnswer):
     r"""1 when the answer is mathematically equal to the ground truth by math-verify, else 0 (Reason-RFT, sec. 3.3).
 
     Only the content of the answer is compared, as a whole: one expression and nothing around it (math-verify itself
@@ -39,7 +39,7 @@ class MathMatch(Reward):
 
     Args:
         time_limit: Seconds of CPU for one comparison.
-        **kwargs: Those of `Reward`.
+        **kwargs: Those of `ShortAnswer`.
 
     Raises:
         ValueError: If ``time_limit`` is not positive.
@@ -54,7 +54,6 @@ class MathMatch(Reward):
     """
 
     solution_type = (Expression, Number)
-    bounds = (0.0, 1.0)
 
     def __init__(self, time_limit: float = 0.025, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -65,7 +64,7 @@ class MathMatch(Reward):
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread:
         """Judge one answer."""
         assert isinstance(sample.solution, Expression | Number)
-        answer = read_answer(text, sample.style)
+        answer = self.read(text, sample)
         if isinstance(answer, Unread):
             return answer
         answer = parse_expression(answer)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -86,10 +88,19 @@ def canonical_calls(calls: tuple[Call, ...]) -> tuple[Call, ...]:
     return tuple(Call(c.function.lower(), normalize_argument(c.object), normalize_argument(c.value)) for c in calls)
 
 
-def read_calls(text: str, style: AnswerStyle | StyleName) -> tuple[Call, ...] | Unread:
-    """Read the calls of a completion."""
+_NUMBERED = re.compile(r"(?:obj|object)[_#]?([0-9]++)")
+"""How models name an object that the question numbers, in the form of `normalize_argument`."""
+
+
+def read_calls(text: str, style: AnswerStyle | StyleName, true: Sequence[Call] = ()) -> tuple[Call, ...] | Unread:
+    """Read the calls of a completion; ``obj2`` is object 2, unless a true call names one so."""
     answer = read_answer(text, style)
-    return answer if isinstance(answer, Unread) else parse_calls(answer)
+    calls = answer if isinstance(answer, Unread) else parse_calls(answer)
+    if isinstance(calls, Unread) or any(_NUMBERED.fullmatch(call.object) for call in true):
+        return calls
+    numbers = [_NUMBERED.fullmatch(call.object) for call in calls]
+    pairs = zip(calls, numbers, strict=True)
+    return tuple(call if number is None else replace(call, object=number[1]) for call, number in pairs)
 
 
 class TransformationMatch(Reward):
@@ -99,7 +110,7 @@ class TransformationMatch(Reward):
     divided by the number of answered or of true calls, whichever is larger. This is the function-based reward of
     Reason-RFT (https://arxiv.org/abs/2503.20752, sec. 3.3); there the pairs are formed greedily from a set and repeats
     shrink the score twice, here the pairing is optimal, so the order never matters, and a repeat is one more answered
-    call. Case, blanks and quotes don't matter, and ``1.0`` is ``1``.
+    call. Case, blanks and quotes don't matter, ``1.0`` is ``1``, and ``obj2`` is object 2 where none is named so.
 
     Args:
         partial: Whether calls that agree in part earn anything; ``False`` counts full matches only.
@@ -135,10 +146,9 @@ class TransformationMatch(Reward):
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
         """Judge one list of calls."""
         assert isinstance(sample.solution, Transformation)
-        calls = read_calls(text, sample.style)
-        if isinstance(calls, Unread):
-            return calls
-        return transformation_credit(calls, canonical_calls(sample.solution.calls), self.partial, self.penalty)
+        true = canonical_calls(sample.solution.calls)
+        calls = read_calls(text, sample.style, true)
+        return calls if isinstance(calls, Unread) else transformation_credit(calls, true, self.partial, self.penalty)
 
 
 class TransformationExact(Reward):
@@ -162,7 +172,6 @@ class TransformationExact(Reward):
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
         """Judge one list of calls."""
         assert isinstance(sample.solution, Transformation)
-        calls = read_calls(text, sample.style)
-        if isinstance(calls, Unread):
-            return calls
-        return float(Counter(calls) == Counter(canonical_calls(sample.solution.calls)))
+        true = canonical_calls(sample.solution.calls)
+        calls = read_calls(text, sample.style, true)
+        return calls if isinstance(calls, Unread) else float(Counter(calls) == Counter(true))

@@ -15,6 +15,11 @@ from vrft_pl.styles import STYLES
         pytest.param("<think>a</think><answer>\n 3\n</answer>\n", "3", id="several-lines"),
         pytest.param("a</think><answer>3</answer>", "3", id="thoughts-opened-in-the-prompt"),
         pytest.param("<answer>3</answer>", "3", id="no-thoughts"),
+        pytest.param("<think>a</think> <think>b</think><answer>3</answer>", "3", id="thoughts-in-two-blocks"),
+        pytest.param("<think>a</think><think><answer>3</answer>", Unread.NO_ANSWER, id="second-block-never-closed"),
+        pytest.param(
+            "<think>a</think><think><answer>3</answer></think>", Unread.NO_ANSWER, id="answer-in-the-second-block-only"
+        ),
         pytest.param("<answer>4</answer></think><answer>3</answer>", "3", id="thoughts-hold-another-answer"),
         pytest.param("<think>a<think>b</think>c</think><answer>3</answer>", "3", id="nested-thoughts"),
         pytest.param("<think><answer>3</answer></think>", Unread.NO_ANSWER, id="answer-inside-the-thoughts-only"),
@@ -70,9 +75,25 @@ def test_the_answer_is_the_one_block_before_the_thoughts(text, expected):
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [(" 3\n", "3"), (" ", Unread.EMPTY), ("<answer>3</answer>", "<answer>3</answer>")]
+    ("text", "expected"),
+    [
+        (" 3\n", "3"),
+        (" ", Unread.EMPTY),
+        ("<answer>3</answer>", "3"),
+        ("<answer> </answer>", Unread.EMPTY),
+        ("<answer>3</answer>.", "<answer>3</answer>."),
+        ("<answer>3</answer><answer>4</answer>", Unread.NO_ANSWER),
+        ("<think>a</think>3", "3"),
+        ("a</think>\n\n3", "3"),
+        ("<think>a</think>\n<think>b</think>\n<answer>3</answer>", "3"),
+        ("<think>4</think>", Unread.EMPTY),
+        ("<think>3", Unread.NO_ANSWER),
+        ("<think>a</think>3<think>b</think>", Unread.NO_ANSWER),
+        ("<think>a</think>3</think>4", Unread.NO_ANSWER),
+        ("4 <think>a</think>3", Unread.NO_ANSWER),
+    ],
 )
-def test_the_bare_answer_is_the_whole_text(text, expected):
+def test_the_bare_answer_is_the_whole_text_after_closed_thoughts(text, expected):
     assert read_answer(text, "answer") == expected
 
 
@@ -110,6 +131,7 @@ def test_tags_in_any_order_are_read_or_refused(pieces):
         pytest.param("```\nx y\n```", id="fence"),
         pytest.param("```text\nx y\n```", id="fence-with-a-language"),
         pytest.param("```json x y", id="fence-never-closed"),
+        pytest.param("<|begin_of_box|>x y<|end_of_box|>", id="glm"),
     ],
 )
 def test_what_models_put_around_an_answer_is_taken_off(answer):

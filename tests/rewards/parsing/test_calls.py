@@ -35,6 +35,8 @@ NAMES = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=8).filter(la
         pytest.param("change_color(2, red) then change_size(obj_1, big)", id="then"),
         pytest.param("Step 1: change_color(2, red)\nStep 2: change_size(obj_1, big)", id="steps"),
         pytest.param("(change_color(2, red), change_size(obj_1, big))", id="tuple"),
+        pytest.param("change_color（2，red）、change_size（obj_1，big）。", id="full-width"),
+        pytest.param("First, change_color(2, red). Then, change_size(obj_1, big).", id="first-and-then"),
     ],
 )
 def test_calls_are_read_with_only_separators_between(text):

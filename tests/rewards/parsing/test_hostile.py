@@ -25,6 +25,7 @@ from vrft_pl.rewards.parsing import (
 from vrft_pl.rewards.parsing.blocks import MAX_ANSWER
 from vrft_pl.rewards.parsing.boxes import MAX_BOXES, MAX_LIST
 from vrft_pl.rewards.parsing.number import read_unit
+from vrft_pl.rewards.parsing.prose import without_prose
 
 PARSERS = (parse_box, parse_calls, parse_choice, parse_detections, parse_expression, parse_label, parse_number)
 LISTS = {
@@ -39,7 +40,8 @@ UNITS = [
     "\\u0041", "'\\ud800", ",", ":", ";", "1 ", "1,000", "9", "9.", "1e", "+-", ".", "a ", " ", "\n", "-", "- ", "A ",
     "A.", "(A)", "or ", "$", "**", "`", "```", "```json\n", "\\boxed{", "\\text{", "\\text{a}", "}", "f(", "f()",
     "f(a,b),", "f((a),", "1.", "and ", "_", "\x00", "\ud800", "\u202e", "３", "ﷺ", "𝟛", "e\u0301", "İ", "ß", "the ",
-    "an ", "<answer>", "<|", "<|object_ref_start|>", "<|box_start|>", "then ", "step 1:", "1. [", "**A**",
+    "an ", "<answer>", "<think>", "</think>", "<think></think>",
+    "of a ", "none ", "<|", "<|object_ref_start|>", "<|box_start|>", "then ", "step 1:", "1. [", "**A**",
     "\u200b", "\\_",
 ]  # fmt: skip
 
@@ -80,7 +82,11 @@ def test_any_answer_is_read_or_refused_in_time(parse):
 
 
 @pytest.mark.parametrize(
-    "read", [read_values, unwrap, read_unit, normalize_name, lambda text: read_answer(text, "think")]
+    "read",
+    [
+        *(read_values, unwrap, read_unit, normalize_name, without_prose),
+        *(lambda text: read_answer(text, "think"), lambda text: read_answer(text, "answer")),
+    ],
 )
 def test_eight_times_the_text_takes_no_more_than_24_times_as_long(read):
     for unit in UNITS:

@@ -20,7 +20,9 @@ LENGTHS = ("30 cm", "35 cm", "40 cm")
     ["B", "b", "(B)", "(b)", "b)", "B.", "B:", "(B).", "[B]", "Option B", "Answer: (B)", "choice b.", "$\\boxed{B}$.",
      "**B**", "`B`", '"B"', "\\text{B}", "```\nB\n```", "```B```", "B. 35 cm", "(B) 35 cm", "B) 35 cm", "b: 35 m",
      "Option B: the red one", "B.35", "**B**. 35 cm", "**(B)**", "**B.** 35 cm", "\\textbf{B}", "\\mathrm{B}",
-     "\\mathbf{B}", "\\boxed{B}. 35 cm", "B, 35 cm", "B - 35 cm", "B \u2014 35 cm", "B. A red cube"],
+     "\\mathbf{B}",
+     "Ｂ", "（B）", "B。", "【Ｂ】", "\\boxed{\\textbf{(B) } 35 \\text{ cm}}",
+     "\\boxed{B}. 35 cm", "B, 35 cm", "B - 35 cm", "B \u2014 35 cm", "B. A red cube"],
 )  # fmt: skip
 def test_a_letter_is_read_with_or_without_the_text_of_its_option(text):
     assert parse_choice(text) == "B"
@@ -56,6 +58,10 @@ def test_a_letter_is_read_with_or_without_the_text_of_its_option(text):
         pytest.param("B 35 cm", Unread.AMBIGUOUS, id="nothing-between-letter-and-text"),
         pytest.param("A\u200bB", Unread.AMBIGUOUS, id="zero-width-blank"),
         pytest.param("A²", Unread.AMBIGUOUS, id="superscript"),
+        pytest.param("B. none of the above", Unread.AMBIGUOUS, id="none-of-the-others"),
+        pytest.param("B. All of these options", Unread.AMBIGUOUS, id="all-of-the-others"),
+        pytest.param("B is not right", Unread.AMBIGUOUS, id="denied"),
+        pytest.param("B: that is wrong", Unread.AMBIGUOUS, id="called-wrong"),
         pytest.param("ABCD", Unread.MALFORMED, id="word-of-letters"),
         pytest.param("**A** **B**", Unread.AMBIGUOUS, id="two-bold"),
         pytest.param("not A", Unread.MALFORMED, id="not"),
@@ -68,7 +74,6 @@ def test_a_letter_is_read_with_or_without_the_text_of_its_option(text):
         pytest.param("(A", Unread.MALFORMED, id="half-a-bracket"),
         pytest.param("\u212a", Unread.MALFORMED, id="kelvin-sign"),
         pytest.param("\u017f", Unread.MALFORMED, id="long-s"),
-        pytest.param("Ａ", Unread.MALFORMED, id="full-width"),
         pytest.param("А", Unread.MALFORMED, id="cyrillic"),
     ],
 )

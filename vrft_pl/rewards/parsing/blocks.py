@@ -14,6 +14,7 @@ _WRAPS = (
     *((f"\\{name}{{", "}") for name in ("boxed", "fbox", "text", "textbf", "mathrm", "mathbf")),
     *(("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"), ("$", "$")),
     *(("**", "**"), ("`", "`"), ('"', '"'), ("'", "'")),
+    ("<|begin_of_box|>", "<|end_of_box|>"),
 )
 
 
@@ -44,23 +45,25 @@ def read_answer(text: str, style: AnswerStyle | StyleName) -> str | Unread:
     """Find the answer in a completion, whatever the form around it.
 
     With tags asked for, that is the content of the only ``<answer>`` block; two blocks are no answer, and what the
-    thoughts say never counts. In the bare style it is the whole text. Where the answer comes first, one behind the
-    thoughts is none.
+    thoughts say never counts, be they one closed block or several. In the bare style it is the whole text, without
+    thoughts before it, and without the tags of an ``<answer>`` block that is all there is. Where the answer comes
+    first, one behind the thoughts is none.
     """
     style = answer_style(style)
     tags = style.tags
     if style.answers_first:
         text, tags = before_thoughts(text, tags[1]), tags[:1]
-    if not tags:
-        return text.strip() or Unread.EMPTY
     thoughts = tags[-2] if len(tags) > 1 else "think"
-    opening, closing = f"<{thoughts}>", f"</{thoughts}>"
-    visible = text.partition(closing)[2] if closing in text else text
-    if opening in visible or visible.count("<answer>") != 1 or visible.count("</answer>") != 1:
+    visible = after_thoughts(text, thoughts, alone=not tags)
+    if visible is None:
+        return Unread.NO_ANSWER
+    if not tags and not (visible.startswith("<answer>") and visible.endswith("</answer>")):
+        return visible or Unread.EMPTY
+    if visible.count("<answer>") != 1 or visible.count("</answer>") != 1:
         return Unread.NO_ANSWER
     _, _, rest = visible.partition("<answer>")
     answer, closed, _ = rest.partition("</answer>")
-    if not closed or closing in rest:
+    if not closed or f"</{thoughts}>" in rest:
         return Unread.NO_ANSWER
     return answer.strip() or Unread.EMPTY
 
@@ -75,6 +78,35 @@ def before_thoughts(text: str, tag: str) -> str:
     before, _, rest = text.partition(f"<{tag}>")
     behind = rest.rpartition(f"</{tag}>")[2] if f"</{tag}>" in rest else ""
     return "" if "<answer>" in behind else before
+
+
+def after_thoughts(text: str, tag: str = "think", alone: bool = False) -> str | None:
+    """What stands behind the closed blocks of thoughts; the first of them may be opened by the prompt.
+
+    Args:
+        text: A completion.
+        tag: Of the thoughts.
+        alone: Whether nothing may stand before or between the blocks.
+
+    Returns:
+        Without blanks around it; ``None`` where a block is open, or opened or closed once more.
+
+    Example:
+        >>> [after_thoughts(text) for text in ("<think>a</think> <think>b</think>3", "a</think>3", "<think>3")]
+        ['3', '3', None]
+    """
+    opening, closing = f"<{tag}>", f"</{tag}>"
+    end = text.find(closing)
+    if alone and end >= 0 and text.find(opening, 0, end) > 0 and text[: text.find(opening)].strip():
+        return None
+    position = end + len(closing) if end >= 0 else 0
+    while (start := text.find(opening, position)) >= 0:
+        before, end = text[position:start], text.find(closing, start)
+        if end < 0 or "<answer>" in before or (alone and before.strip()):
+            return None
+        position = end + len(closing)
+    visible = text[position:].strip()
+    return None if alone and closing in visible else visible
 
 
 def unwrap(answer: str) -> str:

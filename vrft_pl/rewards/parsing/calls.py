@@ -9,12 +9,13 @@ from vrft_pl.answers import Call
 from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, unwrap
 from vrft_pl.rewards.parsing.notation import NUMBER
 from vrft_pl.rewards.parsing.unread import Unread
+from vrft_pl.rewards.parsing.width import narrow
 
 _SHORT = 64
 """Characters of an argument whose form is remembered: hostile ones must not fill memory."""
 _CALL = re.compile(r"(?<!\w)([A-Za-z_]\w*+)\s*+\(([^()]*+(?>(?:\([^()]*+\)[^()]*+)*))\)", re.ASCII)
 _BETWEEN_CALLS = re.compile(
-    r"""(?>(?:[\s,;()\[\]"'`*]++|->|-(?=\s)|(?:and|then)\b(?!\()|step\s*+\d++\s*+[:.)]|\d++[.)](?!\d))*)""",
+    r"""(?>(?:[\s,;()\[\]"'`*]++|->|[.-](?=\s)|(?:(?:first|second|third|last)(?:ly)?|next|then|finally)[,:]|(?:and|then)\b(?!\()|step\s*+\d++\s*+[:.)]|\d++[.)](?!\d))*)""",
     re.ASCII | re.IGNORECASE,
 )
 _CUT_CALL = re.compile(r"[A-Za-z_]\w*+\s*+(?:\([^()]*+(?>(?:\([^()]*+\)?[^()]*+)*))?", re.ASCII)
@@ -25,7 +26,8 @@ _MARKS = str.maketrans({"[": "(", "]": ")", "\u2212": "-"})
 def parse_calls(answer: str) -> tuple[Call, ...] | Unread:
     """Read calls ``function(object, value)`` with nothing but separators, ``and``, ``then`` and numbers between them.
 
-    Of an answer that is cut, the complete calls count. A call without a value has the empty one.
+    ``First,`` and the like may stand before a call too. Of an answer that is cut, the complete calls count. A call
+    without a value has the empty one.
 
     Example:
         >>> for call in parse_calls("['change_color(2, Red)', 'change_position(obj_1, (0, -1))', 'change_s"):
@@ -35,7 +37,7 @@ def parse_calls(answer: str) -> tuple[Call, ...] | Unread:
     """
     if len(answer) > MAX_ANSWER:
         return Unread.TOO_LONG
-    answer = unwrap(answer.replace("\\_", "_")).removesuffix(".")
+    answer = unwrap(narrow(answer).replace("\\_", "_")).removesuffix(".")
     if not answer:
         return Unread.EMPTY
     calls, position = [], 0
@@ -68,6 +70,7 @@ def normalize_argument(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _normalized(text: str) -> str:
+    text = narrow(text)
     if name := _ARGUMENT_NAME.match(text):
         text = text[name.end() :]
     text = "".join(mark for mark in text if not mark.isspace() and mark not in "\"'`").casefold()

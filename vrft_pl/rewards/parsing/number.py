@@ -11,6 +11,7 @@ from typing import NamedTuple
 from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, unwrap
 from vrft_pl.rewards.parsing.notation import NUMBER
 from vrft_pl.rewards.parsing.unread import Unread
+from vrft_pl.rewards.parsing.width import narrow
 
 _NAMES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -55,9 +56,10 @@ _MEASURES = {
     "ml": "ml mL milliliter milliliters millilitre millilitres",
     "mph": "mph mi/h",
     "km/h": "km/h km/hr kmh kph",
+    "piece": "piece pieces 个 個 只 隻 头 匹 条 條 本 台 辆 輛 件 块 塊 张 張 把 枚 颗 顆 人 名 つ 개 마리 명",
 }
 NUMBER_UNITS = UNITS | {name: unit for unit, names in _MEASURES.items() for name in names.split()}
-"""Those of ``UNITS`` and others, which in a formula would be variables: ``2h``."""
+"""Those of ``UNITS``, others which in a formula would be variables (``2h``), and what counts things (``3个``)."""
 _THOUSANDS = r"[+-]?[1-9][0-9]{0,2}(?>(?:,[0-9]{3})+)(?:\.[0-9]*+)?"
 _QUANTITY = re.compile(  # the number alone may be wrapped: `$50$ cm`, `\boxed{50}^\circ`
     rf"(?>(\$|\\\(|\\boxed\{{|\*\*)?)\s*+({_THOUSANDS}|{NUMBER.pattern})\s*+(?(1)(?:\$|\\\)|\}}|\*\*))\s*+(.*)",
@@ -88,7 +90,7 @@ def parse_number(answer: str, words: bool = False, units: Mapping[str, str] = UN
     """
     if len(answer) > MAX_ANSWER:
         return Unread.TOO_LONG
-    answer = unwrap(answer).removesuffix(".").replace("{,}", ",").replace("\u2212", "-")
+    answer = unwrap(narrow(answer)).removesuffix(".").replace("{,}", ",").replace("\u2212", "-")
     if not answer:
         return Unread.EMPTY
     if words and answer.lower() in _WORDS:

@@ -8,6 +8,7 @@ import string
 from vrft_pl.names import normalize_name
 from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, unwrap
 from vrft_pl.rewards.parsing.unread import Unread
+from vrft_pl.rewards.parsing.width import narrow
 
 MAX_LABEL = 256
 """Characters of a name that is still read."""
@@ -17,9 +18,18 @@ _CHOICE = re.compile(
     re.IGNORECASE | re.ASCII | re.DOTALL,
 )
 _WRAPPED_LETTER = re.compile(
-    r"(?:\*\*|\\(?:boxed|text|textbf|mathrm|mathbf)\{)(\(?[A-Z]\)?[.:]?)(?:\*\*|\})", re.IGNORECASE | re.ASCII
+    r"(?:\*\*|\\(?:boxed|text|textbf|mathrm|mathbf)\{)(\(?[A-Z]\)?[.:]?\s*+)(?:\*\*|\})", re.IGNORECASE | re.ASCII
 )
 _MATH_MARKS = re.compile(r"\$|\\[()]")
+_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox)\{([^{}]*+)\}")
+_SOME_OPTIONS = re.compile(r"\b(?:none|neither|nor|all|both|either|any)\b", re.IGNORECASE | re.ASCII)
+_OPTIONS = re.compile(
+    r"\b(?:above|below|these|those|them|following|options?|choices?|answers?)\b", re.IGNORECASE | re.ASCII
+)
+_DENIAL = re.compile(
+    r"\b(?:is|are|was)(?:n't|\s++(?:not|wrong|false|incorrect))\b|\bnot\s++(?:right|correct|the|it|sure)\b",
+    re.IGNORECASE | re.ASCII,
+)
 _ARTICLE_A = r"A (?!(?:and|because|but|if|is|not|or|was)\b)[a-z]{2}"
 _OTHER_LETTER = re.compile(rf"(?<!\w)(?!{_ARTICLE_A})(?:[A-Z](?!\w)|[a-z][.:)])|\n")
 _AROUND_LETTERS = {"or", "and", "option", "choice", "answer"}
@@ -30,7 +40,8 @@ def parse_choice(answer: str, options: tuple[str, ...] = ()) -> str | Unread:
 
     Where the texts are known, text beside a letter must be that of its option: the same but for case, blanks and marks
     of LaTeX, or, where that tells the options apart, in the form of `normalize_name`. Where they are not, it must
-    stand behind a full stop, colon, comma, dash or bracket, on one line, and hold no other letter of an option.
+    stand behind a full stop, colon, comma, dash or bracket, on one line, and neither hold another letter of an option,
+    nor speak of options (``none of the above``), nor deny the letter.
 
     Args:
         answer: Content of the answer.
@@ -57,13 +68,16 @@ def parse_choice(answer: str, options: tuple[str, ...] = ()) -> str | Unread:
     if mark is None:
         return Unread.AMBIGUOUS if same else Unread.MALFORMED
     delimited = bool(mark[2] or mark[4] or mark[6] or mark[7])
-    known = letter in named if texts else delimited and not _names_another_letter(mark[8])
-    return letter if known else Unread.AMBIGUOUS
+    if texts:
+        return letter if letter in named else Unread.AMBIGUOUS
+    doubtful = not delimited or _names_another_letter(mark[8]) or _speaks_of_options(mark[8])
+    return Unread.AMBIGUOUS if doubtful else letter
 
 
 def _without_marks(text: str) -> str:
     """Take the marks off that an answer and an option may be written with or without: bold, dollars, LaTeX brackets."""
-    return unwrap(_WRAPPED_LETTER.sub(r"\1", _MATH_MARKS.sub("", unwrap(text))))
+    text = _TEXT.sub(r"\1", _WRAPPED_LETTER.sub(r"\1", _MATH_MARKS.sub("", unwrap(narrow(text)))))
+    return unwrap(text)
 
 
 def _letters_of(text: str, options: dict[str, str]) -> list[str]:
@@ -89,6 +103,12 @@ def _names_another_letter(text: str) -> bool:
     )
 
 
+def _speaks_of_options(text: str) -> bool:
+    """Whether a text says ``none of the above`` and the like, or denies what it stands beside."""
+    some = _SOME_OPTIONS.search(text)
+    return _DENIAL.search(text) is not None or (some is not None and _OPTIONS.search(text, some.end()) is not None)
+
+
 def parse_label(answer: str) -> str | Unread:
     """Read a class name, in the form of `normalize_name`. Nothing is searched for: a list of names is another name."""
     if len(answer) > MAX_LABEL:
@@ -100,4 +120,4 @@ def parse_expression(answer: str) -> str | Unread:
     """Read mathematics: the answer without what models put around it."""
     if len(answer) > MAX_ANSWER:
         return Unread.TOO_LONG
-    return unwrap(answer) or Unread.EMPTY
+    return unwrap(narrow(answer)) or Unread.EMPTY
