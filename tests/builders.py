@@ -81,3 +81,11 @@ def make_experience(
 def lengths_mask(lengths: Sequence[int], width: int | None = None) -> Tensor:
     """Return a right-padded mask with ``lengths[i]`` tokens in row ``i``."""
     return torch.arange(width or max(lengths))[None, :] < torch.tensor(lengths)[:, None]
+
+
+def gradient(loss: Any, logprobs: Tensor, experience: Experience) -> Tensor:
+    """Return the gradient of a loss by the log-probs of each token."""
+    leaf = logprobs.clone().requires_grad_()
+    loss(leaf, experience).loss.backward()
+    assert leaf.grad is not None
+    return leaf.grad

@@ -95,7 +95,7 @@ WRONG: dict[str, tuple[str, ...]] = {
 }
 """By key."""
 NEEDS_CLASS: dict[str, dict[str, object]] = {
-    f"{MODEL}.loss": {"class_path": "vrft_pl.algorithms.loss.GRPOLoss"},
+    f"{MODEL}.loss": {"class_path": "vrft_pl.algorithms.GRPOLoss"},
     f"{MODEL}.optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-4}},
     f"{MODEL}.scheduler": {"class_path": "vrft_pl.modules.WarmupDecay"},
 }

@@ -5,17 +5,11 @@ from math import exp
 
 import pytest
 import torch
-from builders import lengths_mask, make_completions, make_experience
+from builders import gradient, lengths_mask, make_completions, make_experience
 
-from vrft_pl.algorithms import GRPOLoss
+from vrft_pl.algorithms import CISPOLoss, GRPOLoss, GSPOLoss, SAPOLoss
 
 AGGREGATIONS = ("sequence", "token", "constant")
-
-
-def gradient(loss, logprobs, experience):
-    leaf = logprobs.clone().requires_grad_()
-    loss(leaf, experience).loss.backward()
-    return leaf.grad
 
 
 @pytest.mark.parametrize(
@@ -49,58 +43,74 @@ def test_aggregation_by_hand(aggregation, expected):
     torch.testing.assert_close(loss, torch.tensor(expected))
 
 
-@pytest.mark.parametrize(
-    ("ratio", "advantage", "expected", "clipped"),
-    [
-        pytest.param(2.0, 1.0, -1.3, 1.0, id="good-token-already-raised-enough"),
-        pytest.param(0.5, 1.0, -0.5, 0.0, id="good-token-lowered-is-not-clipped"),
-        pytest.param(0.5, -1.0, 0.9, 1.0, id="bad-token-already-lowered-enough"),
-        pytest.param(2.0, -1.0, 2.0, 0.0, id="bad-token-raised-is-not-clipped"),
-        pytest.param(1.2, 1.0, -1.2, 0.0, id="the-upper-bound-is-clip-high"),
-        pytest.param(0.8, -1.0, 0.9, 1.0, id="the-lower-bound-is-clip-low"),
-        pytest.param(0.95, -1.0, 0.95, 0.0, id="bad-token-lowered-a-little-is-not-clipped"),
-        pytest.param(0.5, 0.0, 0.0, 0.0, id="no-advantage"),
-    ],
-)
-def test_clipping_by_hand(ratio, advantage, expected, clipped):
-    mask = lengths_mask([1])
-    experience = make_experience(mask, torch.tensor([advantage]), old_logprobs=torch.zeros(1, 1))
-    logprobs = torch.tensor([[ratio]]).log().requires_grad_()
-    output = GRPOLoss(clip_low=0.1, clip_high=0.3)(logprobs, experience)
-    torch.testing.assert_close(output.loss, torch.tensor(expected))
-    torch.testing.assert_close(output.stats["clip_fraction"], torch.tensor(clipped))
-    output.loss.backward()
-    torch.testing.assert_close(logprobs.grad, torch.tensor([[0.0 if clipped else -advantage * ratio]]))
-
-
-def test_sequence_ratio_is_the_geometric_mean_over_the_tokens():
-    difference = torch.tensor([[0.1, 0.3, 9.0], [0.0, 0.3, 0.6]])
-    experience = make_experience(lengths_mask([2, 3]), torch.tensor([1.0, -2.0]), old_logprobs=torch.zeros(2, 3))
-    loss = GRPOLoss(sequence_ratio=True, clip_low=1.0, clip_high=9.0)(difference, experience).loss
-    torch.testing.assert_close(loss, torch.tensor(-(exp(0.2) - 2 * exp(0.3)) / 2))
-
-
-def test_sequence_ratio_of_one_token_is_that_of_the_token():
-    experience = make_experience(lengths_mask([1]), torch.tensor([1.0]), old_logprobs=torch.zeros(1, 1))
-    loss = GRPOLoss(sequence_ratio=True, clip_high=9.0)(torch.tensor([[0.3]]), experience).loss
-    torch.testing.assert_close(loss, torch.tensor(-exp(0.3)))
-
-
-def test_sequence_ratio_is_clipped_as_one():
-    difference = torch.tensor([[0.0, 0.8]])
-    experience = make_experience(lengths_mask([2]), torch.tensor([1.0]), old_logprobs=torch.zeros(1, 2))
-    output = GRPOLoss(sequence_ratio=True, clip_high=0.2)(difference, experience)
-    torch.testing.assert_close(output.loss, torch.tensor(-1.2))
-    torch.testing.assert_close(output.stats["clip_fraction"], torch.tensor(1.0))
-
-
 def test_divergence_is_added_with_its_coefficient():
     logprobs, reference = torch.tensor([[0.25, 0.5]]).log(), torch.tensor([[0.5, 0.5]]).log()
     experience = make_experience(lengths_mask([2]), torch.tensor([1.0]), reference_logprobs=reference)
-    output = GRPOLoss(kl_coefficient=0.5, kl_estimator="k1")(logprobs, experience)
-    kl = -torch.tensor(2.0).log() / 2
+    output = GRPOLoss(kl_coefficient=0.5, kl_estimator="k2")(logprobs, experience)
+    kl = torch.tensor(2.0).log().square() / 2 / 2
     torch.testing.assert_close(output.stats["kl"], kl)
     torch.testing.assert_close(output.loss, -1 + 0.5 * kl)
+
+
+def expected_gradient(estimator, correction, policy, sampler, reference):
+    """Mean gradient of the divergence's estimate over what a sampler draws of a vocabulary, by the logits."""
+    logits = policy.log().clone().requires_grad_()
+    log_all, n = logits.log_softmax(dim=0), len(policy)
+    mask = torch.ones(n, 1, dtype=torch.bool)
+    experience = make_experience(
+        mask, torch.zeros(n), old_logprobs=sampler.log()[:, None], reference_logprobs=reference.log()[:, None]
+    )
+    total = torch.zeros(())
+    loss = GRPOLoss("token", kl_coefficient=1.0, kl_estimator=estimator, kl_correction=correction)
+    for i in range(n):  # each token of the vocabulary is drawn once, and weighed by how often it is
+        one = replace(experience.select([i]), num_tokens=1.0)
+        total = total + sampler[i] * loss(log_all[i].view(1, 1), one).loss
+    return torch.autograd.grad(total, logits)[0]
+
+
+POLICY = torch.tensor([0.5, 0.3, 0.2], dtype=torch.double)
+SAMPLER = torch.tensor([0.3, 0.3, 0.4], dtype=torch.double)
+REFERENCE = torch.tensor([0.2, 0.2, 0.6], dtype=torch.double)
+
+
+def divergence_gradient(direction):
+    logits = POLICY.log().clone().requires_grad_()
+    log_all = logits.log_softmax(dim=0)
+    if direction == "forward":
+        divergence = (REFERENCE * (REFERENCE.log() - log_all)).sum()
+    else:
+        divergence = (log_all.exp() * (log_all - REFERENCE.log())).sum()
+    return torch.autograd.grad(divergence, logits)[0]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "direction"),
+    [pytest.param("k2", "of-policy", id="k2"), pytest.param("k3", "forward", id="k3-is-the-other-direction")],
+)
+def test_on_policy_a_divergence_without_correction_descends_as_its_page_says(estimator, direction):
+    got = expected_gradient(estimator, False, POLICY, POLICY, REFERENCE)
+    torch.testing.assert_close(got, divergence_gradient(direction))
+
+
+@pytest.mark.parametrize("sampler", [POLICY, SAMPLER], ids=["on-policy", "off-policy"])
+@pytest.mark.parametrize("estimator", ["k1", "k3"])
+def test_a_corrected_divergence_descends_the_divergence_itself(estimator, sampler):
+    got = expected_gradient(estimator, True, POLICY, sampler, REFERENCE)
+    torch.testing.assert_close(got, divergence_gradient("of-policy"))
+
+
+def test_off_policy_no_divergence_without_correction_descends_the_divergence():
+    for estimator in ("k2", "k3"):
+        got = expected_gradient(estimator, False, POLICY, SAMPLER, REFERENCE)
+        assert not torch.allclose(got, divergence_gradient("of-policy"), atol=0.01)
+
+
+def test_the_gradient_of_k1_alone_is_zero_on_average():
+    """Which is why it is refused: the mean of the score."""
+    logits = POLICY.log().clone().requires_grad_()
+    log_all = logits.log_softmax(dim=0)
+    mean = (POLICY * (log_all - REFERENCE.log())).sum()
+    torch.testing.assert_close(torch.autograd.grad(mean, logits)[0], torch.zeros(3, dtype=torch.double))
 
 
 def test_divergence_is_not_reported_without_a_reference():
@@ -156,6 +166,25 @@ def test_a_masked_completion_counts_neither_above_nor_below_the_line(aggregation
     assert (gradient(loss, logprobs, both)[1] == 0).all()
 
 
+@pytest.mark.parametrize("kind", [GRPOLoss, CISPOLoss, SAPOLoss, GSPOLoss])
+@pytest.mark.parametrize(
+    ("aggregation", "whole"),
+    [
+        pytest.param("sequence", [[1 / 4, 1 / 4, 0], [0, 0, 0]], id="of-two-completions"),
+        pytest.param("token", [[1 / 5, 1 / 5, 0], [0, 0, 0]], id="of-five-tokens"),
+        pytest.param("constant", [[1 / 8, 1 / 8, 0], [0, 0, 0]], id="of-two-times-four-tokens"),
+    ],
+)
+def test_a_truncated_completion_counts_below_the_line_if_asked_for(kind, aggregation, whole):
+    loss = kind(aggregation, mask_truncated=True, count_truncated=True, max_tokens=4, kl_coefficient=0.1)
+    truncated, mask = [False, True], lengths_mask([2, 3])
+    assert torch.equal(loss.token_mask(make_completions(["whole", "cut"], mask=mask, truncated=truncated)), mask)
+    logprobs = torch.randn(2, 3)
+    reference = torch.stack([logprobs[0], torch.randn(3)])  # whose divergence from what was cut counts no more
+    experience = make_experience(mask, torch.tensor([2.0, -1.0]), truncated=truncated, reference_logprobs=reference)
+    torch.testing.assert_close(gradient(loss, logprobs, experience), -2 * torch.tensor(whole))
+
+
 @pytest.mark.parametrize("aggregation", AGGREGATIONS)
 def test_a_step_without_a_token_has_no_loss(aggregation):
     mask = lengths_mask([2, 3])
@@ -193,8 +222,13 @@ def test_padding_reaches_neither_loss_nor_gradient(aggregation, garbage):
     [
         pytest.param({}, id="plain"),
         pytest.param({"kl_coefficient": 0.3}, id="divergence"),
+        pytest.param({"kl_coefficient": 0.3, "kl_estimator": "k1", "kl_correction": True}, id="corrected-divergence"),
         pytest.param({"sequence_ratio": True}, id="sequence-ratio"),
         pytest.param({"importance_cap": 1.5}, id="importance"),
+        pytest.param({"dual_clip": 1.5}, id="dual-clip"),
+        pytest.param({"kind": CISPOLoss}, id="cispo"),
+        pytest.param({"kind": SAPOLoss}, id="sapo"),
+        pytest.param({"kind": GSPOLoss, "level": "token"}, id="gspo-token"),
     ],
 )
 @pytest.mark.parametrize("parts", [[[0], [1], [2], [3]], [[0, 1], [2, 3]], [[3, 0, 1], [2]]], ids=str)
@@ -206,7 +240,8 @@ def test_accumulation_over_micro_batches_is_one_large_batch(aggregation, options
     whole = make_experience(
         mask, torch.randn(8), group_size=2, sampled=sampled, old_logprobs=old, reference_logprobs=reference
     )
-    loss = GRPOLoss(aggregation, max_tokens=9, **options)
+    kind = options.get("kind", GRPOLoss)
+    loss = kind(aggregation, max_tokens=9, **{name: value for name, value in options.items() if name != "kind"})
     accumulated = torch.zeros_like(logprobs)
     for groups in parts:
         rows = [2 * group + i for group in groups for i in range(2)]
@@ -224,13 +259,13 @@ def test_accumulation_over_micro_batches_is_one_large_batch(aggregation, options
     ("kwargs", "message"),
     [
         pytest.param({"aggregation": "mean"}, "`aggregation` to be one of .* but got 'mean'", id="aggregation"),
-        pytest.param({"clip_low": 0.0}, r"Expected `clip_low` to be in \(0, 1\], but got 0.0", id="clip-low-zero"),
-        pytest.param({"clip_low": 1.5}, r"Expected `clip_low` to be in \(0, 1\], but got 1.5", id="clip-low-high"),
-        pytest.param({"clip_high": 0.0}, "Expected `clip_high` to be above 0, but got 0.0", id="clip-high"),
-        pytest.param({"clip_high": float("nan")}, "Expected `clip_high` to be above 0, but got nan", id="clip-nan"),
         pytest.param({"kl_coefficient": -0.1}, "Expected `kl_coefficient` to be 0 or more, but got -0.1", id="kl"),
         pytest.param({"kl_coefficient": float("inf")}, "`kl_coefficient` to be 0 or more, but got inf", id="kl-inf"),
         pytest.param({"kl_estimator": "k4"}, "Expected `kl_estimator` to be one of .* but got 'k4'", id="kl-estimator"),
+        pytest.param(
+            {"kl_coefficient": 0.1, "kl_estimator": "k1"}, "but got 'k1', whose gradient is 0 on average", id="k1"
+        ),
+        pytest.param({"count_truncated": True}, "Expected `count_truncated` with `mask_truncated`", id="counted"),
         pytest.param({"max_tokens": 0}, "Expected `max_tokens` to be at least 1 token, but got 0", id="max-tokens"),
         pytest.param({"importance_cap": 0.0}, "Expected `importance_cap` to be above 0, but got 0.0", id="cap"),
     ],
