@@ -236,11 +236,11 @@ def test_groups_without_advantage_are_left_out_only_where_the_loss_says_so(qwen3
 @pytest.mark.parametrize("masked", [False, True])
 def test_completions_that_were_cut_enter_the_loss_only_where_they_may(qwen3_vl, masked):
     watch = Watch()
-    module = grpo(qwen3_vl, loss=GRPOLoss(mask_truncated=masked), params=SamplingParams(2), seed=1)
+    module = grpo(qwen3_vl, loss=GRPOLoss(mask_truncated=masked), sampler=FixedSampler())
     before = weights(module)
     fit(module, counting(size=2), callbacks=[watch])
     window = watch.windows[0]
-    assert window.completions.truncated.all()  # the untrained hardly ever end by themselves
+    assert window.completions.truncated.all()
     assert bool(window.loss_mask.any()) is not masked
     assert any(not torch.equal(value, before[name]) for name, value in weights(module).items()) is not masked
 
