@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 Axis = Literal["prompt", "completion", "token"]
 """What a field has an entry for: each prompt (``P``), each completion (``N``), each token of each (``(N, T)``)."""
@@ -73,6 +74,36 @@ def _take(value: Any, rows: Sequence[int], width: int | None) -> Any:
         taken = value[torch.as_tensor(rows, dtype=torch.long, device=value.device)]
         return taken if width is None else taken[:, :width]
     return value.select(rows) if hasattr(value, "select") else tuple(value[i] for i in rows)
+
+
+def joined(parts: Sequence[Any]) -> dict[str, Any]:
+    """Put values of one kind behind each other, in every field that has an axis; what is per token is padded.
+
+    Args:
+        parts: Dataclasses with fields of `per`, in the order wanted; a field is ``None`` in all of them or in none.
+
+    Returns:
+        The fields for `dataclasses.replace`.
+    """
+    found = {}
+    for spec in fields(parts[0]):
+        axis: Axis | None = spec.metadata.get("axis")
+        if axis is not None:
+            found[spec.name] = _join([getattr(part, spec.name) for part in parts])
+    return found
+
+
+def _join(values: Sequence[Any]) -> Any:
+    """Put what a field holds behind each other, along the first axis."""
+    first = values[0]
+    if first is None:
+        return None
+    if isinstance(first, dict):
+        return {key: _join([value[key] for value in values]) for key in first}
+    if isinstance(first, Tensor):
+        width = max(value.shape[1] for value in values) if first.ndim > 1 else 0
+        return torch.cat([pad(value, (0, width - value.shape[1])) if width else value for value in values])
+    return first.join(values[1:]) if hasattr(first, "select") else tuple(entry for value in values for entry in value)
 
 
 def kept(value: Any) -> dict[str, Any]:

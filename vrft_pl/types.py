@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from vrft_pl.answers import AnswerFrame, Solution
-from vrft_pl.axes import ToDevice, per, selected
+from vrft_pl.axes import ToDevice, joined, per, selected
 from vrft_pl.styles import AnswerStyle, StyleName
 
 T = TypeVar("T")
@@ -122,6 +122,10 @@ class Prompts(ToDevice):
         """Select prompts by position."""
         return Prompts(tuple(self.items[i] for i in indices))
 
+    def join(self, others: Sequence[Prompts]) -> Prompts:
+        """Put others behind these."""
+        return Prompts(tuple(item for prompts in (self, *others) for item in prompts))
+
     def repeat_interleave(self, group_size: int) -> Prompts:
         """Repeat each prompt ``group_size`` times beside itself, by reference. Returns ``N`` prompts."""
         return Prompts(tuple(prompt for prompt in self.items for _ in range(group_size)))
@@ -174,6 +178,10 @@ class Completions(ToDevice):
         mask = self.mask[torch.as_tensor(rows, dtype=torch.long, device=self.ids.device)]
         width = max(1, int(mask.sum(dim=1).max())) if len(rows) else 1
         return replace(self, **selected(self, {"completion": rows}, width))
+
+    def join(self, others: Sequence[Completions]) -> Completions:
+        """Put others behind these."""
+        return replace(self, **joined([self, *others]))
 
 
 @dataclass(frozen=True)
@@ -273,3 +281,28 @@ class Experience(ToDevice):
         rows = [group * size + i for group in groups for i in range(size)]
         completions = self.completions.select(rows)
         return replace(self, **selected(self, {"prompt": groups, "completion": rows}, completions.ids.shape[1]))
+
+    def join(self, others: Sequence[Experience]) -> Experience:
+        """Put the groups of others behind these; ratios are to the sampler's log-probs where those of one of them are.
+
+        Raises:
+            InputError: If the sampler's log-probs are needed and are not known.
+        """
+        parts = (self, *others)
+        if any(part.old_logprobs is not None for part in parts):
+            parts = tuple(replace(part, old_logprobs=part.known_logprobs) for part in parts)
+        names = dict.fromkeys(name for part in parts for name in part.seconds)
+        return replace(
+            self,
+            **joined(parts),
+            ratio_to_sampler=any(part.ratio_to_sampler for part in parts),
+            seconds={name: sum(part.seconds.get(name, 0.0) for part in parts) for name in names},
+        )
+
+    @property
+    def known_logprobs(self) -> Tensor:
+        """Under the policy that sampled, by its own forward pass or by the sampler's word. Shape ``(N, T)``."""
+        known = self.completions.logprobs if self.old_logprobs is None else self.old_logprobs
+        if known is None:
+            raise InputError("Expected a sampler that gives the log-probs of what it draws, but got none.")
+        return known

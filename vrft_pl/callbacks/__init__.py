@@ -4,6 +4,7 @@ from vrft_pl.callbacks.blind import BlindAccuracy
 from vrft_pl.callbacks.checkpoint import StepCheckpoint
 from vrft_pl.callbacks.completions import CompletionRecorder
 from vrft_pl.callbacks.cost import CostMeter
+from vrft_pl.callbacks.dynamic import DynamicSampling
 from vrft_pl.callbacks.export import HFExport
 from vrft_pl.callbacks.finite import NonFiniteGuard
 from vrft_pl.callbacks.hacking import RewardHackingAlarm
@@ -20,6 +21,7 @@ __all__ = [
     "BlindAccuracy",
     "CompletionRecorder",
     "CostMeter",
+    "DynamicSampling",
     "HFExport",
     "NonFiniteGuard",
     "PredictionWriter",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from copy import copy
+from itertools import chain, islice, repeat
 
 import torch
 from torch.utils.data import Sampler
 
+BEYOND = 2**40
+"""What is added to the seed of an epoch's order for the rows that are read beyond it."""
 MIXED_BLOCKS = 4
 """Blocks whose rows are shuffled together, which a source should keep in memory at once."""
 
@@ -25,6 +28,9 @@ class DealtRows(Sampler[int]):
         num_ranks: Processes that share the rows.
         rank: This one.
     """
+
+    generator: torch.Generator
+    """Source of randomness."""
 
     def __init__(self, num_rows: int, batch_size: int, num_ranks: int = 1, rank: int = 0) -> None:
         self.num_rows, self.num_ranks, self.rank = num_rows, num_ranks, rank
@@ -48,6 +54,18 @@ class DealtRows(Sampler[int]):
     @abstractmethod
     def order(self) -> Iterable[int]:
         """Rows of all ranks, in an order drawn anew."""
+
+    def beyond(self, start: int, count: int) -> list[int]:
+        """Further rows of all ranks, of orders of their own, one after the other, that belong to this epoch.
+
+        Args:
+            start: Further rows that have been read before.
+            count: Rows.
+        """
+        other = copy(self)
+        other.generator = torch.Generator().manual_seed(self.generator.initial_seed() + BEYOND)
+        orders = chain.from_iterable(other.order() for _ in repeat(None))
+        return list(islice(orders, start, start + count))
 
 
 class ShuffledRows(DealtRows):

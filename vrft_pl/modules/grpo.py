@@ -114,6 +114,8 @@ class GRPOModule(PolicyModule):
         """The rewards as training asks them."""
         self.rollout_stats = RolloutStats()
         self.in_parts = Halving()
+        self.rollouts: RolloutLoader | None = None
+        """The loader of its training batches, once there is one."""
 
     @property
     def ways(self) -> tuple[Way, ...]:
@@ -146,7 +148,17 @@ class GRPOModule(PolicyModule):
             mean_over_ranks=self.mean_over_ranks,
             ahead=collector if self.rollout_ahead else None,
         )
-        return self.resumed(rollouts)
+        self.rollouts = self.resumed(rollouts)
+        return self.rollouts
+
+    def more(self, count: int, key: str) -> Experience | None:
+        """Collect groups beyond the window; see `vrft_pl.rollout.hooks.CollectsMore`."""
+        assert self.rollouts is not None, "there is no window"
+        return self.rollouts.more(count, key)
+
+    def note(self, numbers: dict[str, float]) -> None:
+        """Log numbers of the window beside those of the rollout."""
+        self.rollout_stats.numbers |= numbers
 
     @property
     def deciders(self) -> dict[str, Any]:
@@ -172,7 +184,8 @@ class GRPOModule(PolicyModule):
 
     def _on_rollout_end(self, experience: Experience) -> Experience:
         self.rollout_stats.update(experience)
-        return tell_end(self.trainer, self, experience)
+        asked = self.rollouts.asked if self.rollouts is not None else ()
+        return tell_end(self.trainer, self, experience, asked)
 
     def training_step(self, experience: Experience, batch_idx: int) -> Tensor:
         """Right half of the algorithm: the clipped surrogate on one micro-batch."""

@@ -110,14 +110,27 @@ class Collector:
             reused: Whether the policy will have changed before the last micro-batch is trained on.
             begun: The window as it was sampled by the policy before; ``None`` samples it now.
         """
+        if begun is None:
+            self.hooks.on_start()
+        return self.hooks.on_end(self.groups(batches, reused, begun))
+
+    def groups(
+        self, batches: list[list[Sample]], reused: bool, begun: Begun | None = None, key: Sequence[int | str] = ()
+    ) -> Experience:
+        """Collect experience that no hook is told of, such as what a hook itself asks for.
+
+        Args:
+            batches: See above, as the rest.
+            reused: Likewise.
+            begun: Likewise.
+            key: What tells its draws from those of the same prompts at the same step.
+        """
         samples = [sample for batch in batches for sample in batch]
         sizes, seconds, step = [len(batch) for batch in batches], dict[str, float](), self.hooks.step()
         policy, temperature = self.writer.policy, self.params.temperature
-        if begun is None:
-            self.hooks.on_start()
         with self.hooks.forward_context():
             with self._timed("rollout", seconds):
-                prompts, completions = self._written(samples, step) if begun is None else begun.written()
+                prompts, completions = self._written(samples, step, key) if begun is None else begun.written()
             to_sampler = begun is not None and self.ratio_to_sampler
             passes = (reused and not to_sampler) or self.reference is not None
             with beside(self._score, samples, completions, step, seconds, when=passes) as scoring:
@@ -126,7 +139,7 @@ class Collector:
                     old = freeze(policy.evaluating()) if reused and not to_sampler else None
                     reference = freeze(self.reference.model()) if self.reference is not None else None
                 scores = scoring.result()
-        experience = Experience(
+        return Experience(
             samples=tuple(samples),
             prompts=prompts,
             completions=completions,
@@ -141,11 +154,10 @@ class Collector:
             max_tokens=self.params.max_tokens,
             seconds=seconds,
         )
-        return self.hooks.on_end(experience)
 
-    def _written(self, samples: list[Sample], step: int) -> tuple[Prompts, Completions]:
+    def _written(self, samples: list[Sample], step: int, key: Sequence[int | str]) -> tuple[Prompts, Completions]:
         with whole(self.writer.policy):
-            prompts, seeds = self.writer.encode(samples), prompt_seeds(samples, self.seed, step)
+            prompts, seeds = self.writer.encode(samples), prompt_seeds(samples, self.seed, step, *key)
             return prompts, self.writer.write(prompts, self.group_size, self.params, seeds, step)
 
     def _score(self, samples: list[Sample], completions: Completions, step: int, seconds: dict[str, float]) -> Scores:

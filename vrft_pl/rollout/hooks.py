@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from vrft_pl.types import Experience, InputError
+from vrft_pl.types import Experience, InputError, Sample
 
 
 class RolloutCallback(Callback):
@@ -27,19 +27,53 @@ class RolloutCallback(Callback):
         """
 
 
+@runtime_checkable
+class CollectsMore(Protocol):
+    """A module that collects groups beyond a window, for callbacks within `on_rollout_end`; as `GRPOModule` does."""
+
+    def more(self, count: int, key: str) -> Experience | None:
+        """Sample further rows with the policy as it is. Every rank calls it.
+
+        Args:
+            count: Groups that this rank wants.
+            key: What tells its draws from others of the window.
+
+        Returns:
+            So many groups, which may be returned from the hook; ``None`` for none.
+        """
+
+    def note(self, numbers: dict[str, float]) -> None:
+        """Log numbers of the window, the same on every rank, under their names beside those of the rollout."""
+
+
+def insist_on_more(module: LightningModule, callback: Callback) -> None:
+    """Raise `InputError` where a callback is in a run whose module collects no rollouts."""
+    if not isinstance(module, CollectsMore):
+        name = type(callback).__name__
+        raise InputError(f"Expected a module with rollouts for {name}, but got {type(module).__name__}. Leave it out.")
+
+
 def tell_start(trainer: Trainer, module: LightningModule) -> None:
     """Tell every rollout callback that completions are about to be sampled."""
     for callback in listening(trainer):
         callback.on_rollout_start(trainer, module)
 
 
-def tell_end(trainer: Trainer, module: LightningModule, experience: Experience) -> Experience:
+def tell_end(
+    trainer: Trainer, module: LightningModule, experience: Experience, asked: Sequence[Sample] = ()
+) -> Experience:
     """Tell every rollout callback of a window. Returns what is to be trained on.
+
+    Args:
+        trainer: The run's trainer.
+        module: Its module.
+        experience: The window.
+        asked: Samples that the window may be made of beside its own; callbacks may add to them meanwhile.
 
     Raises:
         InputError: If a callback returns something that can't be trained on, naming it.
     """
-    known = {id(sample) for sample in experience.samples}
+    own = experience.samples
     for callback in listening(trainer):
         answer = callback.on_rollout_end(trainer, module, experience)
         if answer is None:
@@ -48,6 +82,7 @@ def tell_end(trainer: Trainer, module: LightningModule, experience: Experience) 
         if not isinstance(answer, Experience) or not len(answer):
             got = "none" if isinstance(answer, Experience) else type(answer).__name__
             raise InputError(f"Expected `on_rollout_end` of {name} to return an Experience with groups, but got {got}.")
+        known = {id(sample) for sample in (*own, *asked)}
         if unknown := [sample.id for sample in answer.samples if id(sample) not in known]:
             raise InputError(
                 f"Expected `on_rollout_end` of {name} to return groups of the samples it was given, but got a group of "

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from vrft_pl.data.order import DealtRows
 from vrft_pl.data.resumable import ResumableLoader
+from vrft_pl.distributed import gather
 from vrft_pl.rollout.collector import Begun
 from vrft_pl.rollout.state import experience_state, restore_experience
 from vrft_pl.types import Experience, InputError, Opaque, Prompts, Sample
@@ -27,6 +29,18 @@ class Collect(Protocol):
             batches: The prompts of the window, by micro-batch.
             reused: Whether the policy will have changed before the last micro-batch is trained on.
             begun: The window as an older policy sampled it; ``None`` samples it now.
+        """
+
+    def groups(
+        self, batches: list[list[Sample]], reused: bool, begun: Begun | None = None, key: Sequence[int | str] = ()
+    ) -> Experience:
+        """Collect experience beyond the window, which no hook is told of.
+
+        Args:
+            batches: As above, as the rest.
+            reused: Likewise.
+            begun: Likewise.
+            key: What tells its draws from those of the same prompts at the same step.
         """
 
 
@@ -87,7 +101,13 @@ class RolloutLoader(ResumableLoader):
         self.ahead = ahead
         self._begun: Begun | None = None
         self._experience: Experience | None = None
-        self._asked: list[Sample] = []
+        self.asked: list[Sample] = []
+        """What the window in work may be made of: its samples, and those of further rows."""
+        self._further: list[int] = []
+        """Further rows, at the end of ``asked``."""
+        self._drawn = 0
+        """Further rows that all ranks have drawn in this epoch."""
+        self._reused = False
 
     def __len__(self) -> int:
         """Micro-batches an epoch."""
@@ -96,6 +116,7 @@ class RolloutLoader(ResumableLoader):
     def __iter__(self) -> Iterator[Opaque[Experience]]:
         """Start an epoch, or go on where a loaded state stopped."""
         self._start()
+        self._drawn = 0 if self._loaded is None else self._loaded.get("drawn", 0)
         batches = iter(self.samples)
         done, offset = divmod(self.position, self.window * self.num_iterations)
         read = done * self.window
@@ -106,12 +127,14 @@ class RolloutLoader(ResumableLoader):
         following = next(windows, None)
         while following is not None:
             (window, schedule), following = following, next(windows, None) if self.ahead else None
-            self._asked = [sample for batch in window for sample in batch]
+            self.asked, self._further = [sample for batch in window for sample in batch], []
+            self._reused = len(schedule) > self.step_batches
             if offset and self._loaded is not None:
-                prompts = self.encode(self._asked)
-                self._experience = restore_experience(self._loaded["experience"], self._asked, prompts)
+                self._read(self._loaded.get("further", []))
+                prompts = self.encode(self.asked)
+                self._experience = restore_experience(self._loaded["experience"], self.asked, prompts)
             else:
-                self._experience = self._collected(window, reused=len(schedule) > self.step_batches)
+                self._experience = self._collected(window, self._reused)
                 if not self.counts(read + len(window) - 1):
                     self._experience = muted(self._experience, window[-1])
             self._begun = self._begin(following[0]) if following is not None else None
@@ -154,9 +177,49 @@ class RolloutLoader(ResumableLoader):
         in_window = self.position % (self.window * self.num_iterations) and self.position < self.end
         return {
             **super()._state(),
-            "experience": experience_state(self._experience, self._asked) if in_window and self._experience else None,
+            "experience": experience_state(self._experience, self.asked) if in_window and self._experience else None,
+            "further": self._further if in_window else [],
+            "drawn": self._drawn,
             "ahead": None if self._begun is None else self._begun.state(),
         }
+
+    def more(self, count: int, key: str) -> Experience | None:
+        """Collect groups of rows beyond the epoch's order. Every rank calls it within the hook at a window's end.
+
+        Together ranks read the rows that one process would. All of them sample as many as the one that wants most,
+        for passes of sharded weights wait for each other; what a rank has too much is dropped.
+
+        Args:
+            count: Groups that this rank wants.
+            key: What tells its draws from others of the window.
+
+        Returns:
+            So many groups; ``None`` for none.
+
+        Raises:
+            InputError: If the rows are not dealt out as those of `SampleData`.
+        """
+        sampler = self.samples.sampler
+        if not isinstance(sampler, DealtRows):
+            raise InputError(f"Expected rows in the order of `SampleData`, but got {type(sampler).__name__}.")
+        counts = dict(sorted(gather((sampler.rank, count))))
+        if not (total := sum(counts.values())):
+            return None
+        rows = sampler.beyond(self._drawn, total)
+        first, self._drawn = sum(counts[rank] for rank in counts if rank < sampler.rank), self._drawn + total
+        samples = self._read(rows[first : first + count])
+        samples += [self.samples.dataset[rows[0]] for _ in range(max(counts.values()) - count)]
+        size = self.samples.batch_size or 1
+        batches = [samples[start : start + size] for start in range(0, len(samples), size)]
+        collected = self.collect.groups(batches, self._reused, key=(key,))
+        return collected.select(range(count)) if count else None
+
+    def _read(self, rows: Sequence[int]) -> list[Sample]:
+        """Read further rows of which the window in work may be made."""
+        samples = [self.samples.dataset[row] for row in rows]
+        self.asked += samples
+        self._further += rows
+        return samples
 
     def _micro_batches(self, experience: Experience, sizes: list[int], schedule: list[int]) -> list[Experience]:
         """Cut a window into micro-batches, each with the denominators of its optimizer step."""
