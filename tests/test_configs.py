@@ -25,10 +25,11 @@ FILES = sorted(p for folder in ("configs", "experiments") for p in (ROOT / folde
 ABLATIONS = [path for path in FILES if "\narms:" in path.read_text()]
 EVERY = [path for path in FILES if path not in ABLATIONS]
 HARDWARE, MODELS = (sorted((CONFIGS / folder).glob("*.yaml")) for folder in ("hardware", "model"))
+LOOP = sorted((CONFIGS / "in_the_loop").glob("*.yaml"))
 RUN = [CONFIGS / family / f"{stage}.yaml" for family in FAMILIES for stage in STAGES]
 BCCD = ROOT / "experiments/bccd_detection"
 BCCD_LAYERS = [BCCD / "all_kinds.yaml", BCCD / "few_shot.yaml"]
-ALONE = [path for path in EVERY if path not in {*HARDWARE, *MODELS, *RUN, *BCCD_LAYERS}]
+ALONE = [path for path in EVERY if path not in {*HARDWARE, *MODELS, *LOOP, *RUN, *BCCD_LAYERS}]
 PAPERS = sorted(path for path in EVERY if path.stem.startswith(("visual_rft", "reason_rft")))
 PUBLISHED = {
     *(f"data/ReasonSeg/{split}" for split in ("train", "val", "test")),
@@ -126,6 +127,15 @@ def test_layers_replace_their_own_values_and_keep_the_rest(model, hardware, pars
     for part in ("rewards", "params", "eval_params", "optimizer", "scheduler", "group_size"):
         assert config.model.init_args[part] == family.model.init_args[part]
     assert config.data.init_args.train == family.data.init_args.train
+
+
+def test_what_decides_in_the_loop_goes_over_the_quickstart_one_by_one_and_together(parse):
+    plain = parse(CONFIGS / "quickstart.yaml")
+    alone = [parse(CONFIGS / "quickstart.yaml", path) for path in LOOP]
+    assert all(config != plain for config in alone)
+    together = parse(CONFIGS / "quickstart.yaml", *LOOP)
+    callbacks = [{callback.class_path for callback in config.trainer.callbacks or ()} for config in (*alone, together)]
+    assert callbacks[-1] == set().union(*callbacks[:-1])
 
 
 @pytest.mark.parametrize("paper", PAPERS, ids=name)

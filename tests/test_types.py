@@ -118,3 +118,34 @@ def test_scores_are_summed_by_weight(weights, total):
 def test_a_step_that_nobody_has_counted_yet_has_no_tokens():
     assert Experience.num_sequences == Experience.num_tokens == Demonstrations.num_tokens == 0
     assert Experience.max_tokens is None
+
+
+def joined(*parts):
+    return parts[0].join(parts[1:])
+
+
+def test_groups_that_are_put_together_again_are_as_they_were():
+    mask = lengths_mask([1, 4, 2, 3, 1, 1])
+    whole = make_experience(mask, torch.arange(6.0), 2, sampled=torch.rand(mask.shape) * mask, old_logprobs=mask * 1.0)
+    again = joined(whole.select([0]), whole.select([1, 2]))
+    assert again.samples == whole.samples
+    assert again.completions.texts == whole.completions.texts
+    for name in ("advantages", "rewards", "loss_mask", "old_logprobs"):
+        assert torch.equal(getattr(again, name), getattr(whole, name))
+    assert torch.equal(again.completions.logprobs, whole.completions.logprobs)
+    assert torch.equal(again.scores["Some"], whole.scores["Some"])
+    assert [int(p.inputs["input_ids"]) for p in again.prompts] == [0, 1, 2]
+
+
+def test_ratios_are_to_the_samplers_logprobs_where_those_of_one_of_them_are():
+    mask = lengths_mask([2, 2])
+    own = make_experience(mask, torch.ones(2), 2, sampled=mask * -1.0)
+    other = make_experience(
+        mask, torch.ones(2), 2, sampled=mask * -2.0, old_logprobs=mask * -3.0, ratio_to_sampler=True
+    )
+    both = joined(own, other)
+    assert both.ratio_to_sampler
+    assert both.old_logprobs.tolist() == [[-1.0, -1.0]] * 2 + [[-3.0, -3.0]] * 2
+    assert joined(own, own).old_logprobs is None
+    with pytest.raises(InputError, match="a sampler that gives the log-probs of what it draws, but got none"):
+        joined(make_experience(mask, torch.ones(2), 2), other)

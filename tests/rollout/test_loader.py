@@ -5,6 +5,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from vrft_pl.answers import Number
+from vrft_pl.data.order import ShuffledRows
 from vrft_pl.rollout import RolloutLoader
 from vrft_pl.types import Completions, Experience, InputError, Prompt, Prompts, Sample
 
@@ -19,7 +20,11 @@ class Collector:
     """Stands for a module: draws by the window's samples, and keeps what it was asked for."""
 
     def __init__(self, dead=()):
-        self.dead, self.calls = dead, []
+        self.dead, self.calls, self.keys = dead, [], []
+
+    def groups(self, batches, reused, begun=None, key=()):
+        self.keys.append(key)
+        return self(batches, reused)
 
     def __call__(self, batches, reused):
         samples = [sample for batch in batches for sample in batch]
@@ -260,6 +265,61 @@ def test_a_loaded_state_goes_on_at_every_position(tmp_path, size, window, step_b
 def test_a_state_holds_a_window_only_in_the_middle_of_it():
     held = [state["ranks"][0]["experience"] is not None for _, state in states(loader(window=2, num_iterations=2), 1)]
     assert held == [True, True, True, False] * 2
+
+
+def dealt(ranks=1, rank=0, size=8, **kwargs):
+    """A loader of a rank's rows, as `SampleData` deals them out."""
+    samples = [Sample(str(i), (), "?", Number(i)) for i in range(size)]
+    order = ShuffledRows(torch.Generator().manual_seed(3), size, 2, ranks, rank)
+    return Plain(DataLoader(samples, 2, sampler=order, collate_fn=list), Collector(), encode, **kwargs)
+
+
+def further(rollouts, counts, monkeypatch):
+    """Ids of the groups that each rank gets when they want so many, and what was sampled for them."""
+    monkeypatch.setattr("vrft_pl.rollout.loader.gather", lambda own: list(enumerate(counts)))
+    found = [rollout.more(count, "round 1") for rollout, count in zip(rollouts, counts, strict=True)]
+    return [[] if part is None else ids(part) for part in found], [rollout.collect.calls[-1][0] for rollout in rollouts]
+
+
+def test_ranks_together_read_the_further_rows_of_one_process(monkeypatch):
+    alone, ranks = dealt(size=16), [dealt(2, rank, size=16) for rank in range(2)]
+    for rollouts in (alone, *ranks):
+        next(iter(rollouts))
+    for counts in ([1, 2], [0, 3], [3, 2]):
+        ((one,), _), (two, sampled) = (
+            further(r, c, monkeypatch) for r, c in (([alone], [sum(counts)]), (ranks, counts))
+        )
+        assert two[0] + two[1] == one
+        # as many passes on each rank
+        assert len({tuple(map(len, batches)) for batches in sampled}) == 1
+    assert ranks[0].collect.keys == [("round 1",)] * 3
+
+
+def test_further_rows_are_those_of_an_order_of_their_own_in_each_epoch(monkeypatch):
+    rollouts = dealt(size=8)
+    epochs = []
+    for _ in range(2):
+        batches = iter(rollouts)
+        own = ids(next(batches))
+        first, second = (further([rollouts], [5], monkeypatch)[0][0] for _ in range(2))
+        own += [i for batch in batches for i in ids(batch)]
+        assert sorted(first + second[:3]) == sorted(own)
+        assert first + second[:3] != own
+        epochs.append(first)
+    assert epochs[0] != epochs[1]
+
+
+def test_nothing_is_sampled_where_no_rank_wants_more(monkeypatch):
+    rollouts = dealt()
+    next(iter(rollouts))
+    monkeypatch.setattr("vrft_pl.rollout.loader.gather", lambda own: [(0, 0), (1, 0)])
+    assert rollouts.more(0, "round 1") is None
+    assert rollouts.collect.keys == []
+
+
+def test_rows_in_an_order_that_is_not_dealt_out_can_not_be_continued():
+    with pytest.raises(InputError, match="rows in the order of `SampleData`, but got RandomSampler"):
+        loader().more(1, "round 1")
 
 
 def test_a_state_of_another_number_of_ranks_is_refused():
