@@ -6,7 +6,7 @@ import pytest
 from builders import grey_scene, make_sample
 
 from vrft_pl.answers import Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
-from vrft_pl.policy.coordinates import answer_frame
+from vrft_pl.policy.coordinates import DESCRIPTIONS, answer_frame
 from vrft_pl.prompts import answer_text, chat, check_template, question, target_text
 from vrft_pl.rewards import BoxIoU, Format, NumberMatch
 from vrft_pl.styles import STYLES
@@ -147,6 +147,7 @@ def test_every_kind_of_truth_is_written(solution, expected):
     ("space", "expected"),
     [
         pytest.param("permille", "[100, 100, 500, 501]", id="permille"),
+        pytest.param("permille_y_first", "[100, 100, 501, 500]", id="permille-y-first"),
         pytest.param("resized_pixels", "[128, 24, 640, 120]", id="resized-pixels"),
         pytest.param("pixels", "[64, 48, 320, 240]", id="pixels"),
         pytest.param("unit", "[0.100, 0.100, 0.500, 0.501]", id="unit"),
@@ -155,6 +156,15 @@ def test_every_kind_of_truth_is_written(solution, expected):
 def test_a_box_is_written_in_the_space_of_the_policy(space, expected):
     frame = answer_frame(space, (640, 480), (1280, 240))
     assert answer_text(make_sample(BOX), frame) == expected
+
+
+def test_a_question_asks_for_the_edges_in_the_order_of_the_policy():
+    words = DESCRIPTIONS["permille_y_first"]
+    for solution in (BOX, Instances((), ("dog",), "a.jpg")):
+        asked = question(make_sample(solution), words)
+        assert "[y1, x1, y2, x2]" in asked
+        assert "in thousandths of the image, y first" in asked
+        assert "[x1, y1, x2, y2]" in question(make_sample(solution), DESCRIPTIONS["permille"])
 
 
 def test_a_box_needs_a_picture():

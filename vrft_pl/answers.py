@@ -41,14 +41,18 @@ class AnswerFrame:
     """Pixels of the original image per vertical unit of the answer."""
     decimals: int = 0
     """Decimals with which the policy writes a coordinate."""
+    y_first: bool = False
+    """Whether the policy writes ``y1, x1, y2, x2``."""
 
     def to_pixels(self, box: Sequence[float]) -> XYXY:
-        """Convert an answered xyxy box to pixels of the original image."""
-        return box[0] * self.scale_x, box[1] * self.scale_y, box[2] * self.scale_x, box[3] * self.scale_y
+        """Convert an answered box, its edges in the policy's order, to an xyxy box in pixels of the original image."""
+        x1, y1, x2, y2 = _turned(box) if self.y_first else box
+        return x1 * self.scale_x, y1 * self.scale_y, x2 * self.scale_x, y2 * self.scale_y
 
     def to_answer(self, box: Sequence[float]) -> XYXY:
-        """Convert a box in pixels of the original image to the policy's answer space."""
-        return box[0] / self.scale_x, box[1] / self.scale_y, box[2] / self.scale_x, box[3] / self.scale_y
+        """Convert an xyxy box in pixels of the original image to the policy's answer space, and order of edges."""
+        scaled = box[0] / self.scale_x, box[1] / self.scale_y, box[2] / self.scale_x, box[3] / self.scale_y
+        return _turned(scaled) if self.y_first else scaled
 
     def text(self, box: Sequence[float]) -> str:
         """Write a box in pixels of the original image as the policy should.
@@ -57,9 +61,23 @@ class AnswerFrame:
             >>> AnswerFrame(640, 480, 0.64, 0.48).text((64, 48, 320, 240))
             '[100, 100, 500, 500]'
         """
-        x1, y1, x2, y2 = self.to_answer(box)
-        (left, right), (top, bottom) = (widened_span(*span, self.decimals) for span in ((x1, x2), (y1, y2)))
-        return f"[{', '.join(f'{v:.{self.decimals}f}' for v in (left, top, right, bottom))}]"
+        a1, b1, a2, b2 = self.to_answer(box)
+        (a1, a2), (b1, b2) = (widened_span(*span, self.decimals) for span in ((a1, a2), (b1, b2)))
+        return f"[{', '.join(f'{v:.{self.decimals}f}' for v in (a1, b1, a2, b2))}]"
+
+
+def _turned(box: Sequence[float]) -> XYXY:
+    """Exchange x and y."""
+    return box[1], box[0], box[3], box[2]
+
+
+def edges(coordinates: str) -> str:
+    """The order in which a question asks for the edges of a box, by how it names the coordinates."""
+    return "[y1, x1, y2, x2]" if coordinates.endswith(Y_FIRST) else "[x1, y1, x2, y2]"
+
+
+Y_FIRST = "y first"
+"""What the words for coordinates end with where y is written before x."""
 
 
 THOUSANDTHS = AnswerFrame(1000, 1000, 1.0, 1.0)
@@ -257,7 +275,7 @@ class Box(Solution):
 
     def form(self, coordinates: str) -> str:
         """Four numbers."""
-        return f"a box [x1, y1, x2, y2] in {coordinates}"
+        return f"a box {edges(coordinates)} in {coordinates}"
 
     def text(self, frame: AnswerFrame | None) -> str:
         """The box in the policy's coordinates."""
@@ -310,7 +328,8 @@ class Instances(Solution):
     def form(self, coordinates: str) -> str:
         """A list of boxes, with labels where several categories are asked for."""
         label = ", 'Label': name" if len(self.categories) > 1 else ""
-        return f"a list of {{'Position': [x1, y1, x2, y2], 'Confidence': c{label}}} in {coordinates}, or {NO_OBJECTS},"
+        box = f"{{'Position': {edges(coordinates)}, 'Confidence': c{label}}}"
+        return f"a list of {box} in {coordinates}, or {NO_OBJECTS},"
 
     def text(self, frame: AnswerFrame | None) -> str:
         """The objects that are no crowds, in the policy's coordinates."""

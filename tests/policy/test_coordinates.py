@@ -14,6 +14,7 @@ SIDE = st.integers(1, 20_000)
     ("space", "answered"),
     [
         pytest.param("permille", (250, 500, 1000, 750), id="permille"),
+        pytest.param("permille_y_first", (500, 250, 750, 1000), id="permille-y-first"),
         pytest.param("resized_pixels", (70, 70, 280, 105), id="resized-pixels"),
         pytest.param("pixels", (160, 240, 640, 360), id="pixels"),
         pytest.param("unit", (0.25, 0.5, 1.0, 0.75), id="unit"),
@@ -42,6 +43,7 @@ def test_the_far_corner_is_the_size_of_the_picture(space, width, height, resized
     frame = answer_frame(space, (width, height), (resized_width, resized_height))
     corner = {
         "permille": (1000, 1000),
+        "permille_y_first": (1000, 1000),
         "unit": (1, 1),
         "pixels": (width, height),
         "resized_pixels": (resized_width, resized_height),

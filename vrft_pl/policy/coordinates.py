@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from vrft_pl.answers import AnswerFrame
+from vrft_pl.answers import Y_FIRST, AnswerFrame
 from vrft_pl.types import InputError
 
-CoordinateSpace = Literal["permille", "resized_pixels", "pixels", "unit"]
-"""``permille``: 0-1000 of the image (Qwen2-VL, Qwen3-VL); ``resized_pixels``: after the processor's resize
+CoordinateSpace = Literal["permille", "permille_y_first", "resized_pixels", "pixels", "unit"]
+"""``permille``: 0-1000 of the image (Qwen2-VL, Qwen3-VL, InternVL); ``permille_y_first``: likewise, but y1, x1, y2, x2
+(``box_2d`` of Gemini and Gemma); ``resized_pixels``: after the processor's resize
 (Qwen2.5-VL); ``pixels``: of the original image; ``unit``: 0-1 of the image."""
 
 DESCRIPTIONS: dict[CoordinateSpace, str] = {
     "permille": "thousandths of the image",
+    "permille_y_first": f"thousandths of the image, {Y_FIRST}",
     "resized_pixels": "pixels",
     "pixels": "pixels",
     "unit": "fractions of the image",
@@ -37,7 +39,7 @@ def answer_frame(space: CoordinateSpace, original: tuple[int, int], resized: tup
     """
     width, height = original
     match space:
-        case "permille":
+        case "permille" | "permille_y_first":
             units = (1000.0, 1000.0)
         case "resized_pixels":
             if resized is None:
@@ -49,4 +51,5 @@ def answer_frame(space: CoordinateSpace, original: tuple[int, int], resized: tup
             units = (float(width), float(height))
         case "unit":
             units = (1.0, 1.0)
-    return AnswerFrame(width, height, width / units[0], height / units[1], decimals=3 if space == "unit" else 0)
+    scales, decimals = (width / units[0], height / units[1]), 3 if space == "unit" else 0
+    return AnswerFrame(width, height, *scales, decimals=decimals, y_first=space == "permille_y_first")

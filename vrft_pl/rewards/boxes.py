@@ -30,7 +30,7 @@ def read_box(text: str, sample: Sample, frame: AnswerFrame | None) -> XYXY | Unr
     answer = read_answer(text, sample.style)
     if isinstance(answer, Unread):
         return answer
-    box = parse_box(answer)
+    box = parse_box(answer, frame is not None and frame.y_first)
     if isinstance(box, Unread):
         return box
     return Unread.NO_PICTURE if frame is None else frame.to_pixels(box)

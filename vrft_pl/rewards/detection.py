@@ -64,7 +64,7 @@ def read_detections(text: str, sample: Sample, frame: AnswerFrame | None) -> Ans
 @lru_cache(maxsize=512)
 def _read_detections(answer: str, categories: tuple[str, ...], frame: AnswerFrame | None) -> Answered | Unread:
     """Read an answer once for every reward and for those of its group that give the same."""
-    detections = parse_detections(answer)
+    detections = parse_detections(answer, categories, frame is not None and frame.y_first)
     if isinstance(detections, Unread):
         return detections
     items = detections.items

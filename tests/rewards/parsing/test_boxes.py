@@ -45,6 +45,10 @@ DOG = Detection(BOX, None, "dog")
         pytest.param("The dog's box is [1, 2.5, 30, 40].", id="words"),
         pytest.param("x1: 1, y1: 2.5, x2: 30, y2: 40", id="named-edges"),
         pytest.param("**Answer:** $[1, 2.5, 30, 40]$ pixels", id="words-and-marks"),
+        pytest.param("[１，２．５，３０，４０]。", id="full-width"),
+        pytest.param("<|begin_of_box|>[[1, 2.5, 30, 40]]<|end_of_box|>", id="glm"),
+        pytest.param("<|ref|>dog<|/ref|><|det|>[[1, 2.5, 30, 40]]<|/det|>", id="deepseek"),
+        pytest.param("<ref>dog</ref><box>1 2.5 30 40</box>", id="minicpm"),
         pytest.param('"[1, 2.5, 30, 40]"', id="quotes"),
         pytest.param("Of 2 dogs:\n```json\n[1, 2.5, 30, 40]\n```\nThe left one.", id="words-around-a-fence"),
     ],
@@ -198,7 +202,89 @@ def test_tokens_around_boxes_are_read_over():
     one, two = "<|box_start|>(1,2),(3,4)<|box_end|>", "<|box_start|>(5,6),(7,8)<|box_end|>"
     boxes = tuple(Detection(box, None, None) for box in ((1, 2, 3, 4), (5, 6, 7, 8)))
     assert parse_detections(one + two) == Detections(boxes, 0)
-    assert parse_detections(f"<|object_ref_start|>dog 1<|object_ref_end|>{one}") == Detections(boxes[:1], 0)
+    assert parse_detections("<|det|>[[1, 2, 3, 4]]<|/det|>") == Detections(boxes[:1], 0)
+    assert parse_detections("<box>1 2 3 4</box><box>5 6 7 8</box>") == Detections(boxes, 0)
+
+
+BIRD, CAT = Detection((5.0, 6.0, 7.0, 8.0), None, "a bird"), Detection((5.0, 6.0, 7.0, 8.0), None, "cat")
+PETS = ("dog", "cat")
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("<ref>dog</ref><box>[[1, 2.5, 30, 40]]</box>", (DOG,)),
+        ("<ref>dog</ref><box>[[1, 2.5, 30, 40], [1, 2.5, 30, 40]]</box><ref>cat</ref><box>[[5,6,7,8]]</box>",
+         (DOG, DOG, CAT)),
+        ("<ref>dog</ref><box>1 2.5 30 40</box>, <ref>a bird</ref><box>5 6 7 8</box>", (DOG, BIRD)),
+        ("<|ref|>dog<|/ref|><|det|>[[1, 2.5, 30, 40]]<|/det|>", (DOG,)),
+        ("<|object_ref_start|>dog<|object_ref_end|><|box_start|>(1,2.5),(30,40)<|box_end|>", (DOG,)),
+        ("dog: [1, 2.5, 30, 40]", (DOG,)),
+        ("Dog: [1, 2.5, 30, 40]\ncat: [5, 6, 7, 8]", (DOG, CAT)),
+        ("dogs: [1, 2.5, 30, 40], [1, 2.5, 30, 40]", (DOG, DOG)),
+        ("1. dog: [1, 2.5, 30, 40]\n2. cat: [5, 6, 7, 8]", (DOG, CAT)),
+        ("[1, 2.5, 30, 40] (dog), [5, 6, 7, 8] (cat)", (DOG, CAT)),
+        ("[1, 2.5, 30, 40] dog; [5, 6, 7, 8] cat", (DOG, CAT)),
+        ('{"dog": [1, 2.5, 30, 40], "cat": [[5, 6, 7, 8]]}', (DOG, CAT)),
+        ("[[1,2.5,30,40]] (dog)", (DOG,)),
+        ("dog: {'bbox': [1, 2.5, 30, 40], 'score': 0.5}", (DOG._replace(confidence=0.5),)),
+        ("dog: [1, 2.5, 30, 40, 0.5]", (DOG._replace(confidence=0.5),)),
+        ("dog: [1, 2.5, 30, 40], cat: [5, 6", (DOG,)),
+        ("[1，2.5，30，40]", (DOG._replace(label=None),)),
+    ],
+)  # fmt: skip
+def test_a_label_may_stand_beside_its_boxes(text, items):
+    assert parse_detections(text, PETS) == Detections(items, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Here: [1, 2, 3, 4]",
+        "bird: [1, 2, 3, 4]",
+        "'Here' [1, 2, 3, 4]",
+        "not dog: [1, 2, 3, 4]",
+        "dog or [1, 2, 3, 4]",
+        "dog: [1, 2, 3, 4] or cat: [5, 6, 7, 8]",
+        "[1, 2, 3, 4], [5, 6, 7, 8] (dog)",
+        "[1, 2, 3, 4] (dog) [5, 6, 7, 8]",
+        "dog: cat: 7",
+        "dog",
+        "dog:",
+        "(dog)",
+    ],
+)
+def test_no_other_word_stands_beside_a_box(text):
+    assert parse_detections(text, PETS) == Unread.MALFORMED
+
+
+@pytest.mark.parametrize(
+    "text", ["None", "none.", "No Objects found", "No objects were detected in the image.", "nothing", "**No Objects**",
+             "There are no dogs.", "There is no dog in the picture.", "No dogs found", "no dog", "No hot dogs"],
+)  # fmt: skip
+def test_nothing_to_find_is_said_in_a_few_ways(text):
+    assert parse_detections(text, ("hot dog",) if "hot" in text else ("dog",)) == Detections((), 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["There are no cats.", "No dogs, but a cat", "no", "There are dogs", "No doubt", "not none", "No Objects or one",
+     "No objects" + " " * 300 + "[1, 2, 3, 4]", "There are no dogs or cats", "No dogs [1, 2, 3, 4]", "null",
+     "No Dogs!?x"],
+)  # fmt: skip
+def test_what_denies_something_else_finds_nothing_out(text):
+    assert parse_detections(text, ("dog",)) == Unread.MALFORMED
+    assert parse_detections("There are no dogs.", PETS) == Unread.MALFORMED
+
+
+@pytest.mark.parametrize("text", ['{"box_2d": [2.5, 1, 40, 30], "label": "dog"}',
+                                  '[{"box_2d": [2.5, 1, 40, 30], "label": "dog"}]',
+                                  '{"box_2d": [2.5, 1, 40, 30]}'])  # fmt: skip
+def test_a_box_of_gemini_is_read_where_its_order_of_edges_is_that_of_the_policy(text):
+    label = "dog" if "label" in text else None
+    assert parse_box(text) == parse_detections(text, PETS) == Unread.MALFORMED
+    assert parse_box(text, y_first=True) == (2.5, 1, 40, 30)
+    assert parse_detections(text, PETS, y_first=True) == Detections((Detection((2.5, 1, 40, 30), None, label),), 0)
 
 
 def test_boxes_after_the_first_thousand_are_wrong():
@@ -267,12 +353,12 @@ PICTURE_BOXES = st.tuples(*[st.floats(0, 300)] * 2, *[st.floats(0.5, 300)] * 2).
 )
 
 
-@pytest.mark.parametrize("space", ["permille", "resized_pixels", "pixels", "unit"])
+@pytest.mark.parametrize("space", ["permille", "permille_y_first", "resized_pixels", "pixels", "unit"])
 @given(boxes=st.lists(PICTURE_BOXES, max_size=4), categories=st.sampled_from([("dog",), ("dog", "child's toy")]))
 def test_boxes_are_read_back_as_supervised_training_writes_them(space, boxes, categories):
     frame = answer_frame(space, (640, 613), (1280, 240))
     items = tuple(Instance(box, categories[-1]) for box in boxes)
-    answers = [parse_box(answer_text(make_sample(Box(box)), frame)) for box in boxes]
+    answers = [parse_box(answer_text(make_sample(Box(box)), frame), frame.y_first) for box in boxes]
     detections = parse_detections(answer_text(make_sample(Instances(items, categories, "a.jpg")), frame))
     label = categories[1] if len(categories) > 1 else None
     assert detections == Detections(tuple(Detection(box, 1.0, label) for box in answers), 0)

@@ -27,7 +27,21 @@ from vrft_pl.rewards.parsing.boxes import MAX_BOXES, MAX_LIST
 from vrft_pl.rewards.parsing.number import read_unit
 from vrft_pl.rewards.parsing.prose import without_prose
 
-PARSERS = (parse_box, parse_calls, parse_choice, parse_detections, parse_expression, parse_label, parse_number)
+
+def parse_pets(text):
+    return parse_detections(text, ("dog", "cat"), y_first=True)
+
+
+PARSERS = (
+    parse_pets,
+    parse_box,
+    parse_calls,
+    parse_choice,
+    parse_detections,
+    parse_expression,
+    parse_label,
+    parse_number,
+)
 LISTS = {
     "boxes": "[1,1,2,2],",
     "objects": "{'Position': [1, 1, 22, 22], 'Confidence': 0.5, 'Label': 'dog'}, ",
@@ -40,7 +54,8 @@ UNITS = [
     "\\u0041", "'\\ud800", ",", ":", ";", "1 ", "1,000", "9", "9.", "1e", "+-", ".", "a ", " ", "\n", "-", "- ", "A ",
     "A.", "(A)", "or ", "$", "**", "`", "```", "```json\n", "\\boxed{", "\\text{", "\\text{a}", "}", "f(", "f()",
     "f(a,b),", "f((a),", "1.", "and ", "_", "\x00", "\ud800", "\u202e", "３", "ﷺ", "𝟛", "e\u0301", "İ", "ß", "the ",
-    "an ", "<answer>", "<think>", "</think>", "<think></think>",
+    "an ", "<answer>", "<think>", "</think>", "<think></think>", "<ref>", "<ref>a</ref>", "<box>",
+    "dog: [1,2,3,4]", "(dog)", "no ",
     "of a ", "none ", "<|", "<|object_ref_start|>", "<|box_start|>", "then ", "step 1:", "1. [", "**A**",
     "\u200b", "\\_",
 ]  # fmt: skip
