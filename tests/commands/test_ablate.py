@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from forking import forked
 
 from vrft_pl.__main__ import main
 from vrft_pl.ablation import ARMS, Runner, Section, Stage, Store
@@ -236,12 +237,7 @@ def test_runs_of_several_processes_are_started_apart(tmp_path, trainer, expected
 
 
 def test_two_workers_share_the_cells(tmp_path, finished):
-    done = subprocess.run(
-        [sys.executable, "-m", "vrft_pl", "ablate", *TINY, "--folder", str(tmp_path / "shared"), "--workers", "2"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = forked("-m", "vrft_pl", "ablate", *TINY, "--folder", tmp_path / "shared", "--workers", "2")
     assert done.returncode == 0, done.stderr
     ours, theirs = (json.loads((f / "results.json").read_text()) for f in (finished, tmp_path / "shared"))
     assert [cell["rows_hash"] for cell in ours["cells"]] == [cell["rows_hash"] for cell in theirs["cells"]]
@@ -328,12 +324,8 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("moment", ["checkpoints/*.ckpt", "export/config.json"])
 def test_one_that_is_killed_and_started_again_ends_with_the_same_table(tmp_path, whole, moment):
     broken = tmp_path / "broken"
-    process = subprocess.Popen([sys.executable, "-m", "vrft_pl", "ablate", *KILLED, "--folder", str(broken)])
-    deadline = time.monotonic() + 120
-    while not list(broken.glob(f"stages/*/{moment}")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
+    command = ("-m", "vrft_pl", "ablate", *KILLED, "--folder", broken)
+    assert forked(*command, kill_when=lambda: any(broken.glob(f"stages/*/{moment}"))).returncode == -9
     assert not (broken / "results.json").exists()
     main(["ablate", *KILLED, "--folder", str(broken)])
     cells = [json.loads((folder / "results.json").read_text())["cells"] for folder in (whole, broken)]

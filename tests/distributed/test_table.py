@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forking import forked
 from sharding import COLUMNS, STEPS
 
 TESTS = Path(__file__).parents[1]
@@ -63,14 +64,13 @@ def alone(tmp_path_factory):
 )
 def test_two_processes_are_one(qwen3_vl, alone, tmp_path, record_property, strategy, columns):
     """After five steps with text alone on a rank now and then, dead groups, and completions of any length."""
-    run = start(strategy, qwen3_vl, tmp_path, *columns)
-    said = end(run)
+    run = forked(TESTS / "sharded_run.py", strategy, qwen3_vl, tmp_path, *columns, ranks=2, timeout=1800)
     apart = {}
     for column in (column for column in columns if (tmp_path / f"{column}.pt").exists()):
         expected = on_one_process(column, qwen3_vl, alone)
         apart[column] = distance(torch.load(tmp_path / f"{column}.pt"), expected)
         record_property(column, f"{apart[column]:.1e}")
-    assert run.returncode == 0, said
+    assert run.returncode == 0, run.stderr[-3000:]
     assert {column: value for column, value in apart.items() if value > MOST[strategy]} == {}, f"after {STEPS} steps"
 
 

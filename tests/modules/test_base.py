@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +5,7 @@ import pytest
 import torch
 from checkpoints import loaded
 from evaluation import SHORT, Alternating, Looking, evaluate, evaluator, scenes, uneven
+from forking import forked
 from lightning import Callback
 from torch.optim import SGD
 from torch.utils.data import DataLoader
@@ -160,8 +159,7 @@ def test_parts_of_other_data_are_numbered(qwen3_vl):
 def test_two_processes_evaluate_as_one_does(qwen3_vl, tmp_path):
     """Of an odd number of rows; each rank holds the only rows that one of the metrics can judge."""
     script = Path(__file__).parent.with_name("ddp_step.py")
-    command = [sys.executable, str(script), "eval", qwen3_vl, str(tmp_path)]
-    done = subprocess.run(command, timeout=600, capture_output=True, text=True, check=False)
+    done = forked(script, "eval", qwen3_vl, tmp_path, ranks=2)
     assert done.returncode == 0, done.stderr[-2000:]
     first, second = (torch.load(tmp_path / f"eval{rank}.pt") for rank in range(2))
     writer = PredictionWriter()

@@ -1,11 +1,10 @@
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 import torch
 from checkpoints import loaded
+from forking import forked
 from lightning import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.optim import Adam
@@ -267,8 +266,7 @@ def test_sampling_follows_the_seed_of_the_module(qwen3_vl):
 
 def run_on_two_ranks(*args):
     script = Path(__file__).parent.with_name("ddp_step.py")
-    command = [sys.executable, str(script), *map(str, args)]
-    done = subprocess.run(command, timeout=600, capture_output=True, text=True, check=False)
+    done = forked(script, *args, ranks=2)
     assert done.returncode == 0, done.stderr[-2000:]
 
 

@@ -1,10 +1,9 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from forking import forked
 from scipy import stats
 
 TOOLS = Path(__file__).parents[2] / "tools"
@@ -61,7 +60,8 @@ def test_a_side_writes_its_curve(tmp_path, side):
     if side == "trl":
         pytest.importorskip("trl", reason="the extra `bench` is not installed")
     output = tmp_path / "curve.json"
-    subprocess.run([sys.executable, str(TOOLS / "bench" / f"curve_{side}.py"), "0", "2", str(output)], check=True)
+    done = forked(TOOLS / "bench" / f"curve_{side}.py", "0", "2", output)
+    assert done.returncode == 0, done.stderr[-2000:]
     curve = json.loads(output.read_text())
     assert [len(curve[name]) for name in ("rewards", "seconds")] == [2, 2]
     assert list(curve["accuracy"]) == ["0", "2"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
 
 import pytest
+from forking import forked
 
 TOOLS = Path(__file__).parents[2] / "tools"
 
@@ -144,9 +144,8 @@ def test_the_search_finds_a_reward_that_can_be_hacked():
 
 
 def test_the_speed_of_every_reward_is_printed():
-    command = [sys.executable, str(TOOLS / "bench_rewards.py"), "--questions", "16", "--passes", "1"]
-    process = subprocess.run(command, capture_output=True, text=True, check=True)
-    rows = [line.split("|")[1].strip() for line in process.stdout.splitlines()[2:]]
+    done = forked(TOOLS / "bench_rewards.py", "--questions", "16", "--passes", "1")
+    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines()[2:]]
     from graders.questions import rewards
 
     assert rows == [reward.name for judges in rewards().values() for reward in judges]
