@@ -1,13 +1,12 @@
 """What the command line writes of an evaluation."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from forking import forked
 from PIL import Image
 
 from vrft_pl.__main__ import main
@@ -132,23 +131,12 @@ def test_fit_writes_none_of_these_where_there_is_nothing_to_say_or_it_is_not_ask
     assert not {"chosen.json", "skipped.json", "predictions.jsonl", "scores.json"} & names
 
 
-@pytest.mark.nightly
 def test_two_processes_predict_into_one_file(tmp_path, no_argv):
     options = [*scenes(snow=5, base=2), "--data.init_args.eval_batch_size", "2"]
     alone = run("predict", tmp_path / "alone", *options)
-    command = [
-        sys.executable,
-        "-m",
-        "vrft_pl",
-        "predict",
-        *CONFIG,
-        *QUIET,
-        *options,
-        "--run.folder",
-        str(tmp_path / "two"),
-    ]
-    ranks = ["--config", str(ROOT / "configs/hardware/cpu_ddp2.yaml")]
-    done = subprocess.run([*command, *ranks], timeout=600, capture_output=True, text=True, check=False)
+    ranks = ["--config", ROOT / "configs/hardware/cpu_ddp2.yaml"]
+    command = ["-m", "vrft_pl", "predict", *CONFIG, *QUIET, *options, "--run.folder", tmp_path / "two", *ranks]
+    done = forked(*command, ranks=2)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("Predictions: ") == 1
     assert (tmp_path / "two/predictions.jsonl").read_bytes() == (alone / "predictions.jsonl").read_bytes()

@@ -270,7 +270,6 @@ def run_on_two_ranks(*args):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-@pytest.mark.nightly  # the table of strategies has a default cell
 @pytest.mark.parametrize("strategy", ["step", "zero2"])
 def test_two_processes_train_as_one_does(qwen3_vl, tmp_path, strategy):
     """Two ranks that accumulate two micro-batches each, compared with one process and one batch."""
@@ -284,7 +283,7 @@ def test_two_processes_train_as_one_does(qwen3_vl, tmp_path, strategy):
     assert_step_close({name: value - before[name] for name, value in first.items()}, expected)
 
 
-@pytest.mark.parametrize("kind", ["grpo", pytest.param("sft", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("kind", ["grpo", "sft"])
 def test_a_run_of_two_processes_is_that_of_one(qwen3_vl, tmp_path, kind):
     """Seven rows and two epochs; what is trained on is sampled, by each process for its own prompts."""
     run_on_two_ranks(f"run-{kind}", qwen3_vl, tmp_path)
@@ -297,9 +296,7 @@ def test_a_run_of_two_processes_is_that_of_one(qwen3_vl, tmp_path, kind):
     assert_step_close({name: value - before[name] for name, value in first.items()}, expected)
 
 
-@pytest.mark.parametrize(
-    "kind", ["grpo", *(pytest.param(kind, marks=pytest.mark.nightly) for kind in ("sft", "packed"))]
-)
+@pytest.mark.parametrize("kind", ["grpo", "sft", "packed"])
 def test_a_process_with_text_alone_trains_the_tower_with_the_other(qwen3_vl, tmp_path, kind):
     """Its gradients of the tower are those of nothing: two processes still train as one does."""
     run_on_two_ranks(f"text-{kind}", qwen3_vl, tmp_path)
@@ -329,7 +326,6 @@ def half():
     return Half(CountingScenes(size=2, image_size=32), batch_size=2, style="answer")
 
 
-@pytest.mark.nightly  # of which resuming without a process beside it is tried by default
 def test_two_processes_resume_in_the_middle_of_a_window(qwen3_vl, tmp_path):
     """Each rank has completions of its own in the checkpoint."""
     run_on_two_ranks("whole", qwen3_vl, tmp_path)

@@ -1,10 +1,9 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from forking import forked
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen2VLForConditionalGeneration, Qwen2VLProcessor
@@ -255,8 +254,8 @@ def test_sides_take_turns(tool, read_case, monkeypatch):
 def test_a_run_writes_everything_it_measured(tmp_path):
     output = tmp_path / "bench.json"
     command = ["--peer", "none", "--cases", "v4_g2_t4_p2_m1", "--pairs", "1", "--steps", "1", "--warmup", "1"]
-    command = [sys.executable, str(TOOLS / "bench_grpo.py"), *command, "--json", str(output)]
-    process = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    process = forked(TOOLS / "bench_grpo.py", *command, "--json", output)
+    assert process.returncode == 0, process.stderr[-2000:]
     result = json.loads(output.read_text())
     assert set(result) == {"machine", "rate", "peer", "pairs", "steps", "cases"}
     assert (result["peer"], result["pairs"], result["steps"]) == ("none", 1, 1)
