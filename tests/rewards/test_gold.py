@@ -13,6 +13,7 @@ from vrft_pl.rewards import (
     BoxGIoU,
     BoxIoU,
     ChoiceMatch,
+    DetectionAP,
     DetectionConfidence,
     DetectionIoU,
     Format,
@@ -38,6 +39,7 @@ DETECTIONS = (
     DetectionConfidence(),
     DetectionConfidence(proper=True),
     DetectionConfidence(relative=True),
+    DetectionAP(),
 )
 CALLS = (TransformationMatch(), TransformationMatch(partial=False), TransformationMatch(penalty=True))
 DOG, CAT = Instance((100.0, 50.0, 300.0, 250.0), "dog"), Instance((500.0, 100.0, 600.0, 200.0), "Siamese cat")

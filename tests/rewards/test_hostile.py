@@ -23,8 +23,10 @@ from vrft_pl.rewards import (
     BoxGIoU,
     BoxIoU,
     ChoiceMatch,
+    DetectionAP,
     DetectionConfidence,
     DetectionIoU,
+    DetectionPrecision,
     Format,
     FunctionReward,
     GradedNumber,
@@ -62,6 +64,8 @@ CASES = {
     "DetectionIoU(smooth)": (DetectionIoU(threshold=0), PETS, "[{'bbox': [1, 1, 2, 2], 'label': 'dog'}]"),
     "DetectionConfidence": (DetectionConfidence(), DOGS, "[[1, 1, 2, 2, 1.0]]"),
     "DetectionConfidence(proper)": (DetectionConfidence(proper=True, relative=True), DOGS, "[[1, 1, 2, 2, 1.0]]"),
+    "DetectionAP": (DetectionAP(), PETS, "[{'bbox': [1, 1, 2, 2], 'label': 'dog'}]"),
+    "DetectionPrecision": (DetectionPrecision(), DOGS, "[[1, 1, 2, 2]]"),
     "TransformationMatch": (TransformationMatch(), CALLS, "change_color(2, red), change_size(1, small)"),
     "TransformationMatch(penalty)": (TransformationMatch(penalty=True), CALLS, "change_color(2, red)"),
     "TransformationExact": (TransformationExact(), CALLS, "change_size(1, small), change_color(2, red)"),
@@ -153,6 +157,7 @@ RIGHT = {
     "MathMatch(number)": {"text around"},
     "BoxGIoU": {"answer largest box", "answer smallest box"},  # neither is far from the truth
     "DetectionIoU": FOUND | {"answer strange confidence"},
+    "DetectionPrecision": FOUND | {"answer strange confidence"},
     "DetectionConfidence": FOUND | {"answer 1400 confident boxes"},  # wrong boxes earn 1 - c in the paper's form
     "DetectionConfidence(proper)": {"answer detection"},
 }

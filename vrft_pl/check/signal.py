@@ -73,7 +73,9 @@ def sample_answers(subject: Subject, samples: list[Sample]) -> Sampled:
         )
     repeated = [sample for sample in samples for _ in range(subject.module.group_size)]
     return Sampled(
-        tuple(samples), completions, {r.name: r.grade(completions, repeated).scores.cpu() for r in subject.rewards}
+        tuple(samples),
+        completions,
+        {r.name: r.at(0).grade(completions, repeated).scores.cpu() for r in subject.rewards},
     )
 
 
@@ -134,7 +136,7 @@ def scores(subject: Subject, sampled: Sampled) -> list[Finding]:
     findings = []
     repeated = [sample for sample in sampled.samples for _ in range(subject.module.group_size)]
     for reward in subject.rewards:
-        grades = reward.grade(sampled.completions, repeated)
+        grades = reward.at(0).grade(sampled.completions, repeated)
         judged = (grades.parse_failures >= 0).cpu()
         if not judged.any():
             continue
@@ -204,7 +206,7 @@ def heeds_truth(reward: Reward, subject: Subject, sampled: Sampled) -> bool:
     for shift in range(1, len(samples)):
         exchanged = [with_truth_of(sample, samples[i - shift]) for i, sample in enumerate(samples)]
         repeated = [sample for sample in exchanged for _ in range(subject.module.group_size)]
-        if not torch.equal(reward.grade(sampled.completions, repeated).scores.cpu(), scores):
+        if not torch.equal(reward.at(0).grade(sampled.completions, repeated).scores.cpu(), scores):
             return True
     return False
 

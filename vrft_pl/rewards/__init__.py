@@ -12,7 +12,9 @@ from vrft_pl.rewards.marks import answered_marks
 from vrft_pl.rewards.mathematics import MathMatch
 from vrft_pl.rewards.paper import paper_rewards
 from vrft_pl.rewards.parsing import Unread
+from vrft_pl.rewards.precision import DetectionAP, DetectionPrecision, DetectionRecall
 from vrft_pl.rewards.reasoning import ReasoningSteps, Repetition
+from vrft_pl.rewards.staged import Staged
 from vrft_pl.rewards.transformation import TransformationExact, TransformationMatch
 
 __all__ = [
@@ -20,8 +22,11 @@ __all__ = [
     "BoxGIoU",
     "BoxIoU",
     "ChoiceMatch",
+    "DetectionAP",
     "DetectionConfidence",
     "DetectionIoU",
+    "DetectionPrecision",
+    "DetectionRecall",
     "Format",
     "FunctionReward",
     "GradedNumber",
@@ -36,6 +41,7 @@ __all__ = [
     "ReasoningSteps",
     "Repetition",
     "Reward",
+    "Staged",
     "TransformationExact",
     "TransformationMatch",
     "Unread",

@@ -116,6 +116,18 @@ class Reward(Judge):
         self.add_state("count", default=torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("failures", default=torch.zeros(len(REASONS), dtype=torch.long), dist_reduce_fx="sum")
 
+    def at(self, step: int) -> Reward:
+        """What judges completions of training after ``step`` optimizer steps: itself, unless its rules change."""
+        return self
+
+    def begin(self, completions: Completions, samples: Sequence[Sample]) -> None:
+        """Start what has to be waited for; all rewards are told of a window of training before any grades it.
+
+        Args:
+            completions: ``N`` completions, which `grade` will get too.
+            samples: The sample of each completion. Length ``N``.
+        """
+
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
         """Judge one completion.
 

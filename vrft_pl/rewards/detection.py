@@ -88,10 +88,10 @@ def _read_detections(answer: str, categories: tuple[str, ...], frame: AnswerFram
 def forget() -> None:
     """Forget the answers that were read in this process."""
     _read_detections.cache_clear()
-    _judged.cache_clear()
+    match_answer.cache_clear()
 
 
-class _Truth(NamedTuple):
+class TrueObjects(NamedTuple):
     """The annotated objects of the categories asked for, as arrays."""
 
     boxes: Floats
@@ -107,7 +107,7 @@ class _Truth(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def _arrays(truth: Instances) -> _Truth:
+def true_objects(truth: Instances) -> TrueObjects:
     """Prepare a ground truth, which every completion of a group is compared with."""
     positions = category_positions(truth.categories)
     names = [(normalize_name(item.category), item) for item in truth.items]
@@ -117,7 +117,7 @@ def _arrays(truth: Instances) -> _Truth:
         parts.append(np.array([box for _, box in asked], dtype=np.float64).reshape(-1, 4))
         parts.append(np.array([category for category, _ in asked], dtype=np.int64))
     lenient = [positions[name] for name in map(normalize_name, truth.not_exhaustive) if name in positions]
-    return _Truth(parts[0], parts[1], parts[2], parts[3], np.array(lenient, dtype=np.int64))
+    return TrueObjects(parts[0], parts[1], parts[2], parts[3], np.array(lenient, dtype=np.int64))
 
 
 class DetectionReward(Reward):
@@ -161,7 +161,7 @@ class DetectionReward(Reward):
         answer = read_answer(text, sample.style)
         if isinstance(answer, Unread):
             return answer
-        judged = _judged(answer, sample.solution, frame, self.threshold, self.prefers_confident)
+        judged = match_answer(answer, sample.solution, frame, self.threshold, self.prefers_confident)
         return judged if isinstance(judged, Unread) else self.credit(*judged)
 
     @abstractmethod
@@ -176,14 +176,14 @@ class DetectionReward(Reward):
 
 
 @lru_cache(maxsize=512)
-def _judged(
+def match_answer(
     answer: str, truth: Instances, frame: AnswerFrame | None, threshold: float, prefers_confident: bool
 ) -> tuple[Floats, Floats, int] | Unread:
     """Match an answer once for the completions of its group that give the same. Returns what `credit` takes."""
     answered = _read_detections(answer, truth.categories, frame)
     if isinstance(answered, Unread):
         return answered
-    true, stated = _arrays(truth), answered.confidences
+    true, stated = true_objects(truth), answered.confidences
     several = len(truth.categories) > 1
     alike = answered.categories[:, None] == true.categories if several else None
     preference = stated if prefers_confident else None
@@ -200,7 +200,7 @@ def _judged(
     return matched, stated, len(true.boxes)
 
 
-def _excused(answered: Answered, true: _Truth, matched: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _excused(answered: Answered, true: TrueObjects, matched: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Boxes without a pair that are not wrong: on a crowd, or of a category with further objects. Shapes ``(M,)``."""
     covered = intersections(answered.boxes, true.crowds) >= _COVERED * box_areas(answered.boxes)[:, None]
     crowded = (covered & (answered.categories[:, None] == true.crowd_categories)).any(axis=1)

@@ -7,6 +7,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from itertools import groupby
 from typing import Any, Literal, TypeVar
 
@@ -49,6 +50,8 @@ class GuardedReward:
             raise ValueError(f"Expected `reward_seconds` to be above 0, but got {seconds}.")
         self.reward, self.on_error, self.seconds = reward, on_error, seconds
         self.name, self.weight_at = reward.name, reward.weight_at
+        self.asked = reward
+        """What judges by the rules of the newest step."""
         self.errors = 0
         """Completions that were scored 0 for a failure of the reward."""
         self.hangs = 0
@@ -62,6 +65,17 @@ class GuardedReward:
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Go on counting."""
         self.errors, self.hangs = state_dict["errors"], state_dict["hangs"]
+
+    def at(self, step: int) -> GuardedReward:
+        """Go by the rules of a step from now on."""
+        self.asked = self.reward.at(step)
+        return self
+
+    def begin(self, completions: Completions, samples: Sequence[Sample]) -> None:
+        """Start what has to be waited for; what fails here will fail when it grades."""
+        if self.hangs < HANGS:
+            with suppress(*_FAILURES):
+                self.asked.begin(completions, samples)
 
     def grade(self, completions: Completions, samples: Sequence[Sample]) -> Grades:
         """Judge a batch; see `Reward.grade`.
@@ -86,7 +100,7 @@ class GuardedReward:
 
     def _ask(self, completions: Completions, samples: Sequence[Sample]) -> Grades:
         """What the reward says, where it is one finite number a completion."""
-        grades = self.reward.grade(completions, samples)
+        grades = self.asked.grade(completions, samples)
         shapes = [tuple(part.shape) for part in grades]
         if shapes != [(len(samples),)] * 2 or not bool(grades[0].isfinite().all()):
             raise TypeError(f"one finite score and one code a completion, {len(samples)} each, are not in {grades}")
@@ -106,7 +120,7 @@ class GuardedReward:
         return grades
 
     def _parts(self, samples: Sequence[Sample]) -> Iterator[list[int]]:
-        if type(self.reward).grade is Reward.grade:
+        if type(self.asked).grade is Reward.grade:
             yield from ([i] for i in range(len(samples)))
         else:
             yield from (list(rows) for _, rows in groupby(range(len(samples)), key=lambda i: id(samples[i])))

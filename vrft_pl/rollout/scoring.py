@@ -19,6 +19,12 @@ class Grader(Protocol):
 
     name: str
 
+    def at(self, step: int) -> Grader:
+        """What judges after ``step`` optimizer steps."""
+
+    def begin(self, completions: Completions, samples: Sequence[Sample]) -> None:
+        """Start to judge ``N`` completions; `grade` follows."""
+
     def grade(self, completions: Completions, samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
         """Scores and codes of parse failures of ``N`` completions, each of shape ``(N,)``."""
 
@@ -27,7 +33,7 @@ class Grader(Protocol):
 
 
 def score(rewards: Sequence[Grader], samples: Sequence[Sample], completions: Completions, step: int) -> Scores:
-    """Let every reward judge the completions.
+    """Let every reward judge the completions; all are told of them before the first one does.
 
     Args:
         rewards: Each with a name of its own.
@@ -37,7 +43,10 @@ def score(rewards: Sequence[Grader], samples: Sequence[Sample], completions: Com
     """
     group_size = len(completions) // len(samples)
     repeated = [sample for sample in samples for _ in range(group_size)]
-    grades = {reward.name: reward.grade(completions, repeated) for reward in rewards}
+    graders = {reward.name: reward.at(step) for reward in rewards}
+    for grader in graders.values():
+        grader.begin(completions, repeated)
+    grades = {name: grader.grade(completions, repeated) for name, grader in graders.items()}
     return Scores(
         by_reward={name: scores for name, (scores, _) in grades.items()},
         parse_failures={name: codes for name, (_, codes) in grades.items()},
