@@ -18,6 +18,7 @@ from vrft_pl.answers import AnswerFrame, Box, Instance, Instances, Number
 from vrft_pl.rewards import (
     BoxGIoU,
     BoxIoU,
+    DetectionAP,
     DetectionIoU,
     GradedNumber,
     LengthPenalty,
@@ -182,6 +183,8 @@ def test_the_order_of_writing_changes_nothing(family, chance, seed):
         rows[i] = row.replace("1.0,", f"{(i * 37) % 10 / 10},")
     shuffled = chance.sample(rows, len(rows))
     for reward in judges(family):
+        if isinstance(reward, DetectionAP):
+            continue  # it breaks ties of confidence by the order of writing, as pycocotools does
         scores = []
         for order in (rows, shuffled):
             answer = f"[{', '.join(order)}]" if family == "detection" else ", ".join(order)
