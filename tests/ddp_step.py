@@ -13,6 +13,7 @@ from evaluation import evaluate, uneven
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy
+from looping import loop_of_ranks
 from training import FixedSampler, Half, counting, fit, grpo, half_blind, run, weights
 
 from vrft_pl.algorithms import GRPOLoss
@@ -62,6 +63,9 @@ if __name__ == "__main__":
     elif task.startswith("run"):
         module = run(task.split("-")[1], checkpoint)
         trainer = fit(module, counting(size=7, batch_size=1), max_epochs=2, **ranks)
+    elif task.startswith("loop"):
+        module, _ = loop_of_ranks(checkpoint, task.split("-")[1], **ranks, ranks=2)
+        trainer = module.trainer
     elif task == "eval":
         module, rows = uneven(checkpoint)
         writer = {"callbacks": [PredictionWriter()], "default_root_dir": folder}

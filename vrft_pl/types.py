@@ -73,6 +73,8 @@ class Sample(ToDevice):
     place: str | None = None
     """Part and row that it was read from: what tells it from the others wherever its file lies; ``None`` outside of a
     part."""
+    row: int | None = None
+    """Where it stands among all rows that are trained on; ``None`` for one that is held out."""
 
     @property
     def groups(self) -> tuple[str, ...]:

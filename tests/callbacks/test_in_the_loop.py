@@ -1,52 +1,27 @@
-"""Callbacks that decide what is trained on: a run that is interrupted goes on to the bit."""
+"""Callbacks that decide what is trained on: a run that is interrupted goes on to the bit, and ranks do as one does."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from training import Share, counting, fit, grpo, weights
+from looping import EVERY, loop, loop_of_ranks
+from training import weights
 
-from vrft_pl.callbacks import DynamicSampling
-from vrft_pl.rollout import RolloutCallback
-
-EVERY = {
-    "dynamic": lambda: [DynamicSampling(rounds=2)],
-}
-"""Makes the callbacks, by the name of the test."""
-
-
-class Moody(Share):
-    """Every completion is worth the same to some of the questions."""
-
-    def grade_one(self, text, sample, frame):
-        return super().grade_one(text, sample, frame) if int(sample.solution.value) % 2 else 1.0
-
-
-class Diary(RolloutCallback):
-    """Keeps what is trained on at each micro-batch."""
-
-    def __init__(self):
-        self.batches = []
-
-    def on_train_batch_start(self, trainer, module, batch, batch_idx):
-        self.batches.append(([s.place for s in batch.samples], batch.completions.texts, batch.num_tokens))
-
-
-def run(checkpoint, callbacks, ckpt_path=None, size=6, **kwargs):
-    torch.manual_seed(0)
-    module, diary = grpo(checkpoint, rewards=[Moody()], num_iterations=2, window=2, **kwargs.pop("module", {})), Diary()
-    fit(module, counting(size=size), ckpt_path, max_epochs=2, callbacks=[*callbacks, diary], **kwargs)
-    return module, diary.batches
+NIGHTLY = [pytest.param(name, marks=[] if name == "all" else pytest.mark.nightly) for name in EVERY]
 
 
 def interrupted(checkpoint, folder, name, stop):
     """A whole run, one that goes on where it was stopped, and what both trained on."""
     keep = ModelCheckpoint(folder, "{step}", save_top_k=-1, every_n_train_steps=1)
-    whole, batches = run(checkpoint, [*EVERY[name](), keep], enable_checkpointing=True)
-    resumed, rest = run(checkpoint, EVERY[name](), str(folder / f"step={stop}.ckpt"))
+    whole, batches = loop(checkpoint, [*EVERY[name](), keep], enable_checkpointing=True)
+    resumed, rest = loop(checkpoint, EVERY[name](), str(folder / f"step={stop}.ckpt"))
     return whole, resumed, batches, rest
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", NIGHTLY)
 @pytest.mark.parametrize("stop", [1, 7], ids=["within-a-window", "in-the-second-epoch"])
 def test_an_interrupted_run_goes_on_as_it_would_have(qwen3_vl, tmp_path, name, stop):
     whole, resumed, batches, rest = interrupted(qwen3_vl, tmp_path, name, stop)
@@ -55,7 +30,20 @@ def test_an_interrupted_run_goes_on_as_it_would_have(qwen3_vl, tmp_path, name, s
     assert all(torch.equal(value, weights(resumed)[name]) for name, value in weights(whole).items())
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", EVERY)
+def test_two_processes_train_on_what_one_does(qwen3_vl, tmp_path, name):
+    script = Path(__file__).parent.with_name("ddp_step.py")
+    subprocess.run([sys.executable, str(script), f"loop-{name}", qwen3_vl, str(tmp_path)], check=True, timeout=300)
+    alone, batches = loop_of_ranks(qwen3_vl, name, 1)
+    ranks = [torch.load(tmp_path / f"loop-{name}{rank}.pt", weights_only=True) for rank in range(2)]
+    assert any(batches[i][0] != batches[i + 2][0] for i in range(0, len(batches) - 2, 2))
+    for name, value in weights(alone).items():
+        assert torch.equal(ranks[0][name], ranks[1][name])
+        torch.testing.assert_close(ranks[0][name], value, rtol=1e-4, atol=1e-5)
+
+
 def test_rows_beyond_the_epoch_replace_those_that_teach_nothing(qwen3_vl):
-    _, plain = run(qwen3_vl, [])
-    _, filled = run(qwen3_vl, EVERY["dynamic"]())
+    _, plain = loop(qwen3_vl, [])
+    _, filled = loop(qwen3_vl, EVERY["dynamic"]())
     assert sum(len(places) for places, *_ in filled) > sum(len(places) for places, *_ in plain)

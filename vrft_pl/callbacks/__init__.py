@@ -4,6 +4,7 @@ from vrft_pl.callbacks.blind import BlindAccuracy
 from vrft_pl.callbacks.checkpoint import StepCheckpoint
 from vrft_pl.callbacks.completions import CompletionRecorder
 from vrft_pl.callbacks.cost import CostMeter
+from vrft_pl.callbacks.curriculum import Curriculum
 from vrft_pl.callbacks.dynamic import DynamicSampling
 from vrft_pl.callbacks.export import HFExport
 from vrft_pl.callbacks.finite import NonFiniteGuard
@@ -21,6 +22,7 @@ __all__ = [
     "BlindAccuracy",
     "CompletionRecorder",
     "CostMeter",
+    "Curriculum",
     "DynamicSampling",
     "HFExport",
     "NonFiniteGuard",

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from lightning import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vrft_pl.data.order import DealtRows, ShuffledBlocks, ShuffledRows
-from vrft_pl.data.samples import Part, Split, stored_blocks
+from vrft_pl.data.samples import Part, Split, TrainingRows, stored_blocks
 from vrft_pl.distributed import DataShare, data_share
 from vrft_pl.types import InputError, Opaque, Sample
 
@@ -54,6 +54,8 @@ class SampleData(LightningDataModule):
             raise ValueError(f"Expected `num_workers` to be from 0 to {MOST_WORKERS} processes, but got {num_workers}.")
         self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
         self.seed = seed
+        self.order: Callable[[Dataset[Sample], DataShare], Sampler[int]] | None = None
+        """Deals rows to train on out in another way than `shuffled`, where a callback decides on it."""
         self.skipped: dict[str, list[str]] = {}
 
     @abstractmethod
@@ -94,7 +96,7 @@ class SampleData(LightningDataModule):
         parts = self.datasets("train")
         if not parts:
             raise InputError("Expected `data.init_args.train` to name a source of rows to train on, but got none.")
-        return ConcatDataset(parts.values())
+        return TrainingRows(parts.values())
 
     def val_dataloader(self) -> list[DataLoader]:
         """One loader a part, in the order of ``datasets("val")``."""
@@ -119,7 +121,7 @@ class SampleData(LightningDataModule):
         ranks, rank = data_share(None if trainer is None else trainer.strategy)
         rows = len(samples)  # type: ignore[arg-type]  # sized
         if train:
-            sampler = self.shuffled(samples, DataShare(ranks, rank))
+            sampler = (self.order or self.shuffled)(samples, DataShare(ranks, rank))
         elif ranks > 1:
             if rows < ranks:
                 raise InputError(

@@ -120,6 +120,25 @@ class Samples(Dataset[Sample]):
             self.task.skipped.setdefault(self.part.key, []).append(reason)
 
 
+class TrainingRows(ConcatDataset[Sample]):
+    """The rows of all parts that are trained on, one part behind the other, each of which knows where it stands."""
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read one sample."""
+        return replace(super().__getitem__(index), row=index)
+
+
+def row_of(sample: Sample) -> int:
+    """Where a sample stands in `TrainingRows`.
+
+    Raises:
+        InputError: If it was not read from there.
+    """
+    if sample.row is None:
+        raise InputError(f"Expected a row that is trained on, but got {sample.id}, which was read elsewhere.")
+    return sample.row
+
+
 def stored_blocks(samples: Dataset[Sample]) -> Sequence[range] | None:
     """Rows of a dataset that are stored together; ``None`` where no part of it cares.
 

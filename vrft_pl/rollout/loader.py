@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice, repeat
 from typing import Any, Protocol
 
 import torch
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from vrft_pl.data.order import DealtRows
 from vrft_pl.data.resumable import ResumableLoader
+from vrft_pl.data.weighted import WeightedRows
 from vrft_pl.distributed import gather
 from vrft_pl.rollout.collector import Begun
 from vrft_pl.rollout.state import experience_state, restore_experience
@@ -117,7 +118,7 @@ class RolloutLoader(ResumableLoader):
         """Start an epoch, or go on where a loaded state stopped."""
         self._start()
         self._drawn = 0 if self._loaded is None else self._loaded.get("drawn", 0)
-        batches = iter(self.samples)
+        batches = self._batches()
         done, offset = divmod(self.position, self.window * self.num_iterations)
         read = done * self.window
         for _ in islice(batches, read):
@@ -145,6 +146,14 @@ class RolloutLoader(ResumableLoader):
                 yield Opaque(batch)
             offset = 0
             following = following or next(windows, None)
+
+    def _batches(self) -> Iterator[list[Sample]]:
+        """The batches of an epoch; where rows are drawn by weight, those of a window are asked for when it begins."""
+        rows = self.samples.sampler
+        if not isinstance(rows, WeightedRows):
+            return iter(self.samples)
+        rows.start(self.window * (self.samples.batch_size or 1))
+        return islice(chain.from_iterable(repeat(self.samples)), len(self.samples))
 
     def _windows(self, batches: Iterator[list[Sample]], left: int) -> Iterator[tuple[list[list[Sample]], list[int]]]:
         """The windows that are left of an epoch, each with the order in which its micro-batches are trained on."""

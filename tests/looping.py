@@ -1,0 +1,46 @@
+"""Runs whose callbacks decide what is trained on."""
+
+import torch
+from training import FixedSampler, Share, counting, fit, grpo
+
+from vrft_pl.callbacks import Curriculum, DynamicSampling
+from vrft_pl.rollout import RolloutCallback
+
+EVERY = {
+    "dynamic": lambda: [DynamicSampling(rounds=2)],
+    "curriculum": lambda: [Curriculum(right=0.3)],
+    "all": lambda: [Curriculum(right=0.3), DynamicSampling(rounds=2)],
+}
+"""Makes the callbacks of a run, by its name."""
+
+
+class Moody(Share):
+    """Every completion is worth the same to some of the questions."""
+
+    def grade_one(self, text, sample, frame):
+        return super().grade_one(text, sample, frame) if int(sample.solution.value) % 2 else 1.0
+
+
+class Diary(RolloutCallback):
+    """Keeps what is trained on at each micro-batch."""
+
+    def __init__(self):
+        self.batches = []
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        self.batches.append(([s.place for s in batch.samples], batch.completions.texts, batch.num_tokens))
+
+
+def loop(checkpoint, callbacks, ckpt_path=None, size=6, batch_size=2, window=2, sampler=None, **kwargs):
+    """Two epochs in which each window is trained on twice. Returns the module and what it was trained on."""
+    torch.manual_seed(0)
+    module = grpo(checkpoint, rewards=[Moody()], num_iterations=2, window=window, sampler=sampler)
+    task, diary = counting(size=size, batch_size=batch_size), Diary()
+    fit(module, task, ckpt_path, max_epochs=2, callbacks=[*callbacks, diary], **kwargs)
+    return module, diary.batches
+
+
+def loop_of_ranks(checkpoint, name, ranks, **kwargs):
+    """The same rows and completions on any number of processes."""
+    layout = {"batch_size": 4 // ranks, "window": 1, "size": 10, "sampler": FixedSampler()}
+    return loop(checkpoint, EVERY[name](), **layout, **kwargs)
