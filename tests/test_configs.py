@@ -26,10 +26,11 @@ ABLATIONS = [path for path in FILES if "\narms:" in path.read_text()]
 EVERY = [path for path in FILES if path not in ABLATIONS]
 HARDWARE, MODELS = (sorted((CONFIGS / folder).glob("*.yaml")) for folder in ("hardware", "model"))
 LOOP = sorted((CONFIGS / "in_the_loop").glob("*.yaml"))
+LOOP_EXPERIMENT = ROOT / "experiments/data_in_the_loop/quickstart_400.yaml"
 RUN = [CONFIGS / family / f"{stage}.yaml" for family in FAMILIES for stage in STAGES]
 BCCD = ROOT / "experiments/bccd_detection"
 BCCD_LAYERS = [BCCD / "all_kinds.yaml", BCCD / "few_shot.yaml"]
-ALONE = [path for path in EVERY if path not in {*HARDWARE, *MODELS, *LOOP, *RUN, *BCCD_LAYERS}]
+ALONE = [path for path in EVERY if path not in {*HARDWARE, *MODELS, *LOOP, LOOP_EXPERIMENT, *RUN, *BCCD_LAYERS}]
 PAPERS = sorted(path for path in EVERY if path.stem.startswith(("visual_rft", "reason_rft")))
 PUBLISHED = {
     *(f"data/ReasonSeg/{split}" for split in ("train", "val", "test")),
@@ -136,6 +137,13 @@ def test_what_decides_in_the_loop_goes_over_the_quickstart_one_by_one_and_togeth
     together = parse(CONFIGS / "quickstart.yaml", *LOOP)
     callbacks = [{callback.class_path for callback in config.trainer.callbacks or ()} for config in (*alone, together)]
     assert callbacks[-1] == set().union(*callbacks[:-1])
+
+
+def test_the_experiment_of_what_decides_in_the_loop_has_fewer_rows_and_a_curve(parse, monkeypatch):
+    monkeypatch.syspath_prepend(str(LOOP_EXPERIMENT.parent))
+    config = parse(CONFIGS / "quickstart.yaml", LOOP_EXPERIMENT, *LOOP[:1])
+    assert config.data.init_args.train.init_args.size == 400
+    assert [callback.class_path for callback in config.trainer.callbacks][:1] == ["compare.Curve"]
 
 
 @pytest.mark.parametrize("paper", PAPERS, ids=name)
