@@ -1,4 +1,4 @@
-"""Every row of README's table of extensions, from one file outside the package."""
+"""Every row of the table of extensions (docs/extending.md), from one file outside the package."""
 
 import json
 import re
@@ -28,19 +28,20 @@ HERE = {
     "engine that writes": ("sampler", {"class_path": "sampler.Typist"}),
 }
 ELSEWHERE = {
-    "reward": "tests/test_readme.py::test_own_reward",
-    "kind of answer, its family": "tests/test_readme.py::test_own_kind_of_answer_in_reinforcement",
+    "reward": "tests/docs/test_extending.py::test_own_reward",
+    "kind of answer, its family": "tests/docs/test_extending.py::test_own_kind_of_answer_in_reinforcement",
+    "family": "tests/docs/test_extending.py::test_own_family",
 }
-"""Rows whose file is README's own."""
+"""Rows that are tried with the config of the page as well."""
 
 
 @pytest.fixture(autouse=True)
 def extensions(tmp_path, monkeypatch, no_argv):
     """Only the folder of extensions is added to where Python looks."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(ROOT / "tests/extensions"))
+    monkeypatch.syspath_prepend(str(ROOT / "docs/examples"))
     yield
-    for name in {path.stem for path in (ROOT / "tests/extensions").glob("*.py")}:
+    for name in {path.stem for path in (ROOT / "docs/examples").glob("*.py")}:
         sys.modules.pop(name, None)
 
 
@@ -61,8 +62,7 @@ def fit_with(idea):
 
 
 def test_the_table_names_every_idea_that_is_tried():
-    readme = (ROOT / "README.md").read_text()
-    table = readme.partition("## A new idea is one file")[2].partition("\n## ")[0]
+    table = (ROOT / "docs/extending.md").read_text().partition("\n## ")[0]
     ideas = re.findall(r"^\| ([a-z][^|]*) \|", table, re.MULTILINE)
     tried = {*HERE, *ELSEWHERE, "source of rows", "callback around rollouts", "arm of an ablation", "subcommand"}
     assert set(ideas) - {"idea"} == tried

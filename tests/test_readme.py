@@ -1,6 +1,5 @@
 import json
 import re
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -39,63 +38,6 @@ def test_own_data(workplace, capsys):
         Path(f"pens/{name}.json").write_text(block("json", "pens.png"))
     summary = fit(workplace, block("yaml", "pens/train.json"))
     assert set(summary["after"]) == {"val/id/NumberMatch", "val/id/Format", "val/id/parse_failures/NumberMatch"}
-
-
-def test_own_reward(workplace, capsys):
-    Path("my_rewards.py").write_text(block("python", "# my_rewards.py"))
-    summary = fit(workplace, block("yaml", "my_rewards.Closeness"), "--trainer.limit_val_batches", "1")
-    assert 0 < summary["before"]["val/id/Closeness"] <= 1
-
-
-@pytest.fixture
-def pairs(workplace):
-    """The files of the example of a kind of answer of one's own."""
-    for name, colour in (("night", 20), ("day", 230)):
-        Image.new("RGB", (32, 32), (colour,) * 3).save(f"{name}.png")
-    row = json.loads(block("json", "night.png"))
-    turned = {**row, "image": row["image"][::-1], "answer": "first"}
-    Path("pairs.jsonl").write_text("".join(json.dumps({**r, "cot": "One is dark."}) + "\n" for r in (row, turned)))
-    Path("brighter.py").write_text(block("python", "# brighter.py"))
-    return workplace
-
-
-def test_own_kind_of_answer_in_reinforcement(pairs, capsys):
-    summary = fit(pairs, block("yaml", "brighter.PlaceMatch"))
-    assert {"val/id/PlaceMatch", "val/id/Format"} < set(summary["after"])
-    (record, *_) = map(json.loads, Path("run/completions.jsonl").read_text().splitlines())
-    assert record["answer"] in ("first", "second")
-    assert set(record["scores"]) == {"PlaceMatch", "Format"}
-
-
-def test_own_kind_of_answer_in_supervised_training_and_evaluation(pairs, capsys):
-    example = block("yaml", "brighter.PlaceMatch").replace("    rewards:", "    metrics:")
-    Path("mine.yaml").write_text(example)
-    stage = ["--config", str(ROOT / "configs/counting/sft.yaml"), "--config", "mine.yaml"]
-    main(["fit", *stage, *SHORT, "--run.folder", "run"])
-    trained = ["--model.init_args.policy.init_args.checkpoint", "run/export", "--run.folder", "tested"]
-    main(["test", *stage, *SHORT[2:4], *trained])
-    rows = [json.loads(line) for line in Path("tested/predictions.jsonl").read_text().splitlines()]
-    assert [row["answer"] for row in rows] == ["second", "first"]
-    assert [set(row["scores"]) for row in rows] == [{"PlaceMatch", "Format"}] * 2
-    assert "val/id/PlaceMatch" in json.loads(Path("run/summary.json").read_text())["after"]
-
-
-def test_own_kind_of_answer_is_checked(pairs, capsys):
-    Path("mine.yaml").write_text(block("yaml", "brighter.PlaceMatch"))
-    command = [
-        "check",
-        "--config",
-        str(ROOT / "configs/quickstart.yaml"),
-        "--config",
-        "mine.yaml",
-        "--run.folder",
-        "run",
-    ]
-    with suppress(SystemExit):  # a policy that was never taught to compare may give no signal
-        main([*command, "--check.prompts", "2", "--check.skip", "[speed, memory]"])
-    found = Path("run/check.json").read_text()
-    assert "All 4 right answers earn everything: PlaceMatch, Format." in found
-    assert Path("run/check-1.png").exists()
 
 
 @pytest.mark.parametrize("mark", ["negatives: all", "Qwen/Qwen2.5-VL-3B-Instruct"])

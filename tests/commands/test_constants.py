@@ -51,7 +51,7 @@ def test_an_evaluation_has_constants_in_a_file_of_their_own(capsys):
 
 def test_a_policy_below_a_constant_is_warned_of_with_part_and_gap(place, capsys, monkeypatch):
     monkeypatch.syspath_prepend(str(place))
-    (place / "typist.py").write_text((ROOT / "tests/extensions/sampler.py").read_text())
+    (place / "typist.py").write_text((ROOT / "docs/examples/sampler.py").read_text())
     main(["validate", *SHORT, "--model.init_args.sampler", json.dumps({"class_path": "typist.Typist"})])
     scores, constants = RunFolder("run").scores(), RunFolder("run").constants()
     told = " ".join(capsys.readouterr().out.split())

@@ -1,0 +1,93 @@
+"""Commands on the pages, and whether the parser of each takes them."""
+
+import re
+import shlex
+import tomllib
+from unittest.mock import patch
+
+from docs.pages import ROOT, blocks
+from jsonargparse import ArgumentParser
+
+from vrft_pl.__main__ import COMMANDS, main
+
+PLACEHOLDERS = {"x.yaml": "configs/quickstart.yaml", "mine.yaml": "configs/quickstart.yaml", "...": ""}
+RUNS = ("fit", "validate", "test", "predict", "check")
+"""Commands that take the config of a run; their parsers are slow to build."""
+OTHERS = {
+    "pytest",
+    "pip",
+    "python",
+    "python3",
+    ".",
+    "cd",
+    "mkdocs",
+    "wandb",
+    "mkdir",
+    "torchrun",
+    "sbatch",
+    "bash",
+    "git",
+    "ls",
+}
+_parsers = {}
+
+
+class Parsed(BaseException):
+    """Ends a command behind its parser."""
+
+
+def commands(page):
+    """The words of each command in the shell blocks of a page, without comments."""
+    for text in blocks(page, "bash"):
+        for line in text.replace("\\\n", " ").splitlines():
+            for part in re.split(r"&&|\|\||;|\|", line.partition(" #")[0]):
+                words = shlex.split(part)
+                while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+                    words.pop(0)
+                if words and not words[0].startswith("#"):
+                    yield words
+
+
+def parse(words):
+    """Let the command read its arguments, and do no more; `SystemExit` where it refuses them."""
+    given = [PLACEHOLDERS.get(word, word) for word in words[2:]]
+    given = [str(ROOT / word) if word.startswith(("configs/", "experiments/")) else word for word in given if word]
+    command = words[1]
+    if command in _parsers:
+        _parsers[command].parse_args(given)
+        return
+
+    def keep(parser, args=None, *rest, **kwargs):
+        parsed = original(parser, args, *rest, **kwargs)
+        if command in RUNS:
+            _parsers[command] = parser
+        raise Parsed(parsed)
+
+    original = ArgumentParser.parse_args
+    with patch.object(ArgumentParser, "parse_args", keep):
+        try:
+            main([command, *given])
+        except Parsed:
+            return
+    raise AssertionError(f"`{' '.join(words)}` has not asked its parser")
+
+
+def fault(words):
+    """What is wrong with a command, as far as can be seen without running it; ``None`` for nothing."""
+    program, *rest = words
+    if program == "vrft_pl":
+        if not rest or rest[0] not in COMMANDS:
+            return None if rest and rest[0].startswith("--") else "no such command"
+        try:
+            parse(words)
+        except SystemExit as stop:
+            return None if stop.code in (0, None) else "its arguments are refused"
+        return None
+    if program not in OTHERS:
+        return "an unknown program"
+    files = [word for word in rest if re.match(r"(tools|configs|experiments|docs|tests)/\S+\.\w+$", word)]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    asked = re.findall(r"\[([\w,]+)\]", " ".join(rest)) if program == "pip" else []
+    missing = [name for name in files if not (ROOT / name).exists()]
+    missing += [name for group in asked for name in group.split(",") if name not in extras]
+    return f"there is no {missing[0]}" if missing else None

@@ -1,0 +1,169 @@
+"""Pages for mkdocs: one tree laid out as the repository, so that a link leads to the same place in both.
+
+Every page in Markdown is one. Whatever a page links to comes along: a picture as it is, a folder as a list of its
+files, any other text as a page of its own. The reference of each package is made from its docstrings, which are read
+and never run.
+"""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("docs", "configs", "experiments", "tests", "tools", "vrft_pl")
+"""Folders whose pages belong to the site, beside those of the root."""
+PICTURES = (".png", ".svg", ".jpg", ".webp")
+LANGUAGES = {".py": "python", ".yaml": "yaml", ".sh": "bash", ".json": "json", ".toml": "toml"}
+REFERENCE = {
+    "types": "Values that travel",
+    "answers": "Kinds of ground truth",
+    "data": "Families and sources",
+    "policy": "Policies",
+    "rollout": "Sampling",
+    "rewards": "Rewards",
+    "metrics": "Metrics",
+    "algorithms": "Advantages and losses",
+    "modules": "Modules",
+    "callbacks": "Callbacks",
+    "ablation": "Ablations",
+    "runs": "What a run leaves",
+}
+"""Title of the reference of each package."""
+_FENCE = re.compile(r"^(`{3,}).*?^\1`*$", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"(?<=\]\()([^)\s#]+)")
+_UNSEARCHED = "---\nsearch:\n  exclude: true\n---\n\n"
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Lay the pages out as in the repository, with whatever they link to; themes keep their own files."""
+    kept = [file for file in files if file.src_dir != config.docs_dir]
+    pages = list(written_pages())
+    made = dict(reference_pages())
+    linked: dict[str, str | None] = {}
+    for place in pages:
+        for target in targets((ROOT / place).read_text(encoding="utf-8"), place):
+            linked |= companion(target)
+    made |= {place: text for place, text in linked.items() if text is not None}
+    plain = [place for place in (*pages, *(p for p, text in linked.items() if text is None)) if place not in made]
+    copied = [File.generated(config, place, abs_src_path=str(ROOT / place)) for place in dict.fromkeys(plain)]
+    return Files([*kept, *copied, *(File.generated(config, place, content=text) for place, text in made.items())])
+
+
+def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
+    """Lead links to folders and texts to the pages that they have become."""
+    place = page.file.src_uri
+
+    def lead(match: re.Match[str]) -> str:
+        return match[0] + page_suffix(resolved(match[0], place)) if is_inside(match[0]) else match[0]
+
+    pieces, start = [], 0
+    for fence in _FENCE.finditer(markdown):
+        pieces += [_LINK.sub(lead, markdown[start : fence.start()]), fence[0]]
+        start = fence.end()
+    return "".join([*pieces, _LINK.sub(lead, markdown[start:])])
+
+
+def written_pages() -> Iterator[str]:
+    """Pages in Markdown, by their place in the repository."""
+    yield from sorted(path.name for path in ROOT.glob("*.md"))
+    for part in PARTS:
+        yield from (path.relative_to(ROOT).as_posix() for path in sorted((ROOT / part).rglob("*.md")))
+
+
+def targets(markdown: str, place: str) -> Iterator[str]:
+    """Places in the repository that a page links to, outside of its code."""
+    for link in _LINK.findall(_FENCE.sub("", markdown)):
+        if is_inside(link):
+            yield resolved(link, place)
+
+
+def is_inside(link: str) -> bool:
+    """Whether a link leads to another file of the repository."""
+    return "://" not in link and not link.startswith(("mailto:", "/"))
+
+
+def resolved(link: str, place: str) -> str:
+    """The place that a link of a page at ``place`` leads to."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(place), link))
+
+
+def page_suffix(target: str) -> str:
+    """What a link to a file or folder gets behind it to lead to its page."""
+    path = ROOT / target
+    if path.is_dir():
+        return "/README.md" if (path / "README.md").exists() else "/index.md"
+    return ".md" if path.is_file() and path.suffix not in (".md", *PICTURES) else ""
+
+
+def companion(target: str) -> dict[str, str | None]:
+    """The page or picture that comes along for a link, by its place; the content of one that is made."""
+    path = ROOT / target
+    if path.is_dir() and not (path / "README.md").exists():
+        return {f"{target}/index.md": listing(target)} | {
+            f"{target}/{file.name}.md": source(f"{target}/{file.name}") for file in texts_in(path)
+        }
+    if path.is_file() and path.suffix != ".md":
+        return {target: None} if path.suffix in PICTURES else {f"{target}.md": source(target)}
+    return {}
+
+
+def texts_in(folder: Path) -> list[Path]:
+    """Files of a folder that a page is made of."""
+    return [path for path in sorted(folder.iterdir()) if path.suffix in LANGUAGES]
+
+
+def listing(folder: str) -> str:
+    """A page of the files in a folder."""
+    names = "\n".join(f"- [`{file.name}`]({file.name})" for file in texts_in(ROOT / folder))
+    return f"{_UNSEARCHED}# `{folder}`\n\n{names}\n"
+
+
+def source(place: str) -> str:
+    """A page of a text."""
+    text = (ROOT / place).read_text(encoding="utf-8")
+    fence = "`" * max(3, 1 + max(map(len, re.findall(r"`{3,}", text)), default=0))
+    return f"{_UNSEARCHED}# `{place}`\n\n{fence}{LANGUAGES.get(Path(place).suffix, 'text')}\n{text}\n{fence}\n"
+
+
+def reference_pages() -> Iterator[tuple[str, str]]:
+    """Pages of what each package makes public, in the order of the alphabet."""
+    for name, title in REFERENCE.items():
+        entries = "\n".join(f"::: {where}.{public}\n" for public, where in sorted(public_names(name).items()))
+        yield f"docs/reference/{name}.md", f"# {title}\n\nFrom `vrft_pl.{name}`.\n\n{entries}"
+
+
+def public_names(package: str) -> dict[str, str]:
+    """The module that defines each public name of a package."""
+    folder = ROOT / "vrft_pl" / package
+    files = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+    defined = {name: module_of(file) for file in reversed(files) for name in definitions(file)}
+    listed = exported(folder / "__init__.py") if folder.is_dir() else defined
+    return {name: defined[name] for name in listed if name in defined}
+
+
+def definitions(file: Path) -> Iterator[str]:
+    """Public classes and functions of a file."""
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            yield node.name
+
+
+def exported(file: Path) -> list[str]:
+    """Names in ``__all__`` of a package."""
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            names: list[str] = ast.literal_eval(node.value)
+            return names
+    return []
+
+
+def module_of(file: Path) -> str:
+    """Dotted name of a file of the package."""
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
