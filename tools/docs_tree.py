@@ -106,9 +106,8 @@ def companion(target: str) -> dict[str, str | None]:
     """The page or picture that comes along for a link, by its place; the content of one that is made."""
     path = ROOT / target
     if path.is_dir() and not (path / "README.md").exists():
-        return {f"{target}/index.md": listing(target)} | {
-            f"{target}/{file.name}.md": source(f"{target}/{file.name}") for file in texts_in(path)
-        }
+        names = (f"{target}/{file.name}" for file in texts_in(path))
+        return {f"{target}/index.md": listing(target), **{f"{name}.md": source(name) for name in names}}
     if path.is_file() and path.suffix != ".md":
         return {target: None} if path.suffix in PICTURES else {f"{target}.md": source(target)}
     return {}
