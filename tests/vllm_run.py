@@ -37,7 +37,7 @@ def grpo(checkpoint, address, rollout_ahead=0, **kwargs):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     strategy, checkpoint, folder, address = *sys.argv[1:3], Path(sys.argv[3]), sys.argv[4]
-    module = grpo(checkpoint, address, strategy=STRATEGIES[strategy](), devices=2)
+    module = grpo(checkpoint, address, strategy=STRATEGIES[strategy], devices=2)
     weights = whole_weights(module.policy)
     if rank() == 0:
         torch.save(weights, folder / "weights.pt")

@@ -23,6 +23,7 @@ RUN = ["--config", str(ROOT / "configs/quickstart.yaml"), "--run.wandb", "off", 
 SKIP = ["--check.skip", "[tokens, gold, signal, pictures, memory, speed]"]
 LIGHTNINGS = json.dumps({"class_path": "lightning.pytorch.callbacks.ModelCheckpoint"})
 CASES = {
+    "an adapter that there is not": ["--export.what", "adapter"],
     "a saver that loses gradients": ["--trainer.callbacks", LIGHTNINGS, "--trainer.accumulate_grad_batches", "2"],
     "DeepSpeed on a CPU": ["--trainer.accelerator", "cpu", "--trainer.strategy", "deepspeed_stage_2"],
     "DeepSpeed on two CPUs, with arguments": [

@@ -2,11 +2,19 @@ import pytest
 import torch
 from check.subjects import subject
 from checkpoints import loaded
-from training import FixedSampler, grpo
+from training import FixedSampler, counting, grpo
 
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.check import CheckOptions
-from vrft_pl.check.memory import card_sentence, check_memory, heaviest_work, remedy, staying_bytes
+from vrft_pl.check.memory import (
+    card_sentence,
+    check_memory,
+    gathered_bytes,
+    heaviest_work,
+    remedy,
+    staying_bytes,
+)
+from vrft_pl.data import CountingScenes
 from vrft_pl.modules import SFTModule
 from vrft_pl.policy.parts import LoRA
 
@@ -89,6 +97,34 @@ def test_a_copy_of_the_reference_is_spread_as_the_policy_is(strategy, devices, q
     module = grpo(qwen2_vl, loss=GRPOLoss(kl_coefficient=0.1))
     shared = staying_bytes(subject(module, tmp_path, strategy=strategy, devices=8))
     assert shared["reference"] == nbytes(module.policy.parameters()) // devices
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "deepspeed_stage_2", "deepspeed_stage_3", "fsdp2"])
+def test_the_policy_is_whole_while_it_samples(strategy, qwen2_vl, tmp_path):
+    """Reinforcement samples, and so does supervised training that evaluates."""
+    spread = strategy in ("deepspeed_stage_3", "fsdp2")
+    held_out = counting(2, val={"id": CountingScenes(size=2)})
+    given = {"strategy": strategy, "devices": 8}
+    sft, whole = SFTModule(loaded(qwen2_vl)), nbytes(loaded(qwen2_vl).parameters())
+    rest = whole - whole // 8 if spread else 0
+    assert gathered_bytes(subject(grpo(qwen2_vl), tmp_path, **given)) == rest
+    assert gathered_bytes(subject(sft, tmp_path, held_out, **given)) == rest
+    assert gathered_bytes(subject(sft, tmp_path, held_out, limit_val_batches=0, **given)) == 0
+    assert gathered_bytes(subject(sft, tmp_path, **given)) == 0
+
+
+def test_a_policy_that_fits_in_parts_alone_is_an_error_where_it_samples(qwen2_vl, tmp_path):
+    given, module = {"strategy": "fsdp2", "devices": 8, "accelerator": "gpu"}, grpo(qwen2_vl)
+    made = subject(module, tmp_path, **given)
+    total, gathered = sum(staying_bytes(made).values()) / 2**30, gathered_bytes(made) / 2**30
+    (level, what), _ = verdicts(module, tmp_path, total + 0.9 * gathered, **given)
+    assert level == "error"
+    assert f"and {gathered:.2f} more of the policy while it samples, do not fit" in what
+    assert "Most is the policy whole while it samples. Try `dtype: bfloat16`, or a smaller model." in what
+    ((level, what),) = verdicts(module, tmp_path, total + gathered + 1.5, **given)
+    assert level == "note"
+    assert f"While completions are written the policy is whole on it, {gathered:.2f} GiB more" in what
+    assert f"They leave 1.50 of {total + gathered + 1.5:.2f} GiB" in what
 
 
 def test_optimizer_that_takes_no_step_here_is_not_counted(qwen2_vl, tmp_path):

@@ -43,6 +43,13 @@ def test_training_and_sampling_take_turns():
     assert seen == brief["activations"] + activation_bytes(SHAPE, 20, 2, True, False)
 
 
+def test_what_is_gathered_to_sample_counts_beside_the_rollout_alone():
+    work = Work(5, 6, 2, rows=4)
+    training, sampling = (transient_bytes(SHAPE, None, work, 2, True, True, gathered=n) for n in (0, 10**12))
+    assert "other ranks' weights" not in training
+    assert sampling == sampling_bytes(SHAPE, work, 2) | {"other ranks' weights": 10**12}
+
+
 @pytest.mark.parametrize("longer", [Work(6, 6, 2, 1, 4), Work(5, 7, 2, 1, 4), Work(5, 6, 2, 2, 4), Work(5, 6, 3, 1, 4)])
 def test_more_work_takes_more(longer):
     usual = Work(5, 6, 2, 1, 4)

@@ -21,7 +21,8 @@ class HFExport(Callback):
     Args:
         enabled: Write at all.
         what: ``full`` writes an ordinary checkpoint, adapters merged; ``adapter`` the adapter alone, in the format of
-            peft, which ``vrft_pl merge`` makes a checkpoint of.
+            peft, which ``vrft_pl merge`` makes a checkpoint of. ``vrft_pl.json`` beside it says by ``quantize`` how the
+            base was held in training, so that it is merged into those numbers.
     """
 
     def __init__(self, enabled: bool = True, what: Literal["full", "adapter"] = "full") -> None:
@@ -31,19 +32,22 @@ class HFExport(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a strategy whose weights can't be put together, and an adapter that there is not."""
-        if stage != "fit":
-            return
-        if refusal := self.refusal(trainer.strategy):
-            raise InputError(refusal)
         policy: Any = getattr(pl_module, "policy", None)
-        if self.enabled and self.what == "adapter" and not policy.has_adapter:
-            raise InputError(
-                "Expected a policy with `lora` for `export.what: adapter`, but it has no adapter. Use `full`."
-            )
+        if stage == "fit" and (refusal := self.refusal(trainer.strategy, getattr(policy, "has_adapter", False))):
+            raise InputError(refusal)
 
-    def refusal(self, strategy: Strategy | str) -> str | None:
-        """Why nothing can be exported under a strategy, by name or built; ``None`` where it can, or need not."""
-        if not self.enabled or not issubclass(strategy_class(strategy), FSDPStrategy):
+    def refusal(self, strategy: Strategy | str, has_adapter: bool) -> str | None:
+        """Why nothing can be exported; ``None`` where it can, or need not.
+
+        Args:
+            strategy: The run's, by name or built.
+            has_adapter: Whether the policy has one.
+        """
+        if not self.enabled:
+            return None
+        if self.what == "adapter" and not has_adapter:
+            return "Expected a policy with `lora` for `export.what: adapter`, but it has no adapter. Use `full`."
+        if not issubclass(strategy_class(strategy), FSDPStrategy):
             return None
         return (
             "Expected a strategy whose weights can be gathered for the export, but got FSDPStrategy. Use "

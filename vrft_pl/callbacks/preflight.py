@@ -13,7 +13,9 @@ from vrft_pl.callbacks.export import HFExport
 from vrft_pl.distributed import strategy_class
 
 
-def refusals(strategy: Strategy | str, on_gpu: bool, callbacks: Sequence[Callback], accumulate: int) -> list[str]:
+def refusals(
+    strategy: Strategy | str, on_gpu: bool, callbacks: Sequence[Callback], accumulate: int, has_adapter: bool = True
+) -> list[str]:
     """Why nothing can be trained so; empty where it can. What a module refuses of a strategy it says itself.
 
     Args:
@@ -21,8 +23,9 @@ def refusals(strategy: Strategy | str, on_gpu: bool, callbacks: Sequence[Callbac
         on_gpu: Whether the run is on GPUs.
         callbacks: All of the run.
         accumulate: Micro-batches of an optimizer step.
+        has_adapter: Whether the policy has one.
     """
-    exports = [callback.refusal(strategy) for callback in callbacks if isinstance(callback, HFExport)]
+    exports = [callback.refusal(strategy, has_adapter) for callback in callbacks if isinstance(callback, HFExport)]
     own = (lost_gradients(callbacks, accumulate), no_gpu(strategy, on_gpu), no_cut(strategy))
     return [why for why in (*own, *exports) if why]
 

@@ -24,26 +24,32 @@ from vrft_pl.modules.base import PolicyModule
 from vrft_pl.policy.quantized import quantization_bytes
 
 GIB = 2**30
+SAMPLING = "the policy whole while it samples"
+"""What comes for a while, beside the names of what stays."""
 MOST_ROWS = 1024
 """Completions that are written at once by a sampler that does not say how many."""
 
 
 def check_memory(subject: Subject) -> list[Finding]:
     """Compare what stays with the device."""
-    section, staying = subject.section, staying_bytes(subject)
+    section, staying, gathered = subject.section, staying_bytes(subject), gathered_bytes(subject)
     total, limit = sum(staying.values()), device_bytes(subject)
     where = f"{section.devices} x {'GPU' if section.gpu else 'CPU'}, {section.strategy_name}, {section.precision}"
     what = f"{total / GIB:.2f} GiB stay on a device ({where}): {shown(staying)}"
     if "optimizer" not in staying:
         what += "; the optimizer takes no step on a CPU, so that its states are not counted"
+    if gathered:
+        what += f". While completions are written the policy is whole on it, {gathered / GIB:.2f} GiB more"
     if section.gpu:
         what += f". {card_sentence(subject, total)}"
     if limit is None:
         return [Finding("note", f"{what}. This machine has no such GPU to compare with: set `check.device_memory`.")]
-    left = (limit - total) / GIB
+    left = (limit - total - gathered) / GIB
     if left < 0:
-        told = f"The {total / GIB:.2f} GiB that stay do not fit into the {limit / GIB:.2f} GiB of a device"
-        return [Finding("error", f"{told}. {remedy(subject, staying)}"), Finding("note", f"{what}.")]
+        rest = f", and {gathered / GIB:.2f} more of the policy while it samples," if gathered else ""
+        told = f"The {total / GIB:.2f} GiB that stay{rest} do not fit into the {limit / GIB:.2f} GiB of a device"
+        terms = staying | {SAMPLING: gathered}
+        return [Finding("error", f"{told}. {remedy(subject, terms)}"), Finding("note", f"{what}.")]
     return [Finding("note", f"{what}. They leave {left:.2f} of {limit / GIB:.2f} GiB for sampling and activations.")]
 
 
@@ -52,8 +58,7 @@ def staying_bytes(subject: Subject) -> dict[str, int]:
     section, policy = subject.section, subject.policy
     shards = section.shards
     trained = [p for p in policy.parameters() if p.requires_grad]
-    weights = sum(p.numel() * weight_bytes(p, section.precision, shards.master) for p in policy.parameters())
-    weights += quantization_bytes(policy)
+    weights = policy_bytes(subject)
     gradients = sum(p.numel() * weight_bytes(p, section.precision, shards.master) for p in trained)
     terms = {"weights": weights // shards.weights, "gradients": gradients // shards.gradients}
     states = optimizer_bytes(subject.module, trained, section.precision, shards.master)
@@ -65,6 +70,22 @@ def staying_bytes(subject: Subject) -> dict[str, int]:
         # Lightning's FSDP1 spreads what is in the module, and the copy is not
         terms["reference"] = weights // shards.weights if can_be_whole(section.strategy) else weights
     return terms
+
+
+def gathered_bytes(subject: Subject) -> int:
+    """Bytes a device of the other ranks' weights of the policy, which it has while completions are written."""
+    held_out = subject.task.validates and bool(subject.trainer.limit_val_batches)
+    if not (subject.module.trains_on_samples or held_out) or subject.section.shards.weights == 1:
+        return 0
+    whole = policy_bytes(subject)
+    return whole - whole // subject.section.shards.weights
+
+
+def policy_bytes(subject: Subject) -> int:
+    """Bytes of the policy's weights, those of all devices together."""
+    precision, master = subject.section.precision, subject.section.shards.master
+    weights = sum(p.numel() * weight_bytes(p, precision, master) for p in subject.policy.parameters())
+    return weights + quantization_bytes(subject.policy)
 
 
 def card_sentence(subject: Subject, staying: int) -> str:
@@ -80,6 +101,7 @@ def card_sentence(subject: Subject, staying: int) -> str:
         width=2 if "16" in section.precision else 4,
         checkpointing=policy.weights.gradient_checkpointing,
         adapters=policy.has_adapter,
+        gathered=gathered_bytes(subject),
     )
     card = smallest_card(staying + sum(terms.values()))
     named = "no common card holds" if card is None else f"a card of {card} GB is the smallest that holds"
@@ -169,6 +191,7 @@ def remedy(subject: Subject, staying: dict[str, int]) -> str:
         "gradients": [*lora, *zero2, "a smaller model"],
         "optimizer": [*lora, *zero2, "a smaller model"],
         "reference": ["`lora`, whose reference is the policy itself", "`kl_coefficient: 0`"],
+        SAMPLING: ["`dtype: bfloat16`", "a smaller model"],
     }[largest]
     return f"Most is {largest}. Try {', or '.join(advice)}."
 

@@ -69,7 +69,7 @@ def check_run(
     if not isinstance(module, PolicyModule) or not isinstance(task, SampleData):
         raise InputError("`vrft_pl check` needs a module that is a PolicyModule and data that are a SampleData.")
     start = time.perf_counter()
-    findings: dict[str, list[Finding]] = {"trainer": trainer_findings(section)}
+    findings: dict[str, list[Finding]] = {"trainer": trainer_findings(section, module.policy.has_adapter)}
     module.configure_model()
     with preserved(module), quiet():
         trainer = make_trainer(section, findings["trainer"])
@@ -99,10 +99,10 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def trainer_findings(section: TrainerSection) -> list[Finding]:
+def trainer_findings(section: TrainerSection, has_adapter: bool) -> list[Finding]:
     """What `fit` would refuse, and what this machine lacks."""
     accumulate = section.options.get("accumulate_grad_batches", 1)
-    refused = refusals(section.strategy, section.gpu, section.callbacks, accumulate)
+    refused = refusals(section.strategy, section.gpu, section.callbacks, accumulate, has_adapter)
     findings = [Finding("error", refusal) for refusal in refused]
     if not section.available:
         lacking = f"The run is for {section.devices} GPUs that this machine lacks: measured without them."

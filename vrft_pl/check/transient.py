@@ -73,7 +73,13 @@ class Work:
 
 
 def transient_bytes(
-    text: Shape, tower: Shape | None, work: Work, width: int, checkpointing: bool, adapters: bool
+    text: Shape,
+    tower: Shape | None,
+    work: Work,
+    width: int,
+    checkpointing: bool,
+    adapters: bool,
+    gathered: int = 0,
 ) -> dict[str, int]:
     """Bytes that come and go, by what they are; training and sampling take turns, so the larger of both counts.
 
@@ -84,13 +90,14 @@ def transient_bytes(
         width: Bytes of a number in the precision of the pass.
         checkpointing: Whether activations are computed again.
         adapters: Whether layers have adapters in float32, which keep their input in it.
+        gathered: Bytes of the other ranks' weights, which are here while completions are written.
     """
     training = {"activations": activation_bytes(text, work.trained_tokens, width, checkpointing, adapters)}
     if tower is not None:
         patches = 4 * work.prompts * work.prompt
         training["activations"] += activation_bytes(tower, patches, width, checkpointing, False)
     training["logits"] = 4 * CHUNK_BYTES["cuda"]  # in float32, its softmax and both gradients
-    sampling = sampling_bytes(text, work, width)
+    sampling = sampling_bytes(text, work, width) | ({"other ranks' weights": gathered} if gathered else {})
     return max((training, sampling), key=lambda terms: sum(terms.values()))
 
 

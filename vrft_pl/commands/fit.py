@@ -89,7 +89,8 @@ class FitCLI(RunCLI):
         trainer = super().instantiate_trainer(**kwargs)
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
         on_gpu = isinstance(trainer.accelerator, CUDAAccelerator)
-        for refusal in refusals(trainer.strategy, on_gpu, callbacks, trainer.accumulate_grad_batches):
+        adapts = isinstance(self.model, PolicyModule) and self.model.policy.has_adapter
+        for refusal in refusals(trainer.strategy, on_gpu, callbacks, trainer.accumulate_grad_batches, adapts):
             raise InputError(refusal)
         return trainer
 
