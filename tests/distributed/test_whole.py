@@ -6,7 +6,7 @@ from checkpoints import loaded
 from torch import distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 
-from vrft_pl.distributed import FSDP2, is_spread, is_whole, whole
+from vrft_pl.distributed import FSDP2, is_spread, is_whole, whole, whole_weights
 
 
 @pytest.fixture
@@ -26,7 +26,9 @@ def cut(alone, qwen3_vl):
 
 
 def hooks(policy):
-    return [(dict(m._forward_pre_hooks), dict(m._forward_hooks)) for m in policy.modules()]
+    return [
+        (dict(m._forward_pre_hooks), dict(m._forward_hooks), dict(m._state_dict_pre_hooks)) for m in policy.modules()
+    ]
 
 
 def test_a_plain_model_is_left_as_it_is(qwen3_vl):
@@ -41,11 +43,13 @@ def test_a_plain_model_is_left_as_it_is(qwen3_vl):
 def test_within_it_nothing_is_gathered_and_after_it_all_is_as_before(cut, samples, qwen3_vl):
     prompts = cut.encode(samples[:1])
     own = cut.hf_model.register_forward_pre_hook(lambda *_: None)
+    with whole(cut):
+        pass  # the first time there are hooks to hang up
     before, methods = hooks(cut), {name: vars(cut)[name] for name in cut.PASSES}
     with whole(cut):
         assert is_whole(cut.parameters())
         assert is_spread(cut)
-        assert [list(hook) for pair in hooks(cut) for hook in pair if hook] == [[own.id]]
+        assert [list(hook) for kinds in hooks(cut) for hook in kinds if hook] == [[own.id]]
         assert not cut.PASSES & vars(cut).keys()
         features = cut.with_features(prompts).items[0].features  # calls the tower alone, which is no root
         with whole(cut):
@@ -57,6 +61,16 @@ def test_within_it_nothing_is_gathered_and_after_it_all_is_as_before(cut, sample
     plain = loaded(qwen3_vl)
     expected = plain.with_features(plain.encode(samples[:1])).items[0].features
     assert torch.equal(features.pooler_output[0], expected.pooler_output[0])
+
+
+def test_a_state_that_is_asked_for_leaves_weights_whole(cut, qwen3_vl):
+    """An engine is pushed weights, and then asked whether it has them."""
+    with whole(cut):
+        found = whole_weights(cut)
+        assert is_whole(cut.parameters())
+    assert not is_whole(cut.parameters())
+    expected = loaded(qwen3_vl).state_dict()
+    assert {name: value.tolist() for name, value in found.items()} == {n: v.tolist() for n, v in expected.items()}
 
 
 def test_features_are_not_reused_where_weights_are_spread(cut, samples):

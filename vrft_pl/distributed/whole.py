@@ -17,7 +17,7 @@ from torch.distributed.tensor import DTensor
 from vrft_pl.distributed.fsdp import reshard
 
 STRATEGIES = ("torch.distributed.fsdp", "deepspeed")
-"""Modules whose hooks gather weights before a layer, and give them back after it."""
+"""Modules whose hooks gather weights before a layer, and give them back after it or where a state is asked for."""
 
 
 def is_whole(parameters: Iterable[Tensor]) -> bool:
@@ -38,20 +38,21 @@ def whole(model: nn.Module) -> Iterator[None]:
     if is_whole(model.parameters()):
         yield
         return
-    with _without_hooks(model):
-        if isinstance(model, FSDPModule):
-            for module in model.modules():
-                if isinstance(module, FSDPModule):
-                    module.unshard()
-            try:
+    if isinstance(model, FSDPModule):
+        for module in model.modules():
+            if isinstance(module, FSDPModule):
+                module.unshard()  # the first time it hangs up hooks
+        try:
+            with _without_hooks(model):
                 yield
-            finally:
-                reshard(model)
-        else:
-            import deepspeed
+        finally:
+            reshard(model)
+    else:
+        import deepspeed
 
-            with deepspeed.zero.GatheredParameters([p for p in model.parameters() if _is_taken_apart(p)]):
-                yield
+        taken_apart = [p for p in model.parameters() if _is_taken_apart(p)]
+        with _without_hooks(model), deepspeed.zero.GatheredParameters(taken_apart):
+            yield
 
 
 def forget_engine(model: nn.Module) -> None:
@@ -76,7 +77,7 @@ def _without_hooks(model: nn.Module) -> Iterator[None]:
     """Take off what a strategy has hung on the modules of a model, and on its methods."""
     with ExitStack() as restore:
         for module in model.modules():
-            for hooks in (module._forward_pre_hooks, module._forward_hooks):
+            for hooks in (module._forward_pre_hooks, module._forward_hooks, module._state_dict_pre_hooks):
                 restore.callback(_replace, hooks, dict(hooks))
                 _replace(
                     hooks, {key: hook for key, hook in hooks.items() if not hook.__module__.startswith(STRATEGIES)}
