@@ -1,5 +1,9 @@
 import copy
+import json
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,8 +11,10 @@ import pytest
 from vrft_pl.__main__ import main
 from vrft_pl.commands.resuming import flat, latest_unfinished, refuse_changes
 from vrft_pl.runs import RunFolder
+from vrft_pl.runs.checksums import damage, files_of, manifest_of
 from vrft_pl.types import InputError
 
+ROOT = Path(__file__).parents[2]
 STEPS = ["fit", "--config", "configs/quickstart.yaml", "--trainer.max_steps", "4", "--checkpoint.every_n_train_steps"]
 STEPS += ["1", "--run.evaluate_before", "false", "--run.evaluate_after", "false", "--run.wandb", "off"]
 STEPS += ["--data.init_args.batch_size", "2", "--trainer.limit_val_batches", "0", "--predictions.enabled", "false"]
@@ -95,3 +101,46 @@ def test_a_run_goes_on_before_its_damaged_checkpoint_and_ends_as_if_nothing_had_
         with pytest.raises(SystemExit):
             main([*STEPS, "--run.folder", str(run), "--resume", *filter(None, [more])])
         assert said in capsys.readouterr().err
+
+
+SPREAD = {
+    "fsdp2": {"class_path": "vrft_pl.distributed.FSDP2", "init_args": {"save_distributed_checkpoint": True}},
+    "zero3": {
+        "class_path": "ddp_step.CPUDeepSpeed",
+        "init_args": {"stage": 3, "process_group_backend": "gloo", "logging_batch_size_per_gpu": 1},
+    },
+}
+
+
+def on_two_processes(strategy, folder):
+    """What a run says."""
+    command = [sys.executable, "-m", "vrft_pl", *STEPS, "--trainer.devices", "2", "--run.folder", str(folder)]
+    command += ["--trainer.strategy", json.dumps(SPREAD[strategy]), "--trainer.enable_progress_bar", "false"]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])}
+    done = subprocess.run(
+        [*command, "--resume"], cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=1200
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("strategy", SPREAD)
+def test_a_run_whose_ranks_save_their_shares_goes_on_before_a_damaged_one(strategy, tmp_path):
+    """Each checkpoint is a folder with a manifest beside it; one damaged share of it is enough."""
+    run = RunFolder(tmp_path / "run")
+    on_two_processes(strategy, run)
+    ended, logged = (run.path / "export/model.safetensors").read_bytes(), run.metrics()
+    kept = [run.checkpoints / f"step={step}.ckpt" for step in (4, 3)]
+    assert run.checkpoints_by_age() == kept
+    assert all(path.is_dir() and manifest_of(path).exists() and damage(path) is None for path in kept)
+    shares = [path for path in files_of(kept[0]) if path.suffix in (".distcp", ".pt") and "rank_1" in path.name]
+    share = next(iter(shares or [path for path in files_of(kept[0]) if path.name == "__1_0.distcp"]))
+    share.write_bytes(share.read_bytes()[:-9])
+    (run.path / "summary.json").unlink()
+    said = on_two_processes(strategy, run)
+    assert f"step=4.ckpt is damaged: {share.name} has" in said
+    assert f"Going on with {run} from step=3.ckpt." in said
+    assert (run.path / "export/model.safetensors").read_bytes() == ended
+    assert [row["step"] for row in run.metrics()] == [row["step"] for row in logged]
+    assert run.whole_checkpoint() == (kept[0], {})

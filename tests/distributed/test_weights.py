@@ -93,15 +93,16 @@ def test_a_parameter_that_zero3_took_apart_has_the_size_of_the_whole():
 
 
 @pytest.mark.nightly
-def test_a_policy_that_fsdp_shards_is_exported_whole(qwen3_vl, tmp_path):
+@pytest.mark.parametrize("made", ["qwen3_vl", "qwen2_5_vl"], ids=["plain", "tied"])
+def test_a_policy_that_fsdp_shards_is_exported_whole(made, request, tmp_path):
     """On two processes, with and without adapters: the same files as of a policy that is whole, to the bit."""
-    script = Path(__file__).with_name("sharded_export.py")
-    command = [sys.executable, str(script), str(qwen3_vl), str(tmp_path)]
+    checkpoint, script = request.getfixturevalue(made), Path(__file__).with_name("sharded_export.py")
+    command = [sys.executable, str(script), str(checkpoint), str(tmp_path)]
     ranks = [subprocess.Popen([*command, str(i)], stdout=subprocess.PIPE, text=True) for i in range(2)]
     printed = [process.communicate(timeout=200)[0].splitlines()[-1:] for process in ranks]
     assert printed == [["rank 0 is done"], ["rank 1 is done"]]
     for name, lora in {"plain": None, "adapted": LoRA(rank=2, parts=("language", "vision"))}.items():
-        policy = loaded(qwen3_vl, lora=lora)
+        policy = loaded(checkpoint, lora=lora)
         for parameter_name, parameter in policy.named_parameters():
             if "lora_" in parameter_name:
                 parameter.data.copy_(torch.linspace(-0.1, 0.1, parameter.numel()).view_as(parameter))

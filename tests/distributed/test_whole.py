@@ -5,6 +5,7 @@ import torch
 from checkpoints import loaded
 from torch import distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor
 
 from vrft_pl.distributed import FSDP2, is_spread, is_whole, whole, whole_weights
 
@@ -19,7 +20,11 @@ def alone(tmp_path):
 
 @pytest.fixture
 def cut(alone, qwen3_vl):
-    policy, strategy = loaded(qwen3_vl), FSDP2()
+    return spread(loaded(qwen3_vl))
+
+
+def spread(policy):
+    strategy = FSDP2()
     strategy._device_mesh = init_device_mesh("cpu", (1, 1), mesh_dim_names=("data_parallel", "tensor_parallel"))
     policy.spread(strategy)
     return policy
@@ -71,6 +76,17 @@ def test_a_state_that_is_asked_for_leaves_weights_whole(cut, qwen3_vl):
     assert not is_whole(cut.parameters())
     expected = loaded(qwen3_vl).state_dict()
     assert {name: value.tolist() for name, value in found.items()} == {n: v.tolist() for n, v in expected.items()}
+
+
+def test_every_rank_gathers_a_weight_once_that_has_two_names(alone, qwen2_5_vl, monkeypatch):
+    """Only the first keeps what was gathered; were others to gather it again, ranks would be out of step for good."""
+    policy, names, gather = spread(loaded(qwen2_5_vl)), [], DTensor.full_tensor
+    monkeypatch.setattr(DTensor, "full_tensor", lambda value: names[-1].append(id(value)) or gather(value))
+    for rank in (0, 1):
+        names.append([])
+        monkeypatch.setattr("vrft_pl.distributed.weights.rank", lambda rank=rank: rank)
+        assert len(whole_weights(policy)) == (0 if rank else len(policy.state_dict()))
+    assert len(names[0]) == len(names[1]) == len(policy.state_dict()) - 1
 
 
 def test_features_are_not_reused_where_weights_are_spread(cut, samples):

@@ -204,11 +204,10 @@ def whole_weights(model: nn.Module, named: str = "") -> dict[str, Tensor]:
     """
     whole: dict[int, Tensor] = {}
     state = {name: value for name, value in model.state_dict(keep_vars=True).items() if named in name}
-    for value in state.values():
-        if id(value) not in whole:
-            with _gathered(value) as tensor:
-                if rank() == 0:
-                    whole[id(value)] = tensor.detach().cpu().clone()
+    for value in {id(value): value for value in state.values()}.values():  # a tied one once, on every rank
+        with _gathered(value) as tensor:
+            if rank() == 0:
+                whole[id(value)] = tensor.detach().cpu().clone()
     return {name: whole[id(value)] for name, value in state.items()} if rank() == 0 else {}
 
 
