@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lightning.pytorch import Callback, Trainer
 
@@ -150,10 +150,12 @@ def run(case: Case, folder: Path) -> tuple[str, float, int]:
     return (lines or printed.splitlines())[-1], ended - since, watched.returncode
 
 
-def start(command: list[str], env: Mapping[str, str], stack: ExitStack) -> subprocess.Popen[str]:
+def start(
+    command: list[str], env: Mapping[str, str], stack: ExitStack, output: int | IO[str] = subprocess.PIPE
+) -> subprocess.Popen[str]:
     """A process that is gone with everything it started when the run is over."""
     process = subprocess.Popen(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command, env=env, stdout=output, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     stack.callback(end, process)
     return process
