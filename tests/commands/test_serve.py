@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from vrft_pl.__main__ import main
-from vrft_pl.commands.serve import with_limits
+from vrft_pl.commands.serve import cause, with_limits
 from vrft_pl.policy import VLM
 from vrft_pl.policy.probes import PICTURED
 
@@ -38,6 +38,16 @@ def test_at_least_one_server_is_started(capsys):
 def test_an_interpreter_is_there(capsys, tmp_path):
     assert serve("--python", str(tmp_path / "none")) == 1
     assert "Expected `python` to be an interpreter with vLLM, but got" in capsys.readouterr().err
+
+
+def test_of_several_errors_the_first_is_the_cause():
+    worker = "(Worker pid=1) ERROR 11-30 04:30:47 [executor.py:1063] "
+    printed = ["(APIServer pid=3) WARNING 11-30 [utils.py:2] no limit: ValueError: no more of it"]
+    printed += [f"{worker}    raise ValueError(", f"{worker}torch.OutOfMemoryError: 8 GiB are too many [x] y"]
+    printed += ["Traceback (most recent call last):", "RuntimeError: Engine core failed.", "  warnings.warn('leaked')"]
+    assert cause("\n".join(printed)) == "torch.OutOfMemoryError: 8 GiB are too many [x] y"
+    assert cause("\n".join(printed[3:])) == "RuntimeError: Engine core failed."
+    assert cause("\n".join(printed[:1])) == printed[0]
 
 
 def test_a_server_that_ends_by_itself_is_one_line_with_what_it_said_last(capsys, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from vrft_pl.types import InputError
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at the servers."""
+_RAISED = re.compile(r"^(?:.*\bERROR\b.*?\] )?([\w.]*(?:Error|Exception): .+)$", re.M)
+"""What was raised, also where a process of vLLM reports it behind its own name."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,7 @@ class Running:
     def look(self) -> None:
         """Raise `InputError` if the server has ended."""
         if (code := self.process.poll()) is not None:
-            said = last_line(Path(self.log.name).read_text(encoding="utf-8", errors="replace"))
+            said = cause(Path(self.log.name).read_text(encoding="utf-8", errors="replace"))
             raise InputError(
                 f"Expected {self.address} to go on, but vLLM ended with code {code}: {said!r:.300}. All that it "
                 f"printed: {self.log.name}"
@@ -190,6 +193,12 @@ class Running:
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 continue
         self.log.close()
+
+
+def cause(printed: str) -> str:
+    """The first error that vLLM printed, for later ones follow from it; the last line where there is none."""
+    raised = _RAISED.search(printed)
+    return raised[1] if raised else last_line(printed)
 
 
 def with_limits(checkpoint: str, min_pixels: int | None, max_pixels: int | None, folder: Path) -> str:
