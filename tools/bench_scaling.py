@@ -1,7 +1,7 @@
 """Weak scaling: seconds of rollout and update of two processes against one, each with as many prompts.
 
 One process, then two, in turn, so that whatever else the machine does meets both. A ratio of 1 is perfect; each process
-needs a core of its own.
+needs a core of its own. Beside it stands that of the model of `tools/plan_scale.py`, to which nothing is fitted here.
 
 python tools/bench_scaling.py --steps 12 --rounds 2
 """
@@ -17,6 +17,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
+from scale.calibration import CPU, CPU_SHARES
+from scale.terms import ring_seconds
+
+from vrft_pl.policy import VLM
 from vrft_pl.runs import RunFolder
 
 ROOT = Path(__file__).parents[1]
@@ -48,21 +52,31 @@ def measure(processes: int, steps: int, prompts: int) -> dict[str, list[float]]:
         return {phase: [float(row[f"time/{phase}"]) for row in rows[WARMUP:]] for phase in PHASES}
 
 
-def table(one: Seconds, two: Seconds) -> str:
+def modelled(one: Seconds, parameters: int) -> dict[str, float]:
+    """The ratio that the model has: each process has the work of one, and averages gradients in float32 once a step."""
+    averaging = 2 * ring_seconds(4 * parameters, CPU, 2, CPU_SHARES)
+    return {"rollout": 1.0, "update": 1 + averaging / median(one["update"])}
+
+
+def table(one: Seconds, two: Seconds, model: Mapping[str, float]) -> str:
     """Medians, and their ratio, as Markdown.
 
     Example:
-        >>> print(table({"rollout": [1.0], "update": [2.0]}, {"rollout": [1.0, 1.2], "update": [2.5]}))
-        | phase | one process | two processes | ratio | steps |
-        |---|---|---|---|---|
-        | rollout | 1.000 s | 1.100 s | 1.10 | 1 + 2 |
-        | update | 2.000 s | 2.500 s | 1.25 | 1 + 1 |
+        >>> one, two = {"rollout": [1.0], "update": [2.0]}, {"rollout": [1.0, 1.2], "update": [2.5]}
+        >>> print(table(one, two, {"rollout": 1.0, "update": 1.04}))
+        | phase | one process | two processes | ratio | ratio by model | steps |
+        |---|---|---|---|---|---|
+        | rollout | 1.000 s | 1.100 s | 1.10 | 1.00 | 1 + 2 |
+        | update | 2.000 s | 2.500 s | 1.25 | 1.04 | 1 + 1 |
     """
-    lines = ["| phase | one process | two processes | ratio | steps |", "|---|---|---|---|---|"]
+    lines = [
+        "| phase | one process | two processes | ratio | ratio by model | steps |",
+        "|---|---|---|---|---|---|",
+    ]
     for phase in PHASES:
         a, b = median(one[phase]), median(two[phase])
         steps = f"{len(one[phase])} + {len(two[phase])}"
-        lines.append(f"| {phase} | {a:.3f} s | {b:.3f} s | {b / a:.2f} | {steps} |")
+        lines.append(f"| {phase} | {a:.3f} s | {b:.3f} s | {b / a:.2f} | {model[phase]:.2f} | {steps} |")
     return "\n".join(lines)
 
 
@@ -78,7 +92,8 @@ def main(args: list[str] | None = None) -> None:
         for processes, found in seconds.items():
             for phase, values in measure(processes, options.steps, options.prompts).items():
                 found[phase] += values
-    print(table(seconds[1], seconds[2]))
+    parameters = sum(p.numel() for p in VLM("tiny").load().parameters())
+    print(table(seconds[1], seconds[2], modelled(seconds[1], parameters)))
 
 
 if __name__ == "__main__":
