@@ -1,4 +1,8 @@
+import os
+
 import pytest
+
+PYTHON = os.environ.get("VRFT_PL_VLLM_PYTHON")
 
 
 @pytest.mark.nightly
@@ -20,3 +24,20 @@ def test_a_real_run_that_is_broken_ends_with_one_line_that_names_the_rank(tool, 
     assert last.startswith(line)
     assert took < seconds
     assert ended == code
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(PYTHON is None, reason="needs a vLLM: VRFT_PL_VLLM_PYTHON names the interpreter beside it")
+@pytest.mark.parametrize(
+    ("fault", "line"),
+    [
+        pytest.param("killed", "Expected a server of vLLM that answers, but none did for 20 s", id="killed"),
+        pytest.param("asleep", "Expected a server of vLLM that answers, but none did for 20 s", id="asleep"),
+        pytest.param("memory", "ended with code 1: 'ValueError: Available memory", id="memory"),
+    ],
+)
+def test_a_run_whose_server_stays_away_ends_with_one_line(tool, tmp_path, fault, line):
+    last, took, ended = tool("server_faults").run(fault, PYTHON, tmp_path)
+    assert line in last
+    assert ended == 1
+    assert took < 200
