@@ -2,8 +2,8 @@
 
 python math_worker.py
 
-A request is a truth, an answer and a limit in seconds of CPU time of this process, which means the same on
-a busy machine, and works whichever thread asks.
+A request is a truth, an answer, a limit in seconds of CPU time of this process, which means the same on a busy machine,
+and works whichever thread asks, and by how much two numbers may differ; ``null`` where they are to be equal.
 """
 
 from __future__ import annotations
@@ -64,8 +64,10 @@ class Limit:
         raise TimeUp
 
 
-def agree(truth: Any, answer: Any) -> bool | None:
+def agree(truth: Any, answer: Any, tolerance: float | None = None) -> bool | None:
     """Whether two parsed values are close as numbers, each symbol being given a value; ``None`` for other kinds.
+
+    Close is what differs by a thousandth, or by the tolerance if there is one.
 
     It takes a millisecond where proving that two formulas differ takes fifty.
     """
@@ -78,7 +80,7 @@ def agree(truth: Any, answer: Any) -> bool | None:
     a, b = (complex(value.subs(values).evalf(15)) for value in (truth, answer))
     if not (cmath.isfinite(a) and cmath.isfinite(b)):
         return None
-    return abs(a - b) <= 1e-3 * max(1.0, abs(a), abs(b))
+    return abs(a - b) <= (1e-3 * max(1.0, abs(a), abs(b)) if tolerance is None else tolerance)
 
 
 def main() -> None:
@@ -92,8 +94,10 @@ def main() -> None:
     def read(text: str) -> Any:
         return parse(f"${text}$", extraction_config=extraction, parsing_timeout=None)
 
-    def judge(truth: str, answer: str, limit: Limit | None = None) -> str:
+    def judge(truth: str, answer: str, limit: Limit | None = None, tolerance: float | None = None) -> str:
         right, given = read(truth), read(answer)
+        if tolerance is not None:
+            return "right" if right and given and agree(right[0], given[0], tolerance) else "wrong"
         if not given:
             return "malformed"
         if len(right) == len(given) == 2 and "%" not in truth + answer:
@@ -103,7 +107,7 @@ def main() -> None:
                     return "wrong"
                 if close and limit is not None:
                     limit.extend(PATIENCE)
-        return "right" if verify(right, given, timeout_seconds=None) else "wrong"
+        return "right" if verify(right, given, allow_set_relation_comp=True, timeout_seconds=None) else "wrong"
 
     texts = WARM_UP.split()
     for i, text in enumerate(texts):
@@ -112,10 +116,10 @@ def main() -> None:
     limit = Limit()
     print("ready", flush=True)
     for line in sys.stdin:
-        truth, answer, limit.seconds = json.loads(line)
+        truth, answer, limit.seconds, tolerance = json.loads(line)
         try:
             with limit:
-                verdict = judge(truth, answer, limit)
+                verdict = judge(truth, answer, limit, tolerance)
         except TimeUp:
             verdict = "timeout"
         except Exception:  # whatever a parser of others says of a text is no answer

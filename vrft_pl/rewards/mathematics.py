@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
-import atexit
-import json
 import math
-import os
-import queue
 import re
-import subprocess
-import sys
-import threading
+from decimal import Decimal
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from vrft_pl.answers import AnswerFrame, Expression, Number
 from vrft_pl.rewards.answer import ShortAnswer
-from vrft_pl.rewards.parsing import Quantity, Unread, parse_expression, parse_number
-from vrft_pl.rewards.parsing.mathematics import Parts, split_parts, split_unit, translate, unsafe, without_brackets
+from vrft_pl.rewards.math_process import WORKER
+from vrft_pl.rewards.parsing import Quantity, Unread, parse_expression, parse_number, unwrap
+from vrft_pl.rewards.parsing.mathematics import (
+    MAX_EXPRESSION,
+    Parts,
+    split_parts,
+    split_unit,
+    translate,
+    unsafe,
+    without_brackets,
+)
+from vrft_pl.rewards.parsing.rewritten import (
+    approximations,
+    equal_sides,
+    matrix,
+    named_values,
+    products,
+    same_words,
+    tidy,
+    without_point_names,
+    without_words,
+)
+from vrft_pl.rewards.parsing.width import narrow
 from vrft_pl.types import Sample
 
-_START_SECONDS = 300.0
+Matrix = tuple[tuple[str, ...], ...]
+_MAX_CELLS = 16
+"""Cells of a matrix that are compared."""
 _MAX_PARTS = 8
 """Parts of a point or set that are compared one by one."""
+_BLANKS = re.compile(r"\s++(?![0-9])|(?<![0-9\s])\s++")
+_VARIABLES = "abckmnpqrstxyz"
+"""What factors of a ground truth may be called."""
+_DECIMAL = re.compile(r"[+-]?[0-9]++(?:\.([0-9]*+))?")
+_EQUALS = re.compile(r"(?<![<>!=])=(?!=)")
 _LISTLESS = re.compile(r"[<>]|\\(?:leq?|geq?|in|pm|mp)(?![a-z])")
 """What may equal a list without being one: an inequality is an interval, plus or minus is two values."""
 
@@ -103,34 +124,112 @@ def forget() -> None:
 @lru_cache(maxsize=65_536)
 def _compare(truth: str, answer: str, time_limit: float) -> float | Unread:
     """`compare`; raises `TimeoutError`, which is not remembered."""
-    if "".join(truth.split()) == "".join(answer.split()):
+    if _blankless(truth) == _blankless(answer):
         return 1.0
+    truth, answer = tidy(unwrap(narrow(truth))), tidy(answer)
+    if _blankless(truth) == _blankless(answer):
+        return 1.0
+    if (same := same_quantity(truth, answer)) is not None:
+        return same if isinstance(same, Unread) else float(same)
+    if (same := same_words(truth, answer)) is not None:
+        return float(same)
+    wanted, sides = approximations(truth), approximations(answer)
+    if len(sides) > 1 or len(wanted) > 1:
+        return _compare_sides(wanted, sides, time_limit, rounded=True)
+    answer = sides[0]
+    if len(sides := equal_sides(answer)) > 1:
+        return _compare_sides(wanted, sides, time_limit, rounded=False)
+    return _compare_expressions(*without_words(truth, answer), time_limit)
+
+
+def same_quantity(truth: str, answer: str) -> bool | Unread | None:
+    """Whether two numbers with their units agree; ``None`` where one is no number."""
     left, right = parse_number(truth), parse_number(answer)
-    if isinstance(left, Quantity) and isinstance(right, Quantity):
-        # a percentage of its own is a hundredth; where one is asked for, its sign is a unit that may be left out
-        value = right.value / 100 if right.unit == "%" != left.unit else right.value
-        same_unit = left.unit is None or right.unit in (None, left.unit)
-        return float(same_unit and math.isclose(left.value, value, rel_tol=1e-9, abs_tol=1e-9))
     if right is Unread.NOT_FINITE:
         return right
-    (truth, truth_unit), (answer, answer_unit) = (split_unit(translate(text)) for text in (truth, answer))
-    truth, answer = without_brackets(truth), without_brackets(answer)
-    if "".join(truth.split()) != "".join(answer.split()) and (problem := unsafe(answer)):
-        return problem
+    if isinstance(left, Unread) or isinstance(right, Unread):
+        return None
+    values = [right.value]
+    if right.unit == "%" != left.unit:  # a percentage of its own is a hundredth
+        values = [right.value / 100]
+    elif left.unit == "%" and right.unit is None:  # where one is asked for, its sign may be left out, or meant
+        values.append(100 * right.value)
+    same_unit = left.unit is None or right.unit in (None, left.unit)
+    return same_unit and any(math.isclose(left.value, value, rel_tol=1e-9, abs_tol=1e-9) for value in values)
+
+
+def _compare_sides(wanted: list[str], sides: list[str], time_limit: float, rounded: bool) -> float | Unread:
+    """Compare what equals each other, or is the rounded form: all sides of an answer are to agree, and one to be right.
+
+    Where all are decimal numbers, only the first counts: two guesses are not one answer.
+    """
+    if len(sides) > _MAX_PARTS or not all(sides):
+        return Unread.MALFORMED
+    first = _EQUALS.split(sides[0])[-1].strip()
+    for side in sides[1:]:
+        if problem := unsafe(translate(first)) or unsafe(translate(side)):
+            return problem
+        if _blankless(first) != _blankless(side) and not _agree(first, side, time_limit, rounded):
+            return 0.0
+    counted = sides[:1] if all(map(_DECIMAL.fullmatch, sides)) else sides
+    verdicts = [_compare(one, side, time_limit) for one in wanted for side in counted]
+    return max((v for v in verdicts if not isinstance(v, Unread)), default=verdicts[0])
+
+
+def _agree(first: str, side: str, time_limit: float, rounded: bool) -> bool:
+    """Whether two sides of an answer are equal, or one is the other rounded to the decimals that it has."""
+    decimals = [len(found[1] or "") for text in (first, side) if (found := _DECIMAL.fullmatch(text))]
+    tolerance = 0.501 * 10.0 ** -min(decimals) if rounded and decimals else None
+    return _asked(translate(first), translate(side), time_limit, tolerance) == 1.0
+
+
+def _compare_expressions(truth: str, answer: str, time_limit: float) -> float | Unread:
+    """Compare two formulas, points, sets or matrices, with or without units."""
+    rows, others = matrix(truth), matrix(answer)
+    if rows is not None and others is not None:
+        return _compare_matrices(rows, others, time_limit)
+    number = parse_number(answer)
+    if isinstance(number, Quantity) and (number.unit == "%" or "e" in answer.lower() and number.unit is None):
+        answer = format(Decimal(repr(number.value)) / (100 if number.unit == "%" else 1), "f")
+    (truth, truth_unit), (answer, answer_unit) = (
+        split_unit(without_point_names(translate(text))) for text in (truth, answer)
+    )
+    truth, answer = without_brackets(products(truth, _VARIABLES)), without_brackets(products(answer))
+    several = split_parts(truth), split_parts(answer)
+    if _blankless(truth) != _blankless(answer):
+        parts = [answer] if several[1] is None or len(answer) > MAX_EXPRESSION else several[1].items
+        if problem := next(filter(None, map(unsafe, parts)), None):
+            return problem
     if truth_unit is not None and answer_unit is not None and truth_unit != answer_unit:
         return 0.0
-    if "".join(truth.split()) == "".join(answer.split()):
+    if _blankless(truth) == _blankless(answer):
         return 1.0
     if not _LISTLESS.search(truth + answer):
         if ("," in truth) != ("," in answer):
             return 0.0
-        several = split_parts(truth), split_parts(answer)
         if any(several) and (same := same_parts(*several, time_limit)) is not None:
             return float(same)
-    verdict = WORKER.ask(truth, answer, time_limit)
+    return _asked(truth, answer, time_limit)
+
+
+def _compare_matrices(truth: Matrix, answer: Matrix, time_limit: float) -> float | Unread:
+    """Compare cell by cell."""
+    if list(map(len, truth)) != list(map(len, answer)) or sum(map(len, truth)) > _MAX_CELLS:
+        return 0.0
+    pairs = [pair for rows in zip(truth, answer, strict=True) for pair in zip(*rows, strict=True)]
+    return float(all(_compare(*pair, time_limit) == 1.0 for pair in pairs))
+
+
+def _asked(truth: str, answer: str, time_limit: float, tolerance: float | None = None) -> float | Unread:
+    verdict = WORKER.ask(truth, answer, time_limit, tolerance)
     if verdict is Unread.TIMEOUT:
         raise TimeoutError
     return verdict if isinstance(verdict, Unread) else float(verdict)
+
+
+def _blankless(text: str) -> str:
+    """The text without blanks, but for those between two digits."""
+    return _BLANKS.sub("", text)
 
 
 def same_parts(truth: Parts | None, answer: Parts | None, time_limit: float) -> bool | None:
@@ -146,9 +245,10 @@ def same_parts(truth: Parts | None, answer: Parts | None, time_limit: float) -> 
     kinds = {truth.kind, answer.kind} - {""}
     if len(kinds) == 2:
         return False
-    rest = list(answer.items)
-    for part in truth.items:
-        candidates = rest[:1] if kinds & {"(", "["} else rest
+    items, others, ordered = _values(truth.items, answer.items)
+    rest = list(others)
+    for part in items:
+        candidates = rest[:1] if ordered or kinds & {"(", "["} else rest
         same = next((item for item in candidates if _compare(part, item, time_limit) == 1.0), None)
         if same is None:
             return False
@@ -156,92 +256,14 @@ def same_parts(truth: Parts | None, answer: Parts | None, time_limit: float) -> 
     return True
 
 
-class MathWorker:
-    """Owns the process that compares; starts it when it is first needed and again after it died.
-
-    One question at a time, from any thread. A process that was forked starts a worker of its own.
-    """
-
-    def __init__(self) -> None:
-        self._forget()
-        atexit.register(self.stop)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forget)
-
-    def _forget(self) -> None:
-        """Own nothing: another process may hold the lock, and owns the worker."""
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
-        self._lines: queue.Queue[str] = queue.Queue()
-
-    def ask(self, truth: str, answer: str, time_limit: float) -> bool | Unread:
-        """Compare two expressions under a limit of CPU seconds."""
-        question = json.dumps([truth, answer, time_limit]) + "\n"
-        with self._lock:
-            verdict = self._reply(question, time_limit)
-            if verdict is None:  # it was killed, which says nothing of the question
-                verdict = self._reply(question, time_limit)
-        if verdict in (None, "timeout"):
-            return Unread.TIMEOUT
-        return Unread.MALFORMED if verdict == "malformed" else verdict == "right"
-
-    def stop(self) -> None:
-        """End the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
-
-    def _reply(self, question: str, time_limit: float) -> str | None:
-        """What the process says; ``timeout`` if it hangs, nothing if it died."""
-        process = self._running()
-        assert process.stdin is not None
-        try:
-            process.stdin.write(question)
-            process.stdin.flush()
-            # far more than the limit, for work that no signal interrupts and for machines that are busy
-            verdict = self._lines.get(timeout=5 + 50 * time_limit)
-        except queue.Empty:
-            self.stop()
-            return "timeout"
-        except OSError:
-            verdict = ""
-        if not verdict:
-            self.stop()
-        return verdict or None
-
-    def _running(self) -> subprocess.Popen[str]:
-        if self._process is not None:
-            return self._process
-        command = [sys.executable, "-P", str(Path(__file__).with_name("math_worker.py"))]
-        self._lines = queue.Queue()
-        # in a session of its own, so that an interrupt from the keyboard ends the run and not the comparison
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            text=True,
-            bufsize=1,
-            start_new_session=True,
-        )
-        threading.Thread(target=_drain, args=(self._process, self._lines), daemon=True).start()
-        try:
-            ready = self._lines.get(timeout=_START_SECONDS)
-        except queue.Empty:
-            ready = ""
-        if ready != "ready":
-            self.stop()
-            raise RuntimeError(f"MathMatch could not start math-verify. Try `{' '.join(command)}` by hand.")
-        return self._process
-
-
-def _drain(process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        lines.put(line.strip())
-    lines.put("")  # it ended
-
-
-WORKER = MathWorker()
+def _values(truth: tuple[str, ...], answer: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """Solutions without the names before them, where that loses nothing, and whether their order then matters."""
+    left, right = named_values(truth), named_values(answer)
+    if left is not None and right is not None:
+        alike = sorted(left[0]) == sorted(right[0]) and len(set(left[0])) == 1
+        return (left[1], right[1], False) if alike else (truth, answer, False)
+    named = left or right
+    if named is None:
+        return truth, answer, False
+    several = len({name.partition("_")[0] for name in named[0]}) > 1
+    return (left[1] if left else truth), (right[1] if right else answer), several

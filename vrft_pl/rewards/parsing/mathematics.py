@@ -33,12 +33,17 @@ _SYMBOLS = {
     "∞": "\\infty ", "−": "-", "–": "-", "≤": "\\leq ", "≥": "\\geq ", "±": "\\pm ", "°": "^\\circ ",
     "∠": "\\angle ", "△": "\\triangle ", "½": "\\frac{1}{2}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}",
     "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}", "*": "\\cdot ", "\\dfrac": "\\frac", "\\tfrac": "\\frac",
-    "\\left": "", "\\right": "", "\\!": "", "\\,": " ", "\\;": " ", "~": " ",
+    "\\cfrac": "\\frac", "\\lt": "<", "\\gt": ">", ">=": "\\geq ", "<=": "\\leq ", "!=": "\\neq ", "\\ne": "\\neq ",
+    "≠": "\\neq ", "\\left": "", "\\right": "", "\\!": "", "\\,": " ", "\\;": " ", "\\:": " ", "\\ ": " ", "~": " ",
+    "\\quad": " ", "\\qquad": " ", "\\cdotp": "\\cdot ", "{,}": ",",
 }  # fmt: skip
-_SYMBOL = re.compile("|".join(re.escape(mark) + "(?![a-z])" * mark[-1].isalpha() for mark in _SYMBOLS))
+_SYMBOL = re.compile(
+    "|".join(re.escape(mark) + "(?![a-zA-Z])" * mark[-1].isalpha() for mark in sorted(_SYMBOLS, key=len, reverse=True))
+)
 _ROOT = re.compile(r"(?:√|(?<![\\a-zA-Z])sqrt)\s*+(?:\(([^()]*+)\)|\{([^{}]*+)\}|(\d++(?:\.\d++)?|[a-z]))")
+_BASE = re.compile(r"\\log_([0-9]++)")
 _PI = re.compile(r"(?<![\\a-zA-Z])pi(?![a-zA-Z])")
-_TEXT = re.compile(r"\\(?:text|mathrm|mbox)\s*+\{([^{}]*+)\}\s*+((?:\^(?:\d|\{\d\}))?)$")
+_TEXT = re.compile(r"\\(?:text|textbf|textnormal|mathrm|mbox)\s*+\{([^{}]*+)\}\s*+((?:\^(?:\d|\{\d\}))?)$")
 _UNIT = re.compile(r"(\s*+)((?:\^\\circ|[a-zA-Z][a-zA-Z./]*+(?:\s++[a-zA-Z]++)?(?:\^(?:\d|\{\d\}))?)\s*+)$")
 
 
@@ -49,6 +54,7 @@ def translate(text: str) -> str:
         >>> translate("6√3"), translate("2*pi"), translate("x² ≤ ½")
         ('6\\sqrt{3}', '2\\cdot \\pi ', 'x^2 \\leq  \\frac{1}{2}')
     """
+    text = _BASE.sub(r"\\log_{\1}", text)
     text = _ROOT.sub(lambda root: f"\\sqrt{{{root[1] or root[2] or root[3] or ''}}}", text)
     return _SYMBOL.sub(lambda symbol: _SYMBOLS[symbol[0]], _PI.sub(r"\\pi ", text))
 
@@ -117,13 +123,15 @@ def split_parts(text: str) -> Parts | None:
         inside, kind = text[1:-1], text[0]
     elif text.startswith("\\{") and text.endswith("\\}"):
         inside, kind = text[2:-2], "{"
-    items = _split(inside)
+    elif text[:1] + text[-1:] == "{}" and split_commas(text[1:-1]) is not None:
+        inside, kind = text[1:-1], "{"
+    items = split_commas(inside)
     if items is None and kind in ("(", "["):  # these two brackets are no pair
-        items, kind = _split(text), ""
+        items, kind = split_commas(text), ""
     return Parts(items, kind) if items is not None and len(items) > 1 and all(items) else None
 
 
-def _split(text: str) -> tuple[str, ...] | None:
+def split_commas(text: str) -> tuple[str, ...] | None:
     """Split at the commas outside brackets; ``None`` if brackets do not match."""
     items, depth = [""], 0
     for mark in text:
@@ -195,10 +203,11 @@ def _explosive(tokens: list[str]) -> Unread | None:
                 exponent = len(degrees)
             degrees.append(1.0)
         elif token in _CLOSING and len(degrees) > 1:
-            base = degrees.pop()
+            closed = degrees.pop()
             if exponent == len(degrees):
                 exponent = 0
-            degrees[-1] = max(degrees[-1], base)
+            base = base if exponent else closed
+            degrees[-1] = max(degrees[-1], closed)
         elif token == "^":
             if exponent or (i > 1 and tokens[i - 2] == "^"):
                 return Unread.TOO_LONG

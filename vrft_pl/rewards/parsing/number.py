@@ -30,7 +30,9 @@ _UNITS = {
     "yard": "yd yds yard yards",
     "mile": "mi mile miles",
     "unit": "unit units",
-    "%": "% \\% percent",
+    "%": "% \\% percent percentage pct",
+    "dollar": "\\$ dollar dollars USD",
+    "euro": "€ euro euros EUR",
 }
 _POWERS = {
     "{}^2 {}^{{2}} {}² {}2 {}squared square{} sq{} sq.{}": "{}^2",
@@ -41,7 +43,7 @@ UNITS = {name: unit for unit, names in _UNITS.items() for name in names.split()}
 UNITS |= {
     form.format(name): power.format(unit)
     for name, unit in UNITS.items()
-    if unit not in ("degree", "radian", "%")
+    if unit not in ("degree", "radian", "%", "dollar", "euro")
     for forms, power in _POWERS.items()
     for form in forms.split()
 }
