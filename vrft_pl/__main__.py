@@ -29,6 +29,10 @@ COMMANDS = {
         "Write one greedy completion to each sample of the test splits.",
     ),
     "merge": ("vrft_pl.commands.merge:main", "Merge an adapter into its base: an ordinary checkpoint."),
+    "convert": (
+        "vrft_pl.commands.convert:main",
+        "Make rows that are read here of rows of TRL, ms-swift, VLM-R1 or LLaMA-Factory.",
+    ),
     "serve": (
         "vrft_pl.commands.serve:main",
         "Start servers of vLLM that a run samples from (`VLLMSampler`).",

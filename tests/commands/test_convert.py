@@ -1,0 +1,63 @@
+import json
+import re
+
+import pytest
+import yaml
+from PIL import Image
+
+from vrft_pl.__main__ import main
+from vrft_pl.data import Grounding, ReasonJSON
+
+
+@pytest.fixture
+def rows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 48)).save("dog.png")
+    row = {"prompt": "Locate the dog.", "images": ["dog.png"], "solution": "<answer>[1, 2, 30, 40]</answer>"}
+    bad = [{**row, "images": ["cat.png"]}, {**row, "solution": ""}, {**row, "images": ["../dog.png"]}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in (row, *bad)))
+    (tmp_path / "good.json").write_text(json.dumps([row]))
+    return tmp_path
+
+
+def test_what_it_prints_reads_what_it_wrote(rows, capsys):
+    main(["convert", "good.json", "--output", "made/rows.jsonl"])
+    said = capsys.readouterr().out
+    assert "Wrote 1 rows to made/rows.jsonl. Answers: box (1)." in said
+    assert "A family for most of them: vrft_pl.data.Grounding." in said
+    source = yaml.safe_load(re.search(r"^\{.*\}$", said, re.MULTILINE)[0])
+    assert source["class_path"] == "vrft_pl.data.ReasonJSON"
+    task = Grounding(style="answer", train=ReasonJSON(**source["init_args"]))
+    task.setup("fit")
+    (sample,) = task.datasets("train")["train"]
+    assert (sample.problem, sample.solution.xyxy) == ("Locate the dog.", (1, 2, 30, 40))
+    assert sample.images[0].open().size == (64, 48)
+
+
+def test_a_bad_row_ends_it_or_is_left_out(rows, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["convert", "rows.jsonl", "--output", "made.jsonl"])
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == "vrft_pl: rows.jsonl, row 1: expected a picture at cat.png, but there is none.\n"
+    assert not (rows / "made.jsonl").exists()
+    main(["convert", "rows.jsonl", "--output", "made.jsonl", "--on_bad_row", "skip"])
+    assert "Left out 3 of 4 rows. First: rows.jsonl, row 1" in capsys.readouterr().err
+    assert len((rows / "made.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (["rows.jsonl"], 2, "output"),
+        (["rows.jsonl", "--output", "good.json"], 1, "Expected `output` to be a new file, but there is good.json."),
+        (["none.jsonl", "--output", "made.jsonl"], 1, "Expected a JSON file of rows at none.jsonl"),
+        (["rows.jsonl", "--output", "made.jsonl", "--answer", "label", "--on_bad_row", "skip"], 1, "all 4 are bad"),
+    ],
+)
+def test_mistakes_are_one_line(rows, capsys, args, code, said):
+    with pytest.raises(SystemExit) as stop:
+        main(["convert", *args])
+    assert stop.value.code == code
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert said in line

@@ -1,0 +1,127 @@
+import json
+
+import pytest
+
+from vrft_pl.data.foreign import converted, kind
+from vrft_pl.types import InputError
+
+PART = {"type": "image"}
+TURNS = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": [PART, {"type": "text", "text": "Why?"}]},
+]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        # TRL: a text, turns of parts, a prompt and its completion
+        ({"prompt": "Why?", "image": "a.png", "solution": "so"}, {"answer": "so"}),
+        ({"prompt": TURNS, "images": ["a.png"], "answer": 3}, {"answer": 3, "system": "Be brief."}),
+        (
+            {"prompt": TURNS[1:], "images": ["a.png"], "completion": [{"role": "assistant", "content": "so"}]},
+            {"answer": "so"},
+        ),
+        # ms-swift: no answer among the turns, one among them, and objects
+        (
+            {"messages": [{"role": "user", "content": "<image>Why?"}], "images": [{"path": "a.png"}], "solution": "so"},
+            {"answer": "so"},
+        ),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": "<image>Why?"},
+                    {"role": "assistant", "content": "<bbox>"},
+                ],
+                "images": ["a.png"],
+                "objects": {"ref": [], "bbox": [[1, 2, 3, 4]]},
+            },
+            {"answer": "[1, 2, 3, 4]"},
+        ),
+        # VLM-R1 and LLaMA-Factory
+        (
+            {
+                "image": "a.png",
+                "conversations": [{"from": "human", "value": "<image>Why?"}, {"from": "gpt", "value": 0}],
+            },
+            {"answer": "0"},
+        ),
+        (
+            {
+                "images": ["a.png"],
+                "system": "Be brief.",
+                "conversations": [
+                    {"from": "human", "value": "<image>Why?"},
+                    {"from": "gpt", "value": "<think>As.</think><answer>so</answer>"},
+                ],
+            },
+            {"answer": "so", "cot": "<think>As.</think><answer>so</answer>", "system": "Be brief."},
+        ),
+        ({"instruction": "<image>Why?", "input": "", "output": "so", "images": ["a.png"]}, {"answer": "so"}),
+    ],
+)
+def test_rows_of_other_tools_become_one_row(row, expected):
+    assert converted(row, "row 0") == {"image": "a.png", "problem": "Why?"} | expected
+
+
+def test_other_columns_stay_and_the_answer_may_be_named():
+    row = {"id": 7, "prompt": "Which?", "images": ["a.png", "b.png"], "label": "first", "level": 2, "answer": None}
+    assert converted(row, "row 0", "label") == {
+        "id": 7,
+        "level": 2,
+        "image": ["a.png", "b.png"],
+        "problem": "Which?",
+        "answer": "first",
+    }
+
+
+def test_names_and_boxes_stand_where_the_text_has_their_places():
+    turns = [{"role": "user", "content": "<image>Locate the <ref-object>."}, {"role": "assistant", "content": "<bbox>"}]
+    objects = {"ref": ["dog"], "bbox": [[1, 2, 3, 4]]}
+    row = converted({"messages": turns, "images": ["a.png"], "objects": objects}, "row 0")
+    assert (row["problem"], row["answer"]) == ("Locate the dog.", "[1, 2, 3, 4]")
+
+
+@pytest.mark.parametrize("fence", ["{}", "```json\n{}\n```"])
+def test_the_one_object_of_an_answer_is_its_box(fence):
+    said = fence.format(json.dumps([{"bbox_2d": [1, 2, 3, 4], "label": "dog"}]))
+    assert converted({"prompt": "Where?", "image": "a.png", "solution": said}, "row 0")["answer"] == [1, 2, 3, 4]
+    two = json.dumps([{"bbox_2d": [1, 2, 3, 4]}, {"bbox_2d": [5, 6, 7, 8]}])
+    assert converted({"prompt": "Where?", "image": "a.png", "solution": two}, "row 0")["answer"] == two
+
+
+ASKED = {"role": "user", "content": "<image>Why?"}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({}, "expected `prompt`, `messages`, `conversations` or `instruction`"),
+        ({"prompt": 3, "solution": "x"}, "expected a list of turns in `prompt`, but got 3"),
+        ({"prompt": []}, "expected a list of turns"),
+        ({"prompt": "Why?"}, "expected an answer in one of"),
+        ({"prompt": "Why?", "solution": "\ud800"}, "expected `answer` to be a string"),
+        ({"prompt": [{"role": [], "content": "x"}]}, "expected turns of"),
+        ({"prompt": [{"role": "user", "content": [{"type": "video"}]}]}, "expected `content` to be a string"),
+        ({"prompt": [{"role": "user", "content": [None]}]}, "expected `content` to be a string"),
+        ({"prompt": [ASKED, ASKED], "solution": "x"}, "expected one question, but got turns of"),
+        ({"messages": [ASKED], "solution": "x"}, "expected `<image>` once for each of 0 pictures, but got 1"),
+        ({"messages": [ASKED], "videos": ["a.mp4"]}, "expected pictures and text alone, but it has `videos`"),
+        ({"messages": [ASKED], "images": 3, "solution": "x"}, "expected `image` to be a path"),
+        ({"messages": [ASKED], "objects": [1]}, "expected `objects` to hold lists"),
+        ({"messages": [ASKED], "objects": {"bbox": [], "bbox_type": "norm1"}}, "expected boxes in pixels"),
+        ({"messages": [{"role": "user", "content": "<bbox>"}]}, "expected an object for each `<bbox>`"),
+        ({"prompt": "Why?", "solution": "<answer>1</answer><answer>2</answer>"}, "expected one <answer> block"),
+        ({"instruction": ["x"], "output": "y"}, "expected `instruction` to be a string"),
+    ],
+)
+def test_what_is_no_row_is_one_line(row, said):
+    with pytest.raises(InputError, match=r"^row 3: .*\.$") as raised:
+        converted(row, "row 3")
+    assert said in str(raised.value)
+
+
+def test_answers_look_like_numbers_boxes_or_text():
+    assert [kind(answer) for answer in ("3", 2.5, "[1, 2, 3, 4]", [1, 2, 3, 4], "dog", [1, 2], True)] == [
+        *("number", "number", "box", "box", "text", "text", "text")
+    ]
