@@ -76,10 +76,11 @@ def test_other_columns_stay_and_the_answer_may_be_named():
 
 
 def test_names_and_boxes_stand_where_the_text_has_their_places():
-    turns = [{"role": "user", "content": "<image>Locate the <ref-object>."}, {"role": "assistant", "content": "<bbox>"}]
-    objects = {"ref": ["dog"], "bbox": [[1, 2, 3, 4]]}
+    question = "<image>Locate the <ref-object>, not the <ref-object>."
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": "<bbox>"}]
+    objects = {"ref": ["dog", "cat"], "bbox": [[1, 2, 3, 4]]}
     row = converted({"messages": turns, "images": ["a.png"], "objects": objects}, "row 0")
-    assert (row["problem"], row["answer"]) == ("Locate the dog.", "[1, 2, 3, 4]")
+    assert (row["problem"], row["answer"]) == ("Locate the dog, not the cat.", "[1, 2, 3, 4]")
 
 
 @pytest.mark.parametrize("fence", ["{}", "```json\n{}\n```"])

@@ -43,10 +43,8 @@ def main(args: Sequence[str]) -> None:
     if bad:
         print(f"Left out {len(bad)} of {len(bad) + len(rows)} rows. First: {bad[0]}", file=sys.stderr)
     kinds = Counter(kind(row["answer"]) for row in rows).most_common()
-    print(f"Wrote {len(rows)} rows to {output}: {', '.join(f'{count} answers are a {name}' for name, count in kinds)}.")
-    print(
-        f"Read them with a family such as vrft_pl.data.{FAMILIES[kinds[0][0]]} and, as its `train` or a part of `val`:"
-    )
+    print(f"Wrote {len(rows)} rows to {output}. Answers: {', '.join(f'{name} ({count})' for name, count in kinds)}.")
+    print(f"A family for most of them: {FAMILIES[kinds[0][0]]}. As its `train`, or a part of its `val`:")
     print(f"{{class_path: vrft_pl.data.ReasonJSON, init_args: {{path: {output}, image_root: {root}}}}}")
 
 

@@ -87,12 +87,12 @@ def text_of(content: Any, owner: str) -> str:
     """
     plain = str(content) if is_number(content) else content  # VLM-R1's answers may be numbers
     parts = content if isinstance(content, list) else [{"type": "text", "text": plain}]
-    texts = []
+    texts: list[str] = []
     for part in parts:
         kind = part.get("type") if isinstance(part, dict) else None
         text = MARKER if kind == "image" else part.get("text") if kind == "text" else None
         check_text(text, "content", owner)
-        texts.append(text)
+        texts.append(str(text))
     return "".join(texts)
 
 
