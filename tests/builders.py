@@ -11,7 +11,7 @@ from torch import Tensor
 from vrft_pl.answers import AnswerFrame, Number, Solution
 from vrft_pl.data import Record
 from vrft_pl.data.scenes import SceneImage
-from vrft_pl.types import Completions, Experience, Prompt, Prompts, Sample
+from vrft_pl.types import Completions, Experience, Prompt, Prompts, Sample, Scores
 
 PIXELS = AnswerFrame(100, 100, 1.0, 1.0)
 
@@ -89,3 +89,8 @@ def gradient(loss: Any, logprobs: Tensor, experience: Experience) -> Tensor:
     loss(leaf, experience).loss.backward()
     assert leaf.grad is not None
     return leaf.grad
+
+
+def make_scores(group_size: int, weights: dict[str, float] | None = None, **by_reward: Tensor) -> Scores:
+    """Return scores of rewards by name, each with a weight of 1 unless it is given."""
+    return Scores(by_reward, {}, weights or dict.fromkeys(by_reward, 1.0), group_size)

@@ -198,6 +198,9 @@ class Scores:
     """Of each reward at this step; 0 for one that is reported only."""
     group_size: int
     """``G``."""
+    divergence: Tensor | None = None
+    """Log-prob of each completion under the policy less that under the reference, summed over its tokens; ``None``
+    where the advantage does not ask for it. Shape ``(N,)``."""
 
     @property
     def total(self) -> Tensor:
@@ -252,6 +255,10 @@ class Experience(ToDevice):
     is the policy being trained. Shape ``(N, T)``."""
     ratio_to_sampler: bool = field(default=False, metadata={"kept": True})
     """Whether ``old_logprobs`` are the sampler's own, of weights older than those that train on it first."""
+    token_weights: Tensor | None = per("token", default=None)
+    """How much each token counts in the loss, while denominators count it as 1; ``None`` for 1. Shape ``(N, T)``."""
+    entropy: Tensor | None = per("token", kept=False, default=None)
+    """Of the policy that is trained, with its graph, in nats; there while a loss is computed. Shape ``(N, T)``."""
     reference_logprobs: Tensor | None = per("token", default=None)
     """Under the frozen reference; ``None`` when the KL coefficient is 0. Shape ``(N, T)``."""
     num_sequences: float = 0.0

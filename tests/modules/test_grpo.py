@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.optim import Adam
 from training import FixedSampler, Half, Share, counting, fit, grpo, half_blind, run, weights
 
-from vrft_pl.algorithms import GRPOLoss
+from vrft_pl.algorithms import GroupAdvantage, GRPOLoss, KLPenalty
 from vrft_pl.callbacks import RolloutCallback
 from vrft_pl.data import CountingScenes
 from vrft_pl.policy import LoRA
@@ -49,6 +49,45 @@ def test_the_first_pass_has_ratio_one_and_no_divergence_and_the_second_has_both(
     divergences, clipped = ([entry[f"train/{name}"] for entry in log.logged] for name in ("kl", "clip_fraction"))
     assert [kl > 0 for kl in divergences] == [False, True, True, True]
     assert [share > 0 for share in clipped] == [False, True, False, True]
+
+
+class Nothing(Share):
+    """The same for every completion."""
+
+    def grade_one(self, text, sample, frame):
+        return 0.5
+
+
+def test_where_all_rewards_are_alike_entropy_alone_is_raised(qwen3_vl):
+    log, loss = Log(), GRPOLoss("token", entropy_coefficient=1.0)
+    fit(grpo(qwen3_vl, rewards=[Nothing()], loss=loss), counting(size=8), callbacks=[log])
+    entropies = [entry["train/entropy"] for entry in log.logged]
+    assert [entry["train/loss"] for entry in log.logged] == pytest.approx([-entropy for entropy in entropies])
+    assert entropies[-1] > entropies[0]
+
+
+def test_the_tokens_that_were_least_sure_are_chosen_of_the_whole_window(qwen3_vl):
+    log, loss = Log(), GRPOLoss("token", entropy_share=0.25)
+    fit(grpo(qwen3_vl, loss=loss), counting(size=4), callbacks=[log], accumulate_grad_batches=2)
+    chosen = [int(batch.token_weights.sum()) for batch in log.batches]
+    tokens = sum(int(batch.loss_mask.sum()) for batch in log.batches)
+    assert sum(chosen) == -(-tokens // 4)
+    assert all(batch.num_tokens == tokens / 2 for batch in log.batches)
+
+
+def test_a_penalty_needs_the_reference_and_the_loss_does_not_add_it(qwen3_vl):
+    log, centred = Log(), GroupAdvantage(scale_by_std=False)
+    module = grpo(qwen3_vl, rewards=[Nothing()], advantage=KLPenalty(1.0, centred))
+    fit(module, counting(size=4), callbacks=[log])
+    assert module.reference is not None
+    assert all(batch.advantages.abs().max() < 1e-3 for batch in log.batches)  # nothing moves it away
+    assert log.logged[0]["train/kl"] == pytest.approx(0, abs=1e-6)
+    with torch.no_grad():
+        for parameter in module.policy.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    fit(module, counting(size=2), callbacks=[log])
+    assert log.batches[-1].advantages.abs().max() > 0.01
+    assert log.batches[-1].rewards.tolist() == [0.5] * 8
 
 
 def test_old_logprobs_are_those_of_the_policy_that_sampled(qwen3_vl):

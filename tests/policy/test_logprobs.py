@@ -167,12 +167,50 @@ def test_the_gradient_of_frozen_hidden_states_is_not_computed():
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-def test_only_the_logprobs_have_a_gradient():
+def by_definition(head, hidden, temperature):
+    """Entropy from probabilities, by autograd of plain operations."""
+    allowed = [i for i in range(VOCAB) if i not in BANNED]
+    probabilities = (F.linear(hidden, head.weight, head.bias)[:, allowed] / temperature).softmax(dim=-1)
+    return -(probabilities * probabilities.log()).sum(dim=-1)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_the_gradient_of_entropy_is_that_of_its_definition(chunk, temperature):
+    head, hidden, ids, grad = build()
+    expected = gradients(by_definition(head, hidden, temperature), grad, head, hidden)
+    got = logprobs_of_hidden(head, hidden, ids, BANNED, temperature, chunk).entropy
+    at_once = by_logits(head, hidden, ids, BANNED, temperature).entropy
+    for entropy in (got, at_once):
+        for a, b in zip(gradients(entropy, grad, head, hidden), expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_gradients_of_logprobs_and_entropy_add_up(chunk):
+    head, hidden, ids, grad = build()
+    both = []
+    for read in (lambda *a: logprobs_of_hidden(*a, chunk), by_logits):
+        got = read(head, hidden, ids, BANNED, 0.7)
+        both.append(gradients(got.logprobs - 0.3 * got.entropy, grad, head, hidden))
+    for a, b in zip(*both, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_the_gradient_of_entropy_needs_no_more_than_a_chunk_of_logits():
+    head, hidden, ids, grad = build()
+    with Shapes() as shapes:
+        logprobs_of_hidden(head, hidden, ids, BANNED, 0.7, 4 * VOCAB * 3).entropy.backward(grad)
+    assert (TOKENS, VOCAB) not in shapes.seen
+    assert (3, VOCAB) in shapes.seen
+
+
+def test_without_a_graph_nothing_has_a_gradient():
     head, hidden, ids, _ = build()
-    got = logprobs_of_hidden(head, hidden, ids, BANNED, 1.0)
-    assert (got.logprobs.requires_grad, got.entropy.requires_grad) == (True, False)
     with torch.no_grad():
-        assert not logprobs_of_hidden(head, hidden, ids, BANNED, 1.0).logprobs.requires_grad
+        got = logprobs_of_hidden(head, hidden, ids, BANNED, 1.0)
+    assert not got.logprobs.requires_grad
+    assert not got.entropy.requires_grad
 
 
 def test_bfloat16_weights_give_float32_logprobs_of_their_own_logits():

@@ -200,11 +200,11 @@ def test_temperature_divides_the_logits(checkpoint):
     torch.testing.assert_close(half[0] - half[1], 2 * (one[0] - one[1]), rtol=1e-4, atol=1e-5)
 
 
-def test_entropy_has_no_gradient(qwen3_vl):
+def test_log_probs_and_entropy_have_a_gradient_and_single_precision(qwen3_vl):
     policy = loaded(qwen3_vl)
     got = policy.logprobs(policy.encode([sample()]), write(policy, [[20]]))
     assert got.logprobs.requires_grad
-    assert not got.entropy.requires_grad
+    assert got.entropy.requires_grad
     assert got.logprobs.dtype == got.entropy.dtype == torch.float32
 
 

@@ -7,8 +7,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from training import FixedSampler, Share, counting, fit, grpo, weights
 
 from vrft_pl.algorithms import Advantage, GroupAdvantage, GRPOLoss, Loss, LossOutput
+from vrft_pl.policy import VLM
 from vrft_pl.policy.reference import Reference
-from vrft_pl.rollout import Collector, Hooks, RolloutCallback, Sampler, SamplingParams, Writer
+from vrft_pl.rollout import Collector, Hooks, LocalSampler, RolloutCallback, Sampler, SamplingParams, Writer
 from vrft_pl.types import InputError, Scores
 
 
@@ -18,10 +19,10 @@ def samples(count):
     return [task.datasets("train")["train"][i] for i in range(count)]
 
 
-def collector(policy, sampler=None, rewards=None, advantage=None, reference=None, **kwargs):
+def collector(policy, sampler=None, rewards=None, advantage=None, reference=None, params=SamplingParams(6), **kwargs):  # noqa: B008  # frozen
     writer = Writer(policy, sampler or FixedSampler())
     rewards, advantage = rewards or [Share()], advantage or GroupAdvantage()
-    return Collector(writer, rewards, advantage, reference, 4, SamplingParams(6), torch.Generator(), **kwargs)
+    return Collector(writer, rewards, advantage, reference, 4, params, torch.Generator(), **kwargs)
 
 
 @pytest.fixture
@@ -53,6 +54,55 @@ def test_a_window_trained_on_once_without_reference_has_no_frozen_logprobs(polic
     experience = collector(policy)([samples(2)], reused=False)
     assert experience.old_logprobs is None
     assert experience.reference_logprobs is None
+
+
+def told_of(policy, sampler, **kwargs):
+    """A window and the scores that its advantage is told."""
+    told = []
+    advantage = lambda scores: told.append(scores) or GroupAdvantage()(scores)  # noqa: E731
+    options = {"reference": Reference(policy), "divergence": True, **kwargs}
+    experience = collector(policy, sampler, advantage=advantage, **options)([samples(2)], reused=False)
+    return experience, told[0]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "params", "passes"),
+    [
+        pytest.param(FixedSampler(), SamplingParams(6), 1, id="sampler-without-logprobs"),
+        pytest.param(LocalSampler(), SamplingParams(6), 0, id="sampler-that-knows"),
+        pytest.param(LocalSampler(), SamplingParams(6, top_k=5), 1, id="sampler-of-another-distribution"),
+    ],
+)
+def test_an_advantage_is_told_how_far_completions_are_from_the_reference(policy, sampler, params, passes):
+    reference = Reference(policy)
+    reference.load()
+    with torch.no_grad():
+        for parameter in policy.parameters():  # the reference is what the policy was
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    read, policy.logprobs = [], lambda *args: read.append(args) or VLM.logprobs(policy, *args)
+    experience, scores = told_of(policy, sampler, reference=reference, params=params)
+    assert len(read) == passes
+    with policy.evaluating():
+        plain = policy.logprobs(experience.prompts, experience.completions).logprobs
+    assert experience.old_logprobs is None
+    expected = ((plain - experience.reference_logprobs) * experience.completions.mask).sum(dim=1)
+    assert expected.abs().max() > 1e-3
+    torch.testing.assert_close(scores.divergence, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_an_advantage_that_does_not_ask_is_not_told(policy):
+    assert told_of(policy, FixedSampler(), divergence=False)[1].divergence is None
+
+
+def test_tokens_are_weighed_by_the_entropy_of_the_policy_that_sampled(policy):
+    weigh = lambda entropy, mask: entropy * mask  # noqa: E731
+    experience = collector(policy, token_weights=weigh)([samples(3)[:2], samples(3)[2:]], reused=False)
+    with policy.evaluating():
+        plain = policy.logprobs(experience.prompts, experience.completions).entropy
+    torch.testing.assert_close(experience.token_weights, plain, rtol=1e-4, atol=1e-5)
+    assert experience.old_logprobs is None
+    selected = experience.select([1])
+    assert torch.equal(selected.token_weights, experience.token_weights[4:8, : selected.completions.ids.shape[1]])
 
 
 def test_a_reward_counts_from_the_step_that_it_starts_at(policy):

@@ -15,9 +15,12 @@ Baseline = Literal["mean", "leave_one_out"]
 class Advantage(ABC):
     """How much better a completion is than what it is compared with."""
 
+    needs_reference: bool = False
+    """Whether it wants the scores to hold the `divergence` from the frozen reference."""
+
     @abstractmethod
     def __call__(self, scores: Scores) -> Tensor:
-        """Weigh the completions of a window.
+        """Weigh the completions of a window. Every rank is asked at the same point, with its own completions.
 
         Returns:
             Shape ``(N,)``; a group in which all are 0 teaches nothing.
@@ -38,8 +41,7 @@ class GroupAdvantage(Advantage):
 
     def __init__(self, scale_by_std: bool = True, baseline: Baseline = "mean", eps: float = 1e-4) -> None:
         check_baseline(baseline)
-        if not eps >= 0:
-            raise ValueError(f"Expected `eps` to be 0 or more, but got {eps}.")
+        check_eps(eps)
         self.scale_by_std, self.baseline, self.eps = scale_by_std, baseline, eps
 
     def __call__(self, scores: Scores) -> Tensor:
@@ -92,6 +94,12 @@ def check_group_size(group_size: int) -> None:
     """Raise `ValueError` when a group has nothing to be compared with."""
     if group_size < 2:
         raise ValueError(f"A group needs at least 2 completions to have a baseline, but `group_size` is {group_size}.")
+
+
+def check_eps(eps: float) -> None:
+    """Raise `ValueError` for a negative addition to a standard deviation."""
+    if not eps >= 0:
+        raise ValueError(f"Expected `eps` to be 0 or more, but got {eps}.")
 
 
 def check_baseline(baseline: str) -> None:

@@ -11,7 +11,7 @@ from vrft_pl.algorithms.surrogate import Aggregation, SurrogateLoss, TokenLoss, 
 
 
 class SAPOLoss(SurrogateLoss):
-    """The ratio behind a sigmoid, ``4 / t * sigmoid(t * (ratio - 1))`` (https://arxiv.org/abs/2511.20347, sec. 3).
+    """The ratio behind a sigmoid, ``4 / t * sigmoid(t * (ratio - 1))`` (https://arxiv.org/abs/2511.20347).
 
     Its gradient is that of the ratio at 1, and fades on either side, the faster the higher the temperature ``t``. The
     statistic ``gate`` is how open it stands, from 0 to 1, on average.

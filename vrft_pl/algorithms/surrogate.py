@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, get_args
 
 from torch import Tensor
 
+from vrft_pl.algorithms.entropy import least_sure
 from vrft_pl.algorithms.kl import KLEstimator, token_kl
 from vrft_pl.algorithms.loss import Loss, LossOutput
 from vrft_pl.types import Completions, Experience
@@ -43,6 +44,11 @@ class SurrogateLoss(Loss):
         importance_cap: Weight each token by its probability under the policy over that under the sampler, capped here
             (truncated importance sampling). Needed when the sampler draws from another distribution, as with top-k,
             top-p or an engine of other numerics.
+        entropy_coefficient: Weight of the entropy of the next-token distribution, which is raised, aggregated as the
+            loss is.
+        entropy_share: Share of the sampled tokens that the surrogate trains, those that the policy was least sure of
+            (0.2 in https://arxiv.org/abs/2506.01939); denominators count all of them. Below 1 the policy reads what it
+            sampled once more.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -58,6 +64,8 @@ class SurrogateLoss(Loss):
         count_truncated: bool = False,
         max_tokens: int | None = None,
         importance_cap: float | None = None,
+        entropy_coefficient: float = 0.0,
+        entropy_share: float = 1.0,
     ) -> None:
         if aggregation not in get_args(Aggregation):
             raise ValueError(f"Expected `aggregation` to be one of {get_args(Aggregation)}, but got {aggregation!r}.")
@@ -76,9 +84,14 @@ class SurrogateLoss(Loss):
             raise ValueError(f"Expected `max_tokens` to be at least 1 token, but got {max_tokens}.")
         if importance_cap is not None and not importance_cap > 0:
             raise ValueError(f"Expected `importance_cap` to be above 0, but got {importance_cap}.")
+        if not 0 <= entropy_coefficient < float("inf"):
+            raise ValueError(f"Expected `entropy_coefficient` to be 0 or more, but got {entropy_coefficient}.")
+        if not 0 < entropy_share <= 1:
+            raise ValueError(f"Expected `entropy_share` to be in (0, 1], but got {entropy_share}.")
         self.aggregation, self.max_tokens, self.importance_cap = aggregation, max_tokens, importance_cap
         self.kl_coefficient, self.kl_estimator, self.kl_correction = kl_coefficient, kl_estimator, kl_correction
         self.mask_truncated, self.count_truncated = mask_truncated, count_truncated
+        self.entropy_coefficient, self.entropy_share = entropy_coefficient, entropy_share
 
     @abstractmethod
     def surrogate(self, logprobs: Tensor, old: Tensor, advantages: Tensor, mask: Tensor) -> TokenLoss:
@@ -103,8 +116,17 @@ class SurrogateLoss(Loss):
 
     @property
     def skips_dead_groups(self) -> bool:  # type: ignore[override]
-        """Whether the surrogate is all there is: a KL term has a gradient in every group."""
-        return not self.needs_reference
+        """Whether the surrogate is all there is: a KL or entropy term has a gradient in every group."""
+        return not self.needs_reference and not self.entropy_coefficient
+
+    @property
+    def weighs_tokens(self) -> bool:  # type: ignore[override]
+        """Whether tokens are chosen by their entropy."""
+        return self.entropy_share < 1
+
+    def token_weights(self, entropy: Tensor, mask: Tensor) -> Tensor | None:
+        """True at the tokens that the policy was least sure of; see `Loss`."""
+        return least_sure(entropy, mask, self.entropy_share) if self.weighs_tokens else None
 
     def token_mask(self, completions: Completions) -> Tensor:
         """All tokens of a completion, or none of one that was cut where it is not even counted."""
@@ -121,12 +143,17 @@ class SurrogateLoss(Loss):
         values, stats = self.surrogate(logprobs, old, experience.advantages[:, None], mask)
         if self.importance_cap is not None and experience.completions.logprobs is not None:
             values = values * (old - experience.completions.logprobs).exp().clamp(max=self.importance_cap)
+        if experience.token_weights is not None:
+            values = values * experience.token_weights
         if experience.reference_logprobs is not None:
             kl = token_kl(logprobs, experience.reference_logprobs.masked_fill(~mask, 0.0), self.kl_estimator)
             if self.kl_correction:
                 kl = kl * (logprobs - old).exp()
-            values = values + self.kl_coefficient * kl
+            values = values + self.kl_coefficient * kl if self.kl_coefficient else values
             stats["kl"] = mean_over(kl.detach(), mask)
+        if self.entropy_coefficient:
+            assert experience.entropy is not None
+            values = values - self.entropy_coefficient * experience.entropy.masked_fill(~mask, 0.0)
         if self.mask_truncated:
             values = values.masked_fill(experience.completions.truncated[:, None], 0.0)
         return LossOutput(self._aggregate(values, experience), stats)

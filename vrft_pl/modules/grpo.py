@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from lightning.pytorch.utilities import rank_zero_warn
@@ -38,8 +39,8 @@ class GRPOModule(PolicyModule):
             default, equal to it, trains on policy.
         num_iterations: Times that each window is trained on.
         advantage: From scores to advantages. Defaults to `GroupAdvantage`.
-        reference: The frozen policy of the KL term: a second model (``copy``), the policy with its adapter switched off
-            (``adapter_off``), or whichever fits (``auto``). There is none when the loss needs none.
+        reference: The frozen policy of a KL term: a second model (``copy``), the policy with its adapter switched off
+            (``adapter_off``), or whichever fits (``auto``). There is none when neither loss nor advantage needs one.
         metrics: Rewards and other metrics that judge held-out completions. Defaults to ``rewards``.
         rollout_ahead: 1 samples the next window while one is trained on, with weights that are one window old; for a
             sampler with weights of its own, such as `VLLMSampler`. Ratios are then to the sampler's log-probs, or
@@ -74,7 +75,7 @@ class GRPOModule(PolicyModule):
     ) -> None:
         judges = paper_rewards(rewards) if isinstance(rewards, str) else rewards
         super().__init__(metrics=judges if metrics is None else metrics, **kwargs)
-        loss = loss or GRPOLoss()
+        loss, advantage = loss or GRPOLoss(), advantage or GroupAdvantage()
         check_group_size(group_size)
         check_names(judges)
         if num_iterations < 1:
@@ -108,8 +109,9 @@ class GRPOModule(PolicyModule):
         self.rewards, self.loss, self.params = tuple(judges), loss, params
         self.group_size, self.window, self.num_iterations = group_size, window, num_iterations
         self.rollout_ahead = rollout_ahead
-        self.advantage: Advantage = advantage or GroupAdvantage()
-        self.reference = Reference(self.policy, reference) if loss.needs_reference else None
+        self.advantage: Advantage = advantage
+        compares = loss.needs_reference or advantage.needs_reference
+        self.reference = Reference(self.policy, reference) if compares else None
         self.guarded = tuple(GuardedReward(reward, on_reward_error, reward_seconds) for reward in self.rewards)
         """The rewards as training asks them."""
         self.rollout_stats = RolloutStats()
@@ -136,6 +138,8 @@ class GRPOModule(PolicyModule):
             self.loss.token_mask,
             self.hooks,
             ratio_to_sampler=not self.loss.corrects_sampler,
+            token_weights=self.loss.token_weights if self.loss.weighs_tokens else None,
+            divergence=self.advantage.needs_reference,
         )
         rollouts = RolloutLoader(
             loader,
@@ -198,9 +202,9 @@ class GRPOModule(PolicyModule):
     def surrogate(self, experience: Experience) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a micro-batch and what is logged beside it, means over tokens without a graph."""
         logprobs, entropy = self.policy.logprobs(experience.prompts, experience.completions, self.params.temperature)
-        loss, stats = self.loss(logprobs, experience)
+        loss, stats = self.loss(logprobs, replace(experience, entropy=entropy))
         mask, sampled = experience.completions.mask, experience.completions.logprobs
-        stats["entropy"] = entropy.sum() / mask.sum()
+        stats["entropy"] = entropy.detach().sum() / mask.sum()
         if (experience.old_logprobs is None or experience.ratio_to_sampler) and sampled is not None:
             stats["sampler_gap"] = ((logprobs.detach() - sampled).abs() * mask).sum() / mask.sum()
         return loss, stats

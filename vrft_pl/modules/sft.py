@@ -132,7 +132,7 @@ class SFTModule(PolicyModule):
         loss = -logprobs.sum() / batch.num_tokens
         tokens = batch.targets.mask.sum()
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
-        self.log("train/entropy", entropy.sum() / tokens, batch_size=len(batch))
+        self.log("train/entropy", entropy.detach().sum() / tokens, batch_size=len(batch))
         self.log("train/completion_tokens", tokens / len(batch), batch_size=len(batch))
         self.log_dict({f"time/{name}": seconds for name, seconds in batch.seconds.items()}, batch_size=len(batch))
         return self.undivided(loss)

@@ -25,7 +25,7 @@ class TokenLogprobs(NamedTuple):
     logprobs: Tensor
     """Shape ``(N, T)`` or ``(M,)``, float32; 0 at padding."""
     entropy: Tensor
-    """Entropy of the next-token distribution in nats, without gradient. Same shape, float32; 0 at padding."""
+    """Entropy of the next-token distribution in nats. Same shape, float32; 0 at padding."""
 
 
 def logprobs_of_logits(logits: Tensor, ids: Tensor) -> TokenLogprobs:
@@ -36,9 +36,22 @@ def logprobs_of_logits(logits: Tensor, ids: Tensor) -> TokenLogprobs:
         ids: Tokens. Shape ``(...)``.
     """
     log_all = logits.log_softmax(dim=-1)
-    with torch.no_grad():
-        entropy = torch.special.entr(log_all.exp()).sum(dim=-1)
-    return TokenLogprobs(log_all.gather(-1, ids[..., None]).squeeze(-1), entropy)
+    return TokenLogprobs(log_all.gather(-1, ids[..., None]).squeeze(-1), _Entropy.apply(log_all))
+
+
+class _Entropy(torch.autograd.Function):
+    """Entropy from all log-probs, of which the softmax keeps as much for its own gradient: nothing else is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, log_all: Tensor) -> Tensor:
+        ctx.save_for_backward(log_all)
+        return torch.special.entr(log_all.exp()).sum(dim=-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        probabilities = ctx.saved_tensors[0].exp()
+        return grad[..., None] * (torch.special.entr(probabilities) - probabilities)
 
 
 def is_plain_head(head: nn.Module | None) -> bool:
@@ -85,7 +98,10 @@ def _chunk_logits(
 
 
 class _LinearLogprobs(torch.autograd.Function):
-    """``log_softmax(hidden @ weight.T + bias)[ids]`` and the entropy of each row, without keeping the logits."""
+    """``log_softmax(hidden @ weight.T + bias)[ids]`` and the entropy of each row, without keeping the logits.
+
+    What a loss does not use has no gradient, and costs nothing.
+    """
 
     @staticmethod
     def forward(
@@ -111,15 +127,16 @@ class _LinearLogprobs(torch.autograd.Function):
             normaliser[part] = total.log() + top.squeeze(1)
             logprobs[part] = picked - normaliser[part]
             entropy[part] = normaliser[part] - torch.linalg.vecdot(powers, logits) / total
-        ctx.save_for_backward(hidden, weight, bias, ids, banned, normaliser)
+        ctx.save_for_backward(hidden, weight, bias, ids, banned, normaliser, entropy)
         ctx.temperature, ctx.rows, ctx.dtype = temperature, rows, dtype
-        ctx.mark_non_differentiable(entropy)
+        ctx.set_materialize_grads(False)
         return logprobs, entropy
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        hidden, weight, bias, ids, banned, normaliser = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor | None, grad_entropy: Tensor | None) -> tuple[Tensor | None, ...]:
+        hidden, weight, bias, ids, banned, normaliser, entropy = ctx.saved_tensors
+        grad = torch.zeros_like(normaliser) if grad is None else grad
         wants_hidden, wants_weight, wants_bias = ctx.needs_input_grad[:3]
         d_hidden = torch.empty_like(hidden) if wants_hidden else None
         # sums over many chunks, in single precision whatever the weights are
@@ -129,7 +146,12 @@ class _LinearLogprobs(torch.autograd.Function):
             part = slice(first, first + ctx.rows)
             d_logits = _chunk_logits(hidden[part], weight, bias, banned, ctx.temperature, ctx.dtype)
             scale = grad[part, None].float() / ctx.temperature
-            d_logits.sub_(normaliser[part, None]).exp_().mul_(-scale)
+            d_logits.sub_(normaliser[part, None])
+            if grad_entropy is None:
+                d_logits.exp_().mul_(-scale)
+            else:
+                probabilities, of_entropy = d_logits.exp(), grad_entropy[part, None].float() / ctx.temperature
+                d_logits.add_(entropy[part, None]).mul_(-of_entropy).sub_(scale).mul_(probabilities)
             d_logits.scatter_add_(1, ids[part, None], scale)
             cast = d_logits.to(ctx.dtype)
             if d_hidden is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -58,6 +58,9 @@ class Collector:
         hooks: What surrounds it.
         ratio_to_sampler: Whether a window that was sampled ahead is trained on with ratios to the sampler's own
             log-probs. Otherwise the loss has to weigh it.
+        token_weights: From entropy and mask, each of shape ``(N, T)``, to how much each token counts. ``None`` weighs
+            none, and needs no pass of the policy.
+        divergence: Whether the advantage is told how far completions are from the reference.
     """
 
     def __init__(
@@ -72,10 +75,13 @@ class Collector:
         token_mask: Callable[[Completions], Tensor] = lambda completions: completions.mask,
         hooks: Hooks = Hooks(),  # noqa: B008  # frozen
         ratio_to_sampler: bool = True,
+        token_weights: Callable[[Tensor, Tensor], Tensor | None] | None = None,
+        divergence: bool = False,
     ) -> None:
         self.writer, self.rewards, self.advantage, self.reference = writer, rewards, advantage, reference
         self.group_size, self.params, self.seed = group_size, params, seed
         self.token_mask, self.hooks, self.ratio_to_sampler = token_mask, hooks, ratio_to_sampler
+        self.token_weights, self.divergence = token_weights, divergence
 
     def begin(self, batches: list[list[Sample]]) -> Begun:
         """Begin to sample a window that will be trained on after the one in work.
@@ -132,13 +138,22 @@ class Collector:
             with self._timed("rollout", seconds):
                 prompts, completions = self._written(samples, step, key) if begun is None else begun.written()
             to_sampler = begun is not None and self.ratio_to_sampler
-            passes = (reused and not to_sampler) or self.reference is not None
+            frozen = reused and not to_sampler
+            sampled = self._exact_logprobs(completions)
+            reads = frozen or self.token_weights is not None or (self.divergence and sampled is None)
+            passes = reads or self.reference is not None
             with beside(self._score, samples, completions, step, seconds, when=passes) as scoring:
                 with self._timed("reference", seconds):
                     freeze = partial(frozen_logprobs, prompts, completions, sizes, temperature)
-                    old = freeze(policy.evaluating()) if reused and not to_sampler else None
-                    reference = freeze(self.reference.model()) if self.reference is not None else None
+                    own = freeze(policy.evaluating()) if reads else None
+                    reference = freeze(self.reference.model()).logprobs if self.reference is not None else None
                 scores = scoring.result()
+        loss_mask = self.token_mask(completions)
+        weights = self.token_weights(own.entropy, loss_mask) if self.token_weights and own is not None else None
+        if self.divergence and reference is not None:
+            logprobs = sampled if own is None else own.logprobs
+            assert logprobs is not None
+            scores = replace(scores, divergence=((logprobs - reference) * completions.mask).sum(dim=1))
         return Experience(
             samples=tuple(samples),
             prompts=prompts,
@@ -147,13 +162,19 @@ class Collector:
             parse_failures=scores.parse_failures,
             rewards=scores.total,
             advantages=self.advantage(scores),
-            loss_mask=self.token_mask(completions),
-            old_logprobs=completions.logprobs if to_sampler else old,
+            loss_mask=loss_mask,
+            old_logprobs=completions.logprobs if to_sampler else own.logprobs if frozen and own is not None else None,
             ratio_to_sampler=to_sampler,
+            token_weights=weights,
             reference_logprobs=reference,
             max_tokens=self.params.max_tokens,
             seconds=seconds,
         )
+
+    def _exact_logprobs(self, completions: Completions) -> Tensor | None:
+        """Those of the policy at the tokens it wrote, where its sampler knows them."""
+        exact = self.writer.sampler.exact and not self.params.truncates
+        return completions.logprobs if exact else None
 
     def _written(self, samples: list[Sample], step: int, key: Sequence[int | str]) -> tuple[Prompts, Completions]:
         with whole(self.writer.policy):

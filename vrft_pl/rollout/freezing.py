@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import torch
-from torch import Tensor
 
 from vrft_pl.policy import VLM
+from vrft_pl.policy.logprobs import TokenLogprobs
 from vrft_pl.types import Completions, Prompts
 
 
@@ -18,8 +18,8 @@ def frozen_logprobs(
     sizes: Sequence[int],
     temperature: float,
     model: AbstractContextManager[VLM],
-) -> Tensor:
-    """Log-probs without gradient, in pieces of the micro-batches' sizes, which bound the memory.
+) -> TokenLogprobs:
+    """Log-probs and entropy without gradient, in pieces of the micro-batches' sizes, which bound the memory.
 
     Args:
         prompts: ``P`` prompts.
@@ -31,13 +31,14 @@ def frozen_logprobs(
     Returns:
         Shape ``(N, T)``, float32.
     """
-    rows = torch.zeros_like(completions.mask, dtype=torch.float32)
+    rows = TokenLogprobs(*(torch.zeros_like(completions.mask, dtype=torch.float32) for _ in TokenLogprobs._fields))
     group_size, first = len(completions) // len(prompts), 0
     with model as policy:
         for size in sizes:
             index = range(first * group_size, (first + size) * group_size)
             part = completions.select(index)
-            logprobs = policy.logprobs(prompts[first : first + size], part, temperature).logprobs
-            rows[index.start : index.stop, : logprobs.shape[1]] = logprobs
+            read = policy.logprobs(prompts[first : first + size], part, temperature)
+            for whole, piece in zip(rows, read, strict=True):
+                whole[index.start : index.stop, : piece.shape[1]] = piece
             first += size
     return rows
