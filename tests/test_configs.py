@@ -3,6 +3,7 @@ import functools
 import importlib
 import json
 import math
+import re
 import sys
 from itertools import cycle
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 
 from vrft_pl.__main__ import main
 from vrft_pl.ablation import Runner, Store
+from vrft_pl.algorithms import GroupAdvantage, GRPOLoss
 from vrft_pl.commands.ablate import parsed
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.in_process import InProcess
@@ -27,10 +29,12 @@ EVERY = [path for path in FILES if path not in ABLATIONS]
 HARDWARE, MODELS = (sorted((CONFIGS / folder).glob("*.yaml")) for folder in ("hardware", "model"))
 LOOP = sorted((CONFIGS / "in_the_loop").glob("*.yaml"))
 LOOP_EXPERIMENT = ROOT / "experiments/data_in_the_loop/quickstart_400.yaml"
+ALGORITHMS = sorted((CONFIGS / "algorithms").glob("*.yaml"))
 RUN = [CONFIGS / family / f"{stage}.yaml" for family in FAMILIES for stage in STAGES]
 BCCD = ROOT / "experiments/bccd_detection"
 BCCD_LAYERS = [BCCD / "all_kinds.yaml", BCCD / "few_shot.yaml"]
-ALONE = [path for path in EVERY if path not in {*HARDWARE, *MODELS, *LOOP, LOOP_EXPERIMENT, *RUN, *BCCD_LAYERS}]
+LAYERS = {*HARDWARE, *MODELS, *ALGORITHMS, *LOOP, LOOP_EXPERIMENT, *BCCD_LAYERS}
+ALONE = [path for path in EVERY if path not in {*LAYERS, *RUN}]
 PAPERS = sorted(path for path in EVERY if path.stem.startswith(("visual_rft", "reason_rft")))
 PUBLISHED = {
     *(f"data/ReasonSeg/{split}" for split in ("train", "val", "test")),
@@ -144,6 +148,42 @@ def test_the_experiment_of_what_decides_in_the_loop_has_fewer_rows_and_a_curve(p
     config = parse(CONFIGS / "quickstart.yaml", LOOP_EXPERIMENT, *LOOP[:1])
     assert config.data.init_args.train.init_args.size == 400
     assert [callback.class_path for callback in config.trainer.callbacks][:1] == ["compare.Curve"]
+
+
+def built(config):
+    """An object and what it is made of, from ``class_path`` and ``init_args``."""
+    if not isinstance(config, dict) or "class_path" not in config:
+        return config
+    module, _, kind = config["class_path"].rpartition(".")
+    arguments = {key: built(value) for key, value in (config.get("init_args") or {}).items()}
+    return getattr(importlib.import_module(module), kind)(**arguments)
+
+
+def alike(one, other):
+    """Whether two objects have equal values at any depth."""
+    if not hasattr(one, "__dict__"):
+        return one == other
+    return type(one) is type(other) and all(alike(value, vars(other)[key]) for key, value in vars(one).items())
+
+
+@pytest.mark.parametrize("path", ALGORITHMS, ids=lambda p: p.stem)
+def test_an_algorithm_replaces_what_a_family_had(path, parse):
+    layer = yaml.safe_load(path.read_text())["model"]["init_args"]
+    config = parse(CONFIGS / "counting/grpo.yaml", path).model.init_args
+    for part in ("loss", "advantage"):
+        assert alike(built(config[part].as_dict()), built(layer[part]))
+
+
+def test_the_page_of_algorithms_names_every_preset_and_its_lines():
+    page = (ROOT / "vrft_pl/algorithms/README.md").read_text()
+    rows = re.findall(r"^\| [^|]+ \| `(\w+)` \| (`(?:loss|advantage): .*`) \|$", page, re.MULTILINE)
+    assert sorted(preset for preset, _ in rows) == [path.stem for path in ALGORITHMS]
+    defaults = {"loss": GRPOLoss(), "advantage": GroupAdvantage()}
+    for preset, lines in rows:
+        told = {k: built(v) for line in lines.split("<br>") for k, v in yaml.safe_load(line.strip("`")).items()}
+        layer = yaml.safe_load((CONFIGS / f"algorithms/{preset}.yaml").read_text())["model"]["init_args"]
+        for part, value in {**defaults, **told}.items():
+            assert alike(value, built(layer[part])), preset
 
 
 @pytest.mark.parametrize("paper", PAPERS, ids=name)
