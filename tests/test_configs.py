@@ -36,6 +36,7 @@ BCCD_LAYERS = [BCCD / "all_kinds.yaml", BCCD / "few_shot.yaml"]
 LAYERS = {*HARDWARE, *MODELS, *ALGORITHMS, *LOOP, LOOP_EXPERIMENT, *BCCD_LAYERS}
 ALONE = [path for path in EVERY if path not in {*LAYERS, *RUN}]
 PAPERS = sorted(path for path in EVERY if path.stem.startswith(("visual_rft", "reason_rft")))
+AUTHORS = ("visual_rft", "reason_rft")
 PUBLISHED = {
     *(f"data/ReasonSeg/{split}" for split in ("train", "val", "test")),
     *(f"data/coco/annotations/instances_{split}2017.json" for split in ("train", "val")),
@@ -83,6 +84,7 @@ def test_every_family_has_both_stages_and_those_of_its_paper():
     assert {f"configs/{family}/{stage}.yaml" for family in FAMILIES for stage in STAGES} <= names
     papers = dict.fromkeys(FAMILIES[:3], "visual_rft") | dict.fromkeys(FAMILIES[3:], "reason_rft")
     assert {f"configs/{family}/{paper}_{stage}.yaml" for family, paper in papers.items() for stage in STAGES} <= names
+    assert {f"configs/{family}/today_grpo.yaml" for family in FAMILIES} <= names
     assert "configs/quickstart.yaml" in names
     assert (len(HARDWARE), len(MODELS)) == (16, 7)
 
@@ -164,6 +166,19 @@ def alike(one, other):
     if not hasattr(one, "__dict__"):
         return one == other
     return type(one) is type(other) and all(alike(value, vars(other)[key]) for key, value in vars(one).items())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_twin_of_a_paper_trains_on_its_rows_and_takes_todays_models(family, parse):
+    (paper,) = (path for path in PAPERS if path.parent.name == family and path.stem in {f"{p}_grpo" for p in AUTHORS})
+    twin = CONFIGS / family / "today_grpo.yaml"
+    theirs, ours = parse(paper), parse(twin)
+    assert ours.data == theirs.data
+    assert (ours.trainer.max_steps, ours.trainer.max_epochs) == (theirs.trainer.max_steps, theirs.trainer.max_epochs)
+    assert policy_of(ours).checkpoint == "Qwen/Qwen3-VL-2B-Instruct"
+    for model in MODELS:
+        layer = yaml.safe_load(model.read_text())["model"]["init_args"]["policy"]["init_args"]
+        assert {key: policy_of(parse(twin, model))[key] for key in layer} == layer
 
 
 @pytest.mark.parametrize("path", ALGORITHMS, ids=lambda p: p.stem)
