@@ -37,7 +37,7 @@ class StopOnSignal(Callback):
     def asks_to_stop(self, trainer: Trainer) -> bool:
         """Whether the loop that runs should end after this batch, the same on every rank.
 
-        Validation between two steps is finished first: a resumed run would not repeat it.
+        Validation between two steps is finished first, so that a resumed run need not do it again.
         """
         return self.stopping and (trainer.training or trainer.state.fn != TrainerFn.FITTING)
 

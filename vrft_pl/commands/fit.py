@@ -15,7 +15,7 @@ from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_info
 
-from vrft_pl.callbacks import CostMeter, PredictionWriter, StopOnSignal
+from vrft_pl.callbacks import CostMeter, OwedValidation, PredictionWriter, StopOnSignal
 from vrft_pl.callbacks.preflight import refusals
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.constants import warnings_of
@@ -119,9 +119,9 @@ class FitCLI(RunCLI):
         return [self.cost, *(c for c in callbacks if c is not self.cost)]
 
     def extra_callbacks(self, given: list[Callback]) -> list[Callback]:
-        """Records are cut back on resuming, and a signal saves."""
+        """Records are cut back on resuming, a validation that a kill broke off is done again, and a signal saves."""
         self.stop = StopOnSignal()
-        return [CutBack(), self.stop]
+        return [CutBack(), OwedValidation(), self.stop]
 
     def fit(self) -> None:
         """Check the data, evaluate the policy as it is, train it, evaluate it again and say what came of it."""

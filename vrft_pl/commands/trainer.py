@@ -6,8 +6,9 @@ from typing import Any
 
 from jsonargparse.typing import register_type
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loops.fit_loop import _FitLoop
 
-from vrft_pl.callbacks import StopOnSignal
+from vrft_pl.callbacks import OwedValidation, StopOnSignal
 from vrft_pl.runs import RunFolder
 
 TRAINER_DEFAULTS = {
@@ -40,8 +41,20 @@ def read_batches(value: object) -> int | float:
 register_type(Batches, serializer=read_batches, deserializer=read_batches, type_check=lambda value, _: False)
 
 
+class RunLoop(_FitLoop):
+    """Lightning's loop of training, which also starts when all steps are done and a validation is not."""
+
+    @property
+    def skip(self) -> bool:
+        """Whether there is nothing to do."""
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+        return super().skip and not any(isinstance(c, OwedValidation) and c.owed for c in callbacks)
+
+
 class RunTrainer(Trainer):
     """Lightning's trainer; ends where `StopOnSignal` says, in place of the middle of an optimizer step.
+
+    It is resumed with the validation that the checkpoint was written before (`OwedValidation`).
 
     Args:
         limit_train_batches: Batches of an epoch that are used, or their share; ``1`` is one batch, ``1.0`` all.
@@ -70,6 +83,9 @@ class RunTrainer(Trainer):
             overfit_batches=overfit_batches,
             **kwargs,
         )
+        steps = self.fit_loop.epoch_loop
+        self.fit_loop = RunLoop(self, self.fit_loop.min_epochs, self.fit_loop.max_epochs)
+        self.fit_loop.epoch_loop = steps
 
     run_folder: RunFolder | None = None
     """Where the run keeps its files, whichever loggers it has."""

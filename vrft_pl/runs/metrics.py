@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 from argparse import Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ class MetricsLogger(Logger):
         self.path = folder / RunFolder.METRICS
         self._columns: list[str] | None = None
         self._earlier: list[Row] = []
+        self._again = False
 
     @property
     def name(self) -> str:
@@ -68,7 +70,9 @@ class MetricsLogger(Logger):
         assert self._columns is not None
         row = {name: str(float(value) if hasattr(value, "item") else value) for name, value in metrics.items()}
         row["step"] = str(0 if step is None else step)
-        if set(row) <= set(self._columns):
+        if self._again:
+            self._write([*without_last(read_table(self.path), row), row])
+        elif set(row) <= set(self._columns):
             with self.path.open("a", encoding="utf-8", newline="") as file:
                 csv.DictWriter(file, self._columns, lineterminator="\n").writerow(row)
         else:
@@ -97,6 +101,15 @@ class MetricsLogger(Logger):
         again = len(list(takewhile(bool, same)))
         self._write([*own, *kept[again:]])
 
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Let a row take the place of the last one where that is of the same step and of the same names."""
+        self._again = True
+        try:
+            yield
+        finally:
+            self._again = False
+
     def _open(self) -> None:
         """Read what is there before the first row is written."""
         if self._columns is None:
@@ -117,6 +130,11 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
         if not kept or int(row["step"]) >= int(kept[-1]["step"]):
             kept.append(row)
     return kept
+
+
+def without_last(rows: list[Row], again: Row) -> list[Row]:
+    """Rows without the last where it is of the same step and measured the same."""
+    return rows[:-1] if rows and measured(rows[-1]) == measured(again) else rows
 
 
 def measured(row: Row) -> tuple[str, frozenset[str]]:
