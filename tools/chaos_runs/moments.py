@@ -8,7 +8,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class Kill:
         return f"{self.phase} {self.call} + {self.delay:.3f} s"
 
 
-def drawn(timings: dict[str, Timing], rng: random.Random, phase: str) -> Kill:
+def drawn(timings: Mapping[str, Timing], rng: random.Random, phase: str) -> Kill:
     """A moment of a phase."""
     timing = timings[phase]
     share = rng.random() * timing.seconds / timing.calls

@@ -65,7 +65,8 @@ def validate(trainer: Trainer, epoch: int) -> None:
         trainer: The run's trainer.
         epoch: That of the step, which Lightning has ended already where it is resumed after the last step of one.
     """
-    progress, loop = trainer.fit_loop.epoch_progress.current, trainer.fit_loop.epoch_loop.val_loop
+    progress: Any = trainer.fit_loop.epoch_progress.current
+    loop = trainer.fit_loop.epoch_loop.val_loop
     loop.restarting = False  # from its first batch, whichever the checkpoint was written in
     now = progress.processed, progress.completed
     progress.processed = progress.completed = epoch
