@@ -36,8 +36,8 @@ class KillIn(Callback):
             raise Killed
 
 
-def train(checkpoint, folder, kill=None, resume=False, keep=MappingProxyType({"every_n_train_steps": 1})):
-    """Four steps, saved each; a validation after the second and the last."""
+def train(checkpoint, folder, kill=None, resume=False, keep=MappingProxyType({"every_n_train_steps": 1}), **kwargs):
+    """Four steps of an epoch, saved each; a validation after the second and the last, and one after training."""
     torch.manual_seed(0)
     evaluation = {"metrics": [Share()], "eval_params": SamplingParams(2, temperature=0.0)}
     module = SFTModule(loaded(checkpoint, max_pixels=1024), optimizer=sgd, **evaluation)
@@ -46,9 +46,10 @@ def train(checkpoint, folder, kill=None, resume=False, keep=MappingProxyType({"e
     callbacks = [CostMeter(), PredictionWriter(pictures=0), CutBack(), OwedValidation(), saver]
     settings = {"accelerator": "cpu", "max_steps": 4, "accumulate_grad_batches": 2, "val_check_interval": 4}
     settings |= {"num_sanity_val_steps": 0, "log_every_n_steps": 1, "enable_model_summary": False}
-    settings |= {"enable_progress_bar": False, "logger": MetricsLogger(folder)}
+    settings |= {"enable_progress_bar": False, "logger": MetricsLogger(folder), **kwargs}
     trainer = RunTrainer(callbacks=[*callbacks, *filter(None, [kill])], **settings)
     trainer.fit(module, datamodule=task, ckpt_path=RunFolder(folder).newest_checkpoint() if resume else None)
+    trainer.validate(module, datamodule=task, verbose=False)
     return module
 
 
@@ -78,10 +79,18 @@ def test_it_is_done_again_once(qwen3_vl, tmp_path, validation, late):
         validation = 1
     resumed = train(qwen3_vl, tmp_path / "killed", resume=True)
     assert left(tmp_path / "killed") == left(tmp_path / "whole")
-    assert len([row for row in left(tmp_path / "whole")[0] if "val/id/Share" in row]) == 2
+    assert len([row for row in left(tmp_path / "whole")[0] if "val/id/Share" in row]) == 3
     assert all(torch.equal(value, weights(resumed)[name]) for name, value in weights(whole).items())
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param({}, id="steps-of-the-epoch", marks=pytest.mark.nightly),
+        pytest.param({"max_steps": -1, "max_epochs": 1}, id="epochs", marks=pytest.mark.nightly),
+        pytest.param({"max_steps": 2}, id="steps-in-the-epoch"),
+    ],
+)
 @pytest.mark.parametrize(
     ("keep", "owed"),
     [
@@ -92,7 +101,11 @@ def test_it_is_done_again_once(qwen3_vl, tmp_path, validation, late):
         pytest.param({"save_on_train_epoch_end": True, "every_n_epochs": 1}, False, id="at-the-end-of-the-epoch"),
     ],
 )
-def test_a_checkpoint_knows_whether_it_owes_a_validation(qwen3_vl, tmp_path, keep, owed):
-    train(qwen3_vl, tmp_path, keep=keep)
+def test_a_checkpoint_knows_whether_it_owes_a_validation(qwen3_vl, tmp_path, keep, owed, end):
+    """And a run that goes on from the one of its last step comes to the same end."""
+    train(qwen3_vl, tmp_path, keep=keep, **end)
+    whole = left(tmp_path)
     state = torch.load(RunFolder(tmp_path).newest_checkpoint(), weights_only=True)
     assert state["callbacks"]["OwedValidation"]["owed"] is owed
+    train(qwen3_vl, tmp_path, resume=True, keep=keep, **end)
+    assert left(tmp_path) == whole

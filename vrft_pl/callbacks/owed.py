@@ -13,10 +13,9 @@ from vrft_pl.runs import MetricsLogger
 class OwedValidation(Callback):
     """Carries out the validation that comes with the step of a checkpoint, where it was written before it.
 
-    Lightning takes that validation for done where a run is resumed, and does not look for it at all where the step was
-    the last: a process that was killed meanwhile would leave a run without the records of it. It stands behind the
-    callbacks that cut records back. `vrft_pl.commands.trainer.RunTrainer` asks it whether there is still something to
-    do when all steps are done.
+    Lightning takes that validation for done where a run is resumed: a process that was killed meanwhile would leave a
+    run without the records of it. It stands behind the callbacks that cut records back. Where the step was the last it
+    needs a trainer that starts all the same, such as `vrft_pl.commands.trainer.RunTrainer`.
 
     Attributes:
         owed: Whether the resumed run still has to validate.

@@ -8,7 +8,7 @@ from jsonargparse.typing import register_type
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loops.fit_loop import _FitLoop
 
-from vrft_pl.callbacks import OwedValidation, StopOnSignal
+from vrft_pl.callbacks import StopOnSignal
 from vrft_pl.runs import RunFolder
 
 TRAINER_DEFAULTS = {
@@ -42,19 +42,35 @@ register_type(Batches, serializer=read_batches, deserializer=read_batches, type_
 
 
 class RunLoop(_FitLoop):
-    """Lightning's loop of training, which also starts when all steps are done and a validation is not."""
+    """Lightning's loop of training, which also comes to its end where it goes on from the checkpoint of its last step.
+
+    That checkpoint was written before the step, its validation and its epoch had ended. Lightning leaves them so, calls
+    no hook of training, and counts what comes after training to the step before.
+    """
 
     @property
     def skip(self) -> bool:
-        """Whether there is nothing to do."""
-        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
-        return super().skip and not any(isinstance(c, OwedValidation) and c.owed for c in callbacks)
+        """Whether there is nothing to do; a run that goes on has at least to end."""
+        goes_on = self.is_resuming and self.max_batches > 0 and self.trainer.limit_train_batches > 0
+        return super().skip and not goes_on
+
+    def on_run_start(self) -> None:
+        """Call the hooks, and end what was the last step already."""
+        super().on_run_start()
+        if self.is_resuming and self.done:
+            self._end()
+
+    def _end(self) -> None:
+        epoch: Any = self.epoch_progress.current
+        if self.restarted_mid_epoch:
+            self.epoch_loop._batches_that_stepped += 1
+        if epoch.processed < epoch.started:
+            self.on_advance_end()
+        epoch.completed = epoch.processed
 
 
 class RunTrainer(Trainer):
-    """Lightning's trainer; ends where `StopOnSignal` says, in place of the middle of an optimizer step.
-
-    It is resumed with the validation that the checkpoint was written before (`OwedValidation`).
+    """Lightning's trainer with `RunLoop`; ends where `StopOnSignal` says, and not in the middle of an optimizer step.
 
     Args:
         limit_train_batches: Batches of an epoch that are used, or their share; ``1`` is one batch, ``1.0`` all.
