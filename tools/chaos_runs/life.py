@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 import traceback
 from pathlib import Path
 
-from chaos_runs.case import ROOT, Case
+from chaos_runs.case import Case
 from chaos_runs.moments import Kill, Watched
 
-LONGEST = 900
+LONGEST = 600
 """Seconds of a run."""
 POLL = 0.02
 """Seconds between two looks at a child."""
@@ -28,22 +29,22 @@ def live(case: Case, folder: Path, kill: Kill | None, note: Path) -> int:
 
 
 def carry_out(case: Case, folder: Path, kill: Kill | None, note: Path) -> None:
-    """Be the run; does not return."""
+    """Be the first process of the run, which the others stand beside; does not return."""
     code = 1
     try:
         os.setsid()
         log = os.open(note.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(log, 1), os.dup2(log, 2)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        sys.argv = [str(ROOT / "vrft_pl/__main__.py"), *case.args(folder)]  # Lightning starts the others so
-        watched = Watched(kill, note)
+        rank, others = ranks(case.processes)
+        watched = Watched(None if rank else kill, note)
         watched.install()
         from vrft_pl.__main__ import main
 
         main(case.args(folder))
-        if kill is None:
+        if kill is None and not rank:
             watched.write()
-        code = 0
+        code = max((os.waitstatus_to_exitcode(os.waitpid(other, 0)[1]) for other in others), default=0)
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1
     except BaseException:  # a child that must not go on with the parent's work
@@ -51,6 +52,26 @@ def carry_out(case: Case, folder: Path, kill: Kill | None, note: Path) -> None:
     finally:
         sys.stdout.flush(), sys.stderr.flush()
         os._exit(code)
+
+
+def ranks(processes: int) -> tuple[int, list[int]]:
+    """Become the processes of a run, as a launcher starts them. Returns the rank, and to the first who the others are.
+
+    Lightning's own launcher has each of the others import everything anew.
+    """
+    if processes == 1:
+        return 0, []
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "NODE_RANK": "0"}
+    os.environ |= {**place, "WORLD_SIZE": str(processes), "LOCAL_RANK": "0"}
+    others = []
+    for rank in range(1, processes):
+        if (child := os.fork()) == 0:
+            os.environ["LOCAL_RANK"] = str(rank)
+            return rank, []
+        others.append(child)
+    return 0, others
 
 
 def waited(child: int) -> int:
