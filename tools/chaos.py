@@ -98,7 +98,7 @@ def table(outcomes: Mapping[Case, Outcome], args: argparse.Namespace) -> str:
         "|---|---|---|",
         *(
             f"| {case.name} | {outcome.kills.total()} | {'; '.join(outcome.differences) or 'none'} |"
-            for case, outcome in outcomes.items()
+            for case, outcome in sorted(outcomes.items(), key=lambda item: item[0].name)
         ),
     ]
     return "\n".join(lines) + "\n"
@@ -116,11 +116,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import vrft_pl.commands.fit  # noqa: F401  # once, for all lives
 
     cases = [case for case in matrix() if args.cases in case.name]
+    random.Random(args.seed).shuffle(cases)  # a table that is cut short is of all kinds
     share, more = divmod(args.kills, len(cases))
     outcomes: dict[Case, Outcome] = {}
-    for i, case in enumerate(cases):
-        if not (own := share + (i < more)):
-            continue
+    for i, case in enumerate(cases[: args.kills]):
+        own = share + (i < more)
         with tempfile.TemporaryDirectory(dir=args.elsewhere if case.elsewhere else None) as place:
             outcomes[case] = attack(case, own, random.Random(f"{args.seed}/{case.name}"), Path(place))
         said = "; ".join(outcomes[case].differences) or "no difference"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SHORT = ["--trainer.max_steps", "6", "--trainer.val_check_interval", "3", "--trainer.limit_val_batches", "1"]
-SHORT += ["--checkpoint.every_n_train_steps", "2", "--data.init_args.eval_batch_size", "16", "--run.wandb", "off"]
+SHORT += ["--checkpoint.every_n_train_steps", "2", "--data.init_args.eval_batch_size", "4", "--run.wandb", "off"]
+SHORT += ["--val_subset.num_samples", "6"]
 SHORT += ["--trainer.enable_progress_bar", "false", "--run.constants", "false", "--trainer.accelerator", "cpu"]
 CONFIGS = {"grpo": "configs/quickstart.yaml", "sft": "configs/counting/sft.yaml"}
 BATCH = 4
