@@ -112,3 +112,16 @@ def test_the_row_of_a_step_that_was_saved_but_not_logged_comes_from_the_checkpoi
     (tmp_path / "metrics.csv").write_text("".join(text[:-2]))
     assert len(read(tmp_path)) == len(whole) - 2
     assert run(str(tmp_path / "kept/step=1.ckpt")) == whole
+
+
+def test_a_row_that_was_not_due_is_not_made_on_resume(qwen3_vl, tmp_path):
+    """With `log_every_n_steps` above 1 a checkpoint holds numbers that nobody logged."""
+
+    def run(ckpt_path=None):
+        keep = ModelCheckpoint(tmp_path / "kept", "{step}", every_n_train_steps=1, save_top_k=-1)
+        settings = {"callbacks": [CutBack(), keep], "logger": MetricsLogger(tmp_path), "enable_checkpointing": True}
+        fit(grpo(qwen3_vl), counting(size=4), ckpt_path, log_every_n_steps=2, max_steps=2, **settings)
+        return [row["step"] for row in read(tmp_path)]
+
+    assert run() == ["1"]
+    assert run(str(tmp_path / "kept/step=1.ckpt")) == ["1"]

@@ -26,6 +26,7 @@ from vrft_pl.policy.checkpoint import (
 from vrft_pl.policy.coordinates import CoordinateSpace
 from vrft_pl.policy.parts import Quantization, rebuild
 from vrft_pl.policy.quantized import dequantized_state, load_quantized
+from vrft_pl.policy.sums import check_sums, write_sums
 from vrft_pl.types import InputError
 
 
@@ -58,6 +59,7 @@ def export_adapter(
         # no embedding is trained, and to find that out peft would ask the hub
         model.save_pretrained(str(new), state_dict=weights, save_embedding_layers=False)
         processor.save_pretrained(new)
+        write_sums(new)
         write_note(new, {"coordinates": coordinates, "quantize": quantize})
 
 
@@ -131,8 +133,10 @@ def adapt(model: PreTrainedModel, adapter: Path) -> PeftModel:
     """Put an adapter on its base.
 
     Raises:
-        InputError: If it is not one of this base; peft would leave out what it does not find.
+        InputError: If it is not one of this base, of which peft would leave out what it does not find, or not what its
+            checksums say.
     """
+    check_sums(adapter)
     trouble = f"Expected the adapter at {adapter} to fit {type(model).__name__}, but"
     written = load_peft_weights(str(adapter), device="cpu")
     try:

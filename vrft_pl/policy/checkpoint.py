@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import shutil
-import tempfile
+import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +26,7 @@ from transformers import (
 )
 
 from vrft_pl.policy.coordinates import CoordinateSpace
+from vrft_pl.policy.sums import check_sums, write_sums
 from vrft_pl.types import InputError
 
 NOTE = "vrft_pl.json"
@@ -70,8 +71,9 @@ def load_model(
     """Load an image-text-to-text model, weights complete, code from the hub never run.
 
     Raises:
-        InputError: If the checkpoint can't be loaded or lacks weights of the model.
+        InputError: If the checkpoint can't be loaded, lacks weights of the model, or is not what its checksums say.
     """
+    check_sums(Path(resolve(checkpoint)))
     kwargs: dict[str, Any] = {"ignore_mismatched_sizes": True}  # reported below instead
     if attention is not None:
         kwargs["attn_implementation"] = attention
@@ -224,7 +226,8 @@ def export(
 ) -> None:
     """Write weights, processor and generation config so that ``from_pretrained`` loads them.
 
-    A note beside them says how the policy writes coordinates, for the next stage.
+    A note beside them says how the policy writes coordinates, for the next stage; what has a processor, and may be
+    used anywhere, has checksums too.
 
     Args:
         model: The model.
@@ -237,6 +240,7 @@ def export(
         model.save_pretrained(new, state_dict=weights)
         if processor is not None:
             processor.save_pretrained(new)
+            write_sums(new)
         write_note(new, {"coordinates": coordinates})
 
 
@@ -247,15 +251,27 @@ def write_note(folder: Path, note: dict[str, Any]) -> None:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which appears whole or not at all; an older one of that name is replaced."""
+    """A folder to write into, which appears whole or not at all; an older one of that name is replaced.
+
+    It is written beside its final name, and what a process that was killed has left there goes. All files get the
+    rights that new ones have here: safetensors makes those of weights for their owner alone.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        new = Path(scratch) / "new"
+    new, old = (folder.with_name(f".{folder.name}.{state}") for state in ("partial", "replaced"))
+    for rest in (new, old):
+        shutil.rmtree(rest, ignore_errors=True)
+    new.mkdir()
+    rights = stat.S_IMODE(new.stat().st_mode) & 0o666
+    try:
         yield new
-        new.chmod(0o755)
+        for path in new.iterdir():
+            path.chmod(rights)
         if folder.exists():
-            shutil.move(folder, Path(scratch) / "old")
-        shutil.move(new, folder)
+            folder.replace(old)
+        new.replace(folder)
+    finally:
+        for rest in (new, old):
+            shutil.rmtree(rest, ignore_errors=True)
 
 
 def _line(error: BaseException) -> str:

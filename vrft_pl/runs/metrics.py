@@ -153,10 +153,11 @@ class CutBack(Callback):
         self._last: dict[str, float] = {}
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep what was logged of the step that is being saved."""
+        """Keep what is logged of the step that is being saved, where a row of it is due."""
         values = {name: float(v) for name, v in trainer.callback_metrics.items() if name.startswith("train/")}
         last = {"epoch": trainer.current_epoch, **values}
-        checkpoint.setdefault("callbacks", {})[self.state_key] = {"last": last if values else {}}
+        due = values and trainer._logger_connector.should_update_logs
+        checkpoint.setdefault("callbacks", {})[self.state_key] = {"last": last if due else {}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Remember what was logged of the last step."""
