@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from scale.calibration import our_rows, published_rows, table
+from scale.calibration import our_rows, published_rows, push_rows, table
 from scale.cards import CARDS
 from scale.job import Job
 from scale.models import CONFIGS, build
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--calibration", action="store_true", help="print the model beside measurements and stop")
     args = parser.parse_args()
     if args.calibration:
-        print(table(our_rows(), "s"), table(published_rows(), "tokens/s and card"), sep="\n\n")
+        print(table([*our_rows(), *push_rows()], "s"), table(published_rows(), "tokens/s and card"), sep="\n\n")
         return
     names = ("prompts", "group", "prompt", "patches", "completion", "longest", "training", "reference")
     job = read_job(args.model, **{name: getattr(args, name) for name in names})

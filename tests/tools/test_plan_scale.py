@@ -129,3 +129,10 @@ def test_known_models_are_read_and_plans_are_printed(tool, capsys, monkeypatch):
     table = capsys.readouterr().out.splitlines()
     assert len(table) == 5
     assert len({line.count("|") for line in table}) == 1
+
+
+def test_a_push_is_modelled_by_its_bytes(scale):
+    """Two a parameter, at the share of the link."""
+    rows = scale("calibration").push_rows()
+    assert [row[1] for row in rows] == [0.11, 0.18, 1.36, 2.61]
+    assert rows[-1][2] == pytest.approx(2 * 851.1e6 / (1e9 * 0.7))

@@ -8,7 +8,7 @@ from bench.case import MERGE, SIZES
 
 from scale.cards import CARDS, Assumptions, Card
 from scale.job import Job
-from scale.terms import decode_seconds, prefill_seconds, reference_seconds, update_seconds
+from scale.terms import decode_seconds, prefill_seconds, push_seconds, reference_seconds, update_seconds
 
 RATE = 171e9
 """Operations a second of a large product on the two cores; experiments/step_time."""
@@ -25,6 +25,8 @@ MEASURED = {
     (16, 8): (1.94, 0.96, 3.27),
 }
 """Visual tokens and completions of a case: seconds of rollout, reference and update; experiments/step_time."""
+PUSHED = {0.7e6: 0.11, 14.9e6: 0.18, 177.4e6: 1.36, 851.1e6: 2.61}
+"""Parameters in bfloat16: seconds to write them into shared memory and to load them; experiments/vllm_rollouts."""
 TITAN = "torchtitan, docs/performance.md"
 
 
@@ -62,6 +64,12 @@ def our_rows() -> list[tuple[str, float, float]]:
         names = ("rollout", "reference", "update")
         rows += [(f"v{visual}_g{group} {n}", s, m) for n, s, m in zip(names, measured, modelled, strict=True)]
     return rows
+
+
+def push_rows() -> list[tuple[str, float, float]]:
+    """Pushes on the two cores, of which nothing is fitted: their bytes alone count, not what each push takes anyhow."""
+    jobs = {n: replace(bench_job(64, 8), layers=n, head=0, tower=0) for n in PUSHED}
+    return [(f"push of {n / 1e6:.1f} M", PUSHED[n], push_seconds(jobs[n], CPU, CPU_SHARES, far=False)) for n in jobs]
 
 
 def published_rows() -> list[tuple[str, float, float]]:
