@@ -228,6 +228,11 @@ class Demonstrations(ToDevice):
         """``P``."""
         return len(self.samples)
 
+    def select(self, rows: Sequence[int]) -> Demonstrations:
+        """Select samples by position."""
+        samples = tuple(self.samples[row] for row in rows)
+        return replace(self, samples=samples, prompts=self.prompts.select(rows), targets=self.targets.select(rows))
+
 
 @dataclass(frozen=True)
 class Experience(ToDevice):

@@ -4,6 +4,7 @@ A collective is called by all ranks or by none: whether it is called never depen
 """
 
 from vrft_pl.distributed.fsdp import FSDP2
+from vrft_pl.distributed.passes import repeats_backward
 from vrft_pl.distributed.preflight import Facts, device_refusal, launch_refusals, meet
 from vrft_pl.distributed.ranks import (
     DataShare,
@@ -66,6 +67,7 @@ __all__ = [
     "own_state",
     "rank",
     "read_shards",
+    "repeats_backward",
     "shards_weights",
     "spread",
     "strategy_class",

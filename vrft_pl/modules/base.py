@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -24,13 +24,16 @@ from vrft_pl.distributed import (
     forget_engine,
     gather,
     gather_states,
+    is_spread,
     keep_optimizer,
     mean_over_ranks,
     own_state,
+    repeats_backward,
     shards_weights,
     whole,
 )
 from vrft_pl.modules.gradients import GradientWatch
+from vrft_pl.modules.halving import Batch, Computed, Halving
 from vrft_pl.modules.schedule import WarmupDecay
 from vrft_pl.policy import VLM
 from vrft_pl.policy.reference import Reference
@@ -132,6 +135,7 @@ class PolicyModule(LightningModule):
         self._tagged: dict[str, set[str]] = {}
         self._announced = False
         self._watch = GradientWatch()
+        self.in_parts = Halving()
         self._loader_state: dict[str, Any] | None = None
         self._evaluation = ExitStack()
         """What surrounds the batches of an evaluation."""
@@ -365,6 +369,13 @@ class PolicyModule(LightningModule):
         """Begin to count the seconds of an update."""
         self._update_start = time.perf_counter()
 
+    def computed(self, compute: Callable[[Batch], Computed], batch: Batch) -> Computed:
+        """Compute the loss of a micro-batch, in parts where memory does not hold it; see `Halving`."""
+        repeats = self._trainer is not None and repeats_backward(self.trainer.strategy)
+        context = self.trainer.precision_plugin.train_step_context if repeats else None
+        alone = not is_spread(self.policy)
+        return self.in_parts(compute, batch, alone, self.policy.parameters() if repeats else (), context)
+
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         """Warn of what is trained but gets no gradient, in the first steps."""
         if (complaint := self._watch.look(self.policy.named_parameters())) is not None:
@@ -394,7 +405,8 @@ class PolicyModule(LightningModule):
 
     def faults(self) -> dict[str, int]:
         """How often something failed in training that did not end it, by name; every rank calls it."""
-        return {}
+        times = max(gather(self.in_parts.times))
+        return {"out_of_memory": times} if times else {}
 
     def export(self, folder: Path) -> None:
         """Write the policy as an ordinary Hugging Face folder. Every rank calls it, and the first writes."""

@@ -12,9 +12,8 @@ from torch.utils.data import DataLoader
 
 from vrft_pl.algorithms import Advantage, GroupAdvantage, GRPOLoss, Loss
 from vrft_pl.algorithms.advantage import check_group_size
-from vrft_pl.distributed import gather, is_spread, whole
+from vrft_pl.distributed import gather, whole
 from vrft_pl.modules.base import PolicyModule
-from vrft_pl.modules.halving import Halving
 from vrft_pl.modules.rollout_log import RolloutStats
 from vrft_pl.policy.reference import Reference, ReferenceKind
 from vrft_pl.policy.verdicts import Way
@@ -115,7 +114,6 @@ class GRPOModule(PolicyModule):
         self.guarded = tuple(GuardedReward(reward, on_reward_error, reward_seconds) for reward in self.rewards)
         """The rewards as training asks them."""
         self.rollout_stats = RolloutStats()
-        self.in_parts = Halving()
         self.rollouts: RolloutLoader | None = None
         """The loader of its training batches, once there is one."""
 
@@ -171,10 +169,11 @@ class GRPOModule(PolicyModule):
         return {**super().deciders, **own, **{f"reward/{reward.name}": reward for reward in self.guarded}}
 
     def faults(self) -> dict[str, int]:
-        """Completions of all ranks that counted 0 for a failure of a reward, as ``reward_errors/<Name>``."""
+        """Also completions of all ranks that counted 0 for a failure of a reward, as ``reward_errors/<Name>``."""
         own = {f"reward_errors/{reward.name}": reward.errors for reward in self.guarded}
         everywhere = gather(own)
-        return {name: total for name in own if (total := sum(rank[name] for rank in everywhere))}
+        failed = {name: total for name in own if (total := sum(rank[name] for rank in everywhere))}
+        return super().faults() | failed
 
     @property
     def hooks(self) -> Hooks:
@@ -193,7 +192,7 @@ class GRPOModule(PolicyModule):
 
     def training_step(self, experience: Experience, batch_idx: int) -> Tensor:
         """Right half of the algorithm: the clipped surrogate on one micro-batch."""
-        loss, stats = self.in_parts(self.surrogate, experience, alone=not is_spread(self.policy))
+        loss, stats = self.computed(self.surrogate, experience)
         self.log("train/loss", loss, batch_size=len(experience))
         self.log_dict({f"train/{name}": value for name, value in stats.items()}, batch_size=len(experience))
         self.log_dict(self.rollout_stats.numbers, batch_size=len(experience))

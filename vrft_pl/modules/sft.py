@@ -128,11 +128,15 @@ class SFTModule(PolicyModule):
         It is divided by the tokens of the whole optimizer step, so that its mean over micro-batches and ranks is the
         mean over all of them.
         """
-        logprobs, entropy = self.logprobs(batch)
-        loss = -logprobs.sum() / batch.num_tokens
+        loss, stats = self.computed(self.likelihood, batch)
         tokens = batch.targets.mask.sum()
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
-        self.log("train/entropy", entropy.detach().sum() / tokens, batch_size=len(batch))
+        self.log_dict({f"train/{name}": value for name, value in stats.items()}, batch_size=len(batch))
         self.log("train/completion_tokens", tokens / len(batch), batch_size=len(batch))
         self.log_dict({f"time/{name}": seconds for name, seconds in batch.seconds.items()}, batch_size=len(batch))
         return self.undivided(loss)
+
+    def likelihood(self, batch: Demonstrations) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a micro-batch and what is logged beside it, means over tokens without a graph."""
+        logprobs, entropy = self.logprobs(batch)
+        return -logprobs.sum() / batch.num_tokens, {"entropy": entropy.detach().sum() / batch.targets.mask.sum()}

@@ -1,0 +1,19 @@
+"""Whether a rank may go through the model once more than the others."""
+
+from __future__ import annotations
+
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
+from torch.nn.parallel import DistributedDataParallel
+
+
+def repeats_backward(strategy: Strategy) -> bool:
+    """Whether a rank may make a part of its backward pass again, which others make once.
+
+    Under DDP a gradient is exchanged when it is there, whichever pass it is of; but what is trained must not be looked
+    for in the graph of the loss, which such a rank keeps to itself. Where weights or gradients are sharded, layers are
+    passed together.
+    """
+    if isinstance(strategy, DDPStrategy):
+        model = strategy.model
+        return isinstance(model, DistributedDataParallel) and not (model.find_unused_parameters or model.static_graph)
+    return isinstance(strategy, SingleDeviceStrategy)
