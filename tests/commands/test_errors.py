@@ -1,7 +1,8 @@
 import pytest
+import torch
 
 from vrft_pl.__main__ import main, program
-from vrft_pl.commands.errors import bugs_in_one_line
+from vrft_pl.commands.errors import bugs_in_one_line, out_of_memory
 
 
 def test_what_nothing_foresaw_is_one_line_and_its_traceback_is_kept(tmp_path, monkeypatch, capsys):
@@ -30,3 +31,10 @@ def test_debug_raises_what_nothing_foresaw(monkeypatch):
     monkeypatch.setattr("sys.argv", ["vrft_pl", "fit", "--debug"])
     with pytest.raises(ModuleNotFoundError):
         program()
+
+
+def test_memory_that_does_not_hold_a_micro_batch_is_one_line_that_says_why_it_was_not_split():
+    full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 79 GiB in total.")
+    alone, together = (out_of_memory(full, True, strategy) for strategy in (None, "FSDP2"))
+    assert alone.startswith("Expected memory to hold a micro-batch, but CUDA out of memory. Lower `data.init_args")
+    assert "Under FSDP2 ranks pass through the model together, and none can split its part alone. Lower" in together

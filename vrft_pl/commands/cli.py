@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
+import torch
 import transformers
 import wandb
 import yaml
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from vrft_pl.callbacks import (
@@ -35,14 +37,14 @@ from vrft_pl.callbacks import (
 )
 from vrft_pl.commands import reading
 from vrft_pl.commands.constants import constants_of
-from vrft_pl.commands.errors import fail, one_line
+from vrft_pl.commands.errors import fail, one_line, out_of_memory
 from vrft_pl.commands.nearest import nearest
 from vrft_pl.commands.ranges import out_of_range, refuse_unusable, unwritable
 from vrft_pl.commands.resuming import checked, flat, last
 from vrft_pl.commands.trainer import TRAINER_DEFAULTS, RunTrainer
 from vrft_pl.data import Source
 from vrft_pl.data.samples import Split
-from vrft_pl.distributed import Facts, device_refusal, launch_refusals
+from vrft_pl.distributed import Facts, device_refusal, launch_refusals, passes_alone
 from vrft_pl.metrics import Constants
 from vrft_pl.modules import PolicyModule
 from vrft_pl.policy import VLM
@@ -333,6 +335,10 @@ class RunCLI(LightningCLI):
             if not self.existed and self.trainer.global_step == 0 and self.trainer.is_global_zero:
                 shutil.rmtree(self.folder.path, ignore_errors=True)
             raise
+        except torch.OutOfMemoryError as error:
+            strategy, trains = self.trainer.strategy, self.trainer.state.fn == TrainerFn.FITTING
+            together = None if passes_alone(strategy) else type(strategy).__name__
+            raise InputError(out_of_memory(error, trains, together)) from error
         except SIGTERMException:
             self.say_where_it_stopped()
         else:

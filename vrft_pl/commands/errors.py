@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+import torch
 from jsonargparse import ArgumentParser
 
 from vrft_pl.types import InputError
@@ -71,6 +72,29 @@ def fail(error: BaseException | str, code: int) -> NoReturn:
     """Print one line and exit."""
     print(f"vrft_pl: {one_line(str(error))}", file=sys.stderr)
     sys.exit(code)
+
+
+def out_of_memory(error: torch.OutOfMemoryError, trains: bool, together: str | None) -> str:
+    """Say what memory did not hold, and what to make smaller.
+
+    Args:
+        error: Of torch.
+        trains: Whether it was a micro-batch of training.
+        together: The strategy under which no rank can split its micro-batch alone, if it is one.
+
+    Example:
+        >>> out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."), False, None)
+        'Expected memory to hold a batch to evaluate, but CUDA out of memory. Lower `data.init_args.eval_batch_size`.'
+    """
+    said = str(error).partition(". ")[0]
+    if not trains:
+        return f"Expected memory to hold a batch to evaluate, but {said}. Lower `data.init_args.eval_batch_size`."
+    why = f" Under {together} ranks pass through the model together, and none can split its part alone."
+    return (
+        f"Expected memory to hold a micro-batch, but {said}.{why if together else ''} Lower "
+        "`data.init_args.batch_size` and raise `trainer.accumulate_grad_batches` as much, which trains the same, or "
+        "lower `max_pixels` of the policy."
+    )
 
 
 class OneLineParser(ArgumentParser):

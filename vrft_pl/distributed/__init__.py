@@ -4,7 +4,7 @@ A collective is called by all ranks or by none: whether it is called never depen
 """
 
 from vrft_pl.distributed.fsdp import FSDP2
-from vrft_pl.distributed.passes import repeats_backward
+from vrft_pl.distributed.passes import passes_alone, repeats_backward
 from vrft_pl.distributed.preflight import Facts, device_refusal, launch_refusals, meet
 from vrft_pl.distributed.ranks import (
     DataShare,
@@ -65,6 +65,7 @@ __all__ = [
     "meet",
     "open_store",
     "own_state",
+    "passes_alone",
     "rank",
     "read_shards",
     "repeats_backward",

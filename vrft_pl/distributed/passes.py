@@ -6,14 +6,19 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Stra
 from torch.nn.parallel import DistributedDataParallel
 
 
+def passes_alone(strategy: Strategy) -> bool:
+    """Whether a rank may go forward through the model once more than the others, which has all of its weights."""
+    return isinstance(strategy, SingleDeviceStrategy | DDPStrategy)
+
+
 def repeats_backward(strategy: Strategy) -> bool:
     """Whether a rank may make a part of its backward pass again, which others make once.
 
     Under DDP a gradient is exchanged when it is there, whichever pass it is of; but what is trained must not be looked
-    for in the graph of the loss, which such a rank keeps to itself. Where weights or gradients are sharded, layers are
-    passed together.
+    for in the graph of the loss, which such a rank keeps to itself.
     """
-    if isinstance(strategy, DDPStrategy):
-        model = strategy.model
-        return isinstance(model, DistributedDataParallel) and not (model.find_unused_parameters or model.static_graph)
-    return isinstance(strategy, SingleDeviceStrategy)
+    return passes_alone(strategy) and not _looks_at_graphs(strategy.model)
+
+
+def _looks_at_graphs(model: object) -> bool:
+    return isinstance(model, DistributedDataParallel) and (model.find_unused_parameters or model.static_graph)
