@@ -7,9 +7,13 @@ import time
 import pytest
 import torch
 from builders import make_completions, make_sample
-from training import Share, fit, grpo, weights
+from checkpoints import loaded
+from evaluation import SHORT, Looking, evaluate, scenes
+from training import Share, counting, fit, grpo, weights
 
-from vrft_pl.rewards import FunctionReward, GuardedReward, LengthPenalty, Reward, Unread
+from vrft_pl.metrics import Accuracy
+from vrft_pl.modules import PolicyModule
+from vrft_pl.rewards import FunctionReward, GuardedJudges, GuardedReward, Judge, LengthPenalty, Reward, Unread
 from vrft_pl.rewards.base import REASONS, Grades
 from vrft_pl.types import InputError
 
@@ -179,3 +183,103 @@ def test_a_run_goes_on_with_the_rewards_that_do_not_fail(qwen3_vl):
     assert all(torch.equal(w, weights(failing)[name]) for name, w in weights(plain).items())
     failing.deciders["reward/exits"].load_state_dict({"errors": 1, "hangs": 2})
     assert failing.stateful_deciders()["reward/exits"].state_dict() == {"errors": 1, "hangs": 2}
+
+
+CPU = torch.device("cpu")
+
+
+class Bounded(Moody):
+    bounds = (0.0, 2.0)
+
+
+class Counted(Judge):
+    """Counts completions, unless it fails."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+        self.add_state("count", default=torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, completions, samples):
+        if "bad" in completions.texts:
+            raise self.error
+        self.count = self.count + len(samples)
+
+    def values(self):
+        return {"Counted": self.count}
+
+
+def test_a_reward_that_fails_on_a_held_out_completion_counts_0_for_it_also_below_another_metric():
+    metrics = [Bounded(), Accuracy(Bounded())]
+    guard = GuardedJudges(metrics, "zero", 300.0)
+    first, second = guard.copies(metrics, CPU)
+    for judge in (first, second):
+        with pytest.warns(UserWarning, match="ZeroDivisionError: .* for sample row 7 and completion 'bad'"):
+            judge.update(make_completions(TEXTS), SAMPLES)
+    assert {name: float(value) for name, value in first.values().items()} == {
+        "Bounded": 1.5,
+        "parse_failures/Bounded": 0.25,
+        "reward_errors/Bounded": 0.25,
+    }
+    assert second.graded.parse_failures.tolist() == [0, ERROR, 0, 0]
+    assert guard.errors == {"Bounded": 1, "Accuracy": 1}
+    (again, _) = guard.copies(metrics, CPU, counted=False)
+    again.update(make_completions(TEXTS), SAMPLES)
+    assert guard.errors["Bounded"] == 1
+    other = GuardedJudges(metrics, "zero", None)
+    other.load_state_dict(guard.state_dict())
+    assert other.errors == guard.errors
+
+
+def test_a_reward_that_hangs_in_an_evaluation_meets_its_time_limit():
+    metrics = [Moody(lambda: time.sleep(5))]
+    guard = GuardedJudges(metrics, "zero", 0.05)
+    (judge,) = guard.copies(metrics, CPU)
+    with pytest.warns(UserWarning, match="Expected reward `Moody` to judge 4 completions within 0.05 seconds"):
+        judge.update(make_completions(TEXTS), SAMPLES)
+    assert guard.errors == {"Moody": 4}
+    assert float(judge.values()["reward_errors/Moody"]) == 1
+
+
+def test_a_metric_that_fails_leaves_the_batch_out():
+    metrics = [Counted(KeyError("boxes"))]
+    guard = GuardedJudges(metrics, "zero", None)
+    (judge,) = guard.copies(metrics, CPU)
+    judge.update(make_completions(TEXTS[2:]), SAMPLES[2:])
+    judge.graded = Grades(torch.ones(2), torch.zeros(2))
+    with pytest.warns(UserWarning, match="Expected metric `Counted` to judge every batch, but got KeyError: 'boxes'"):
+        judge.update(make_completions(TEXTS), SAMPLES)
+    assert (judge.values()["Counted"], judge.graded, guard.errors) == (2, None, {"Counted": 4})
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        pytest.param(Moody(), "for sample row 7 and completion 'bad'. Repair it, or count 0", id="reward"),
+        pytest.param(Counted(KeyError("boxes")), "Expected metric `Counted` .* Repair it, or leave", id="metric"),
+    ],
+)
+def test_a_failure_in_an_evaluation_ends_the_run_where_that_is_asked_for(metric, message):
+    (judge,) = GuardedJudges([metric], "raise", None).copies([metric], CPU)
+    with pytest.raises(InputError, match=message):
+        judge.update(make_completions(TEXTS), SAMPLES)
+
+
+def test_what_a_metric_says_of_its_ground_truth_ends_an_evaluation():
+    metric = Counted(InputError("no category 7"))
+    (judge,) = GuardedJudges([metric], "zero", None).copies([metric], CPU)
+    with pytest.raises(InputError, match="no category 7"):
+        judge.update(make_completions(TEXTS), SAMPLES)
+
+
+def test_an_evaluation_comes_to_its_end_with_a_reward_that_fails(qwen3_vl):
+    def exits(texts, samples):
+        sys.exit(0)
+
+    metrics = [Share(), FunctionReward(exits)]
+    module = PolicyModule(loaded(qwen3_vl, max_pixels=1024), metrics=metrics, eval_params=SHORT, sampler=Looking())
+    with pytest.warns(UserWarning, match="Expected reward `exits` to score every completion, but got SystemExit: 0"):
+        got = evaluate(module, counting(val={"id": scenes(3)}))
+    assert (got["val/id/exits"], got["val/id/reward_errors/exits"]) == (0, 1)
+    assert "val/id/reward_errors/Share" not in got
+    assert module.faults() == {"evaluation/reward_errors/exits": 3}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import Dataset
 
-from vrft_pl.callbacks.subset import Writes
+from vrft_pl.callbacks.subset import Writes, copies
 from vrft_pl.data import SampleData
 from vrft_pl.data.randomness import random_state, set_random_state
 from vrft_pl.distributed import data_share
@@ -35,7 +34,7 @@ def judged(
         The numbers by name, the same on every rank.
     """
     device = torch.device(trainer.strategy.root_device)
-    judges = [copy.deepcopy(metric).to(device) for metric in metrics]
+    judges = copies(module, metrics, device)
     share = data_share(trainer.strategy)
     own, task = samples[share.position :: share.num_shares], getattr(trainer, "datamodule", None)
     size = task.eval_batch_size if isinstance(task, SampleData) else len(samples)

@@ -18,7 +18,7 @@ from vrft_pl.callbacks.evaluation import Evaluation, share_of
 from vrft_pl.callbacks.predictions import PredictionWriter
 from vrft_pl.data import SampleData
 from vrft_pl.distributed import data_share, gather
-from vrft_pl.rewards import Judge
+from vrft_pl.rewards import GuardedJudges, Judge
 from vrft_pl.rewards.base import REASONS, Grades, grades_of
 from vrft_pl.rollout import SamplingParams
 from vrft_pl.types import Completions, Sample
@@ -80,9 +80,7 @@ class ValSubset(Callback):
         self._last = steps
         self._every = STEPS if steps == float("inf") else math.ceil(steps / self.times)
         self._samples = first_samples(trainer, self.num_samples)
-        self._judges = {
-            part: [copy.deepcopy(metric).to(pl_module.device) for metric in pl_module.metrics] for part in self._samples
-        }
+        self._judges = {part: copies(pl_module, pl_module.metrics, pl_module.device) for part in self._samples}
         if self._samples and trainer.global_step == 0:
             with counted_as_evaluation(trainer, pl_module):
                 self._evaluate(trainer, pl_module)
@@ -138,6 +136,14 @@ class ValSubset(Callback):
             total.update(own)  # not by `+`, which drops what is 0
         for name in sorted(total.keys() - {"completions"}):
             yield name, total[name] / total["completions"]
+
+
+def copies(module: Writes, metrics: Sequence[Judge], device: torch.device) -> list[Judge]:
+    """Copies of a module's metrics, which end no run where the module guards against that."""
+    guard = getattr(module, "guarded_judges", None)
+    if isinstance(guard, GuardedJudges):
+        return guard.copies(metrics, device)
+    return [copy.deepcopy(metric).to(device) for metric in metrics]
 
 
 def first_samples(trainer: Trainer, num_samples: int) -> dict[str, list[Sample]]:

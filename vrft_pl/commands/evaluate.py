@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.constants import warnings_of
 from vrft_pl.commands.errors import fail
-from vrft_pl.commands.tables import finite, print_scores
+from vrft_pl.commands.tables import fault_lines, finite, print_scores
 from vrft_pl.data.samples import Split
+from vrft_pl.modules import PolicyModule
 from vrft_pl.runs import RunFolder
 
 
@@ -31,11 +32,12 @@ def score(cli: RunCLI) -> None:
         evaluate = getattr(cli.trainer, cli.command)
         parts = evaluate(cli.model, datamodule=cli.datamodule, **{**cli.method_kwargs, "verbose": False})
         scores = {name: value for part in parts for name, value in part.items()}
+        faults = cli.model.faults() if isinstance(cli.model, PolicyModule) else {}
         if cli.trainer.is_global_zero:
             split: Split = "val" if cli.command == "validate" else "test"
             constants = cli.constants(split, scores)
             cli.folder.write(RunFolder.SCORES, finite(scores))
-            print_scores(scores, constants.flat(split), warnings_of(constants, split, scores))
+            print_scores(scores, constants.flat(split), [*fault_lines(faults), *warnings_of(constants, split, scores)])
             print(f"Files of this run: {cli.folder}")
 
 

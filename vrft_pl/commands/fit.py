@@ -22,7 +22,7 @@ from vrft_pl.commands.constants import warnings_of
 from vrft_pl.commands.errors import fail
 from vrft_pl.commands.plan import training_plan
 from vrft_pl.commands.resuming import flat, latest_unfinished, refuse_changes, where_to_go_on
-from vrft_pl.commands.tables import Scores, finite, print_summary
+from vrft_pl.commands.tables import Scores, fault_lines, finite, print_summary
 from vrft_pl.data import SampleData
 from vrft_pl.distributed import Facts
 from vrft_pl.modules import PolicyModule
@@ -157,8 +157,8 @@ class FitCLI(RunCLI):
         summary = {"before": finite(before), "after": finite(after), "constant": finite(constant)}
         failed = {"faults": faults} if faults else {}
         self.folder.write(RunFolder.SUMMARY, summary | {"seconds": round(seconds, 1), "cost": cost} | failed)
-        told = [f"Warning: {name} counts {count} in training." for name, count in faults.items()]
-        print_summary(self.folder, before, after, seconds, constant, [*told, *warnings_of(constants, "val", scores)])
+        told = [*fault_lines(faults), *warnings_of(constants, "val", scores)]
+        print_summary(self.folder, before, after, seconds, constant, told)
 
     def evaluate(self) -> dict[str, float]:
         """Scores on the validation splits."""

@@ -19,6 +19,15 @@ def finite(scores: Scores) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in scores.items()}
 
 
+def fault_lines(faults: Mapping[str, int]) -> list[str]:
+    """A line for everything that failed and did not end the run.
+
+    Args:
+        faults: How often, by name.
+    """
+    return [f"Warning: {name} counts {count}." for name, count in faults.items()]
+
+
 def print_scores(scores: Scores, constant: Scores | None = None, warnings: Sequence[str] = ()) -> None:
     """Print each metric, what a constant answer gets where that is known, and lines that warn."""
     table = Table(names())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -38,7 +37,7 @@ from vrft_pl.modules.schedule import WarmupDecay
 from vrft_pl.policy import VLM
 from vrft_pl.policy.reference import Reference
 from vrft_pl.policy.verdicts import Way
-from vrft_pl.rewards import Judge, Reward
+from vrft_pl.rewards import GuardedJudges, Judge, OnRewardError, Reward
 from vrft_pl.rewards.base import check_names, grades_of
 from vrft_pl.rollout import LocalSampler, Sampler, SamplingParams, Writer
 from vrft_pl.rollout.hooks import listening
@@ -85,9 +84,15 @@ class PolicyModule(LightningModule):
             ``<split>/sampled/<Name>``; 0 leaves it out.
         sampler: The engine that writes completions.
         seed: Seed of sampling while training. The command line sets it to ``seed_everything``.
+        on_reward_error: What a reward that fails does, in training and in evaluation: ``zero`` counts 0 for the
+            completion, ``raise`` ends the run (`vrft_pl.rewards.GuardedReward`). A metric that goes by no reward leaves
+            the batch out in place of a 0.
+        reward_seconds: Most seconds that a reward may take for a window, or for a batch that is evaluated; one that
+            takes longer counts 0 for it. ``None`` waits for ever, and asks rewards in the main thread where no other
+            model runs meanwhile.
 
     Raises:
-        ValueError: If two metrics share a name, or ``eval_samples`` is negative.
+        ValueError: If two metrics share a name, or a number is out of its range.
     """
 
     trains_on_samples = False
@@ -117,6 +122,8 @@ class PolicyModule(LightningModule):
         eval_samples: int = 0,
         sampler: Sampler | None = None,
         seed: int = 0,
+        on_reward_error: OnRewardError = "zero",
+        reward_seconds: float | None = 300.0,
     ) -> None:
         super().__init__()
         check_names(metrics)
@@ -124,6 +131,8 @@ class PolicyModule(LightningModule):
             raise ValueError(f"Expected `eval_samples` to be 0 or more, but got {eval_samples}.")
         self.policy = policy
         self.metrics = tuple(metrics)
+        self.on_reward_error, self.reward_seconds = on_reward_error, reward_seconds
+        self.guarded_judges = GuardedJudges(self.metrics, on_reward_error, reward_seconds)
         self.optimizer, self.scheduler = optimizer, scheduler
         self.eval_params, self.eval_samples = eval_params, eval_samples
         self.sampler: Sampler = sampler or LocalSampler()
@@ -175,7 +184,7 @@ class PolicyModule(LightningModule):
     @property
     def deciders(self) -> dict[str, Any]:
         """What else than weights, optimizer and loader the next step depends on; what has a state is in checkpoints."""
-        return {"sampler": self.sampler, "verdicts": self.policy.verdicts}
+        return {"sampler": self.sampler, "verdicts": self.policy.verdicts, "judges": self.guarded_judges}
 
     def stateful_deciders(self) -> dict[str, Stateful]:
         """Those that remember something, and are not saved with the weights of the module."""
@@ -311,7 +320,8 @@ class PolicyModule(LightningModule):
     def _judges(self, stage: str, part: str) -> list[Judge]:
         """Copies of the metrics for one part of a split."""
         if (stage, part) not in self._split_metrics:
-            self._split_metrics[stage, part] = [copy.deepcopy(metric).to(self.device) for metric in self.metrics]
+            again = part in self._tagged.get(stage, ())
+            self._split_metrics[stage, part] = self.guarded_judges.copies(self.metrics, self.device, counted=not again)
         return self._split_metrics[stage, part]
 
     def _update(self, stage: str, part: str, completions: Completions, samples: Sequence[Sample]) -> None:
@@ -404,9 +414,12 @@ class PolicyModule(LightningModule):
         return mean_over_ranks(value.to(self.device))
 
     def faults(self) -> dict[str, int]:
-        """How often something failed in training that did not end it, by name; every rank calls it."""
-        times = max(gather(self.in_parts.times))
-        return {"out_of_memory": times} if times else {}
+        """How often something failed that did not end the run, by name, on all ranks; every rank calls it."""
+        own = {"out_of_memory": self.in_parts.times}
+        own |= {f"evaluation/reward_errors/{name}": count for name, count in self.guarded_judges.errors.items()}
+        everywhere = gather(own)
+        names = sorted(set().union(*everywhere))
+        return {name: total for name in names if (total := sum(rank.get(name, 0) for rank in everywhere))}
 
     def export(self, folder: Path) -> None:
         """Write the policy as an ordinary Hugging Face folder. Every rank calls it, and the first writes."""

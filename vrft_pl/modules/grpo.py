@@ -19,7 +19,6 @@ from vrft_pl.policy.reference import Reference, ReferenceKind
 from vrft_pl.policy.verdicts import Way
 from vrft_pl.rewards import GuardedReward, Judge, Reward, paper_rewards
 from vrft_pl.rewards.base import check_names
-from vrft_pl.rewards.guarded import OnRewardError
 from vrft_pl.rollout import Collector, Hooks, RolloutLoader, SamplingParams
 from vrft_pl.rollout.hooks import tell_end, tell_start
 from vrft_pl.types import Experience, Prompts, Sample
@@ -44,10 +43,6 @@ class GRPOModule(PolicyModule):
         rollout_ahead: 1 samples the next window while one is trained on, with weights that are one window old; for a
             sampler with weights of its own, such as `VLLMSampler`. Ratios are then to the sampler's log-probs, or
             tokens are weighed where the loss has an `importance_cap`. 0 samples each window when it is needed.
-        on_reward_error: What a reward that fails in training does: ``zero`` counts 0 for the completion, ``raise`` ends
-            the run (`vrft_pl.rewards.GuardedReward`).
-        reward_seconds: Most seconds that a reward may take for a window; one that takes longer counts 0 for it.
-            ``None`` waits for ever, and asks rewards in the main thread where no other model runs meanwhile.
         **kwargs: Those of `PolicyModule`.
 
     Raises:
@@ -68,8 +63,6 @@ class GRPOModule(PolicyModule):
         reference: ReferenceKind = "auto",
         metrics: Sequence[Judge] | None = None,
         rollout_ahead: Literal[0, 1] = 0,
-        on_reward_error: OnRewardError = "zero",
-        reward_seconds: float | None = 300.0,
         **kwargs: Any,
     ) -> None:
         judges = paper_rewards(rewards) if isinstance(rewards, str) else rewards
@@ -111,7 +104,7 @@ class GRPOModule(PolicyModule):
         self.advantage: Advantage = advantage
         compares = loss.needs_reference or advantage.needs_reference
         self.reference = Reference(self.policy, reference) if compares else None
-        self.guarded = tuple(GuardedReward(reward, on_reward_error, reward_seconds) for reward in self.rewards)
+        self.guarded = tuple(GuardedReward(r, self.on_reward_error, self.reward_seconds) for r in self.rewards)
         """The rewards as training asks them."""
         self.rollout_stats = RolloutStats()
         self.rollouts: RolloutLoader | None = None

@@ -6,7 +6,7 @@ from vrft_pl.rewards.boxes import BoxAccuracy, BoxGIoU, BoxIoU
 from vrft_pl.rewards.detection import DetectionConfidence, DetectionIoU
 from vrft_pl.rewards.format import Format
 from vrft_pl.rewards.function import FunctionReward
-from vrft_pl.rewards.guarded import GuardedReward
+from vrft_pl.rewards.guarded import GuardedJudges, GuardedReward, OnRewardError
 from vrft_pl.rewards.length import LengthPenalty, Overlong
 from vrft_pl.rewards.marks import answered_marks
 from vrft_pl.rewards.mathematics import MathMatch
@@ -31,12 +31,14 @@ __all__ = [
     "FunctionReward",
     "GradedNumber",
     "Grades",
+    "GuardedJudges",
     "GuardedReward",
     "Judge",
     "LabelMatch",
     "LengthPenalty",
     "MathMatch",
     "NumberMatch",
+    "OnRewardError",
     "Overlong",
     "ReasoningSteps",
     "Repetition",

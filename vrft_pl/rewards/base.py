@@ -197,10 +197,15 @@ class Reward(Judge):
         self.failures = self.failures + torch.bincount(codes.long(), minlength=len(REASONS) + 1)[1:]
 
     def values(self) -> dict[str, Tensor]:
-        """The mean score under the reward's name, and the share of completions in which no answer could be read."""
+        """The mean score under the reward's name, and the share of completions in which no answer could be read.
+
+        ``reward_errors/<name>`` is the share that the reward failed on, where there is one.
+        """
         if not self.count:
             return {}
         failed = {f"parse_failures/{self.name}": self.failures.sum() / self.count} if self.reads_answers else {}
+        if errors := self.failures[REASONS.index(Unread.ERROR)]:
+            failed[f"reward_errors/{self.name}"] = errors / self.count
         return {self.name: (self.total / self.count).float(), **failed}
 
     def compute(self) -> Tensor:

@@ -1,19 +1,22 @@
-"""A reward that fails while training, and a run that goes on."""
+"""A reward that fails, and a run that goes on."""
 
 from __future__ import annotations
 
+import copy
 import threading
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
+from functools import partial
 from itertools import groupby
 from typing import Any, Literal, TypeVar
 
 import torch
 
-from vrft_pl.rewards.base import REASONS, Grades, Reward
+from vrft_pl.rewards.base import REASONS, Grades, Judge, Reward, rewards_of
 from vrft_pl.rewards.parsing import Unread
 from vrft_pl.types import Completions, InputError, Sample
 
@@ -27,7 +30,7 @@ _FAILURES = (Exception, SystemExit)
 
 
 class GuardedReward:
-    """Asks a reward in training; what it raises, returns or waits for does not end the run.
+    """Asks a reward; what it raises, returns or waits for does not end the run.
 
     A completion that it fails on (an error, `SystemExit` too, or something else than a finite number) scores 0 for the
     reason `Unread.ERROR`; where completions are judged against each other, those of its prompt do as well. A call that
@@ -44,10 +47,7 @@ class GuardedReward:
     """
 
     def __init__(self, reward: Reward, on_error: OnRewardError = "zero", seconds: float | None = 300.0) -> None:
-        if on_error not in ("zero", "raise"):
-            raise ValueError(f"Expected `on_reward_error` to be `zero` or `raise`, but got {on_error!r}.")
-        if seconds is not None and not seconds > 0:
-            raise ValueError(f"Expected `reward_seconds` to be above 0, but got {seconds}.")
+        check_options(on_error, seconds)
         self.reward, self.on_error, self.seconds = reward, on_error, seconds
         self.name, self.weight_at = reward.name, reward.weight_at
         self.asked = reward
@@ -77,8 +77,13 @@ class GuardedReward:
             with suppress(*_FAILURES):
                 self.asked.begin(completions, samples)
 
-    def grade(self, completions: Completions, samples: Sequence[Sample]) -> Grades:
+    def grade(self, completions: Completions, samples: Sequence[Sample], counted: bool = True) -> Grades:
         """Judge a batch; see `Reward.grade`.
+
+        Args:
+            completions: ``N`` completions, those of one prompt beside each other.
+            samples: The sample of each completion. Length ``N``.
+            counted: Whether failures are counted; not where they have been already.
 
         Raises:
             InputError: If the reward fails and ``on_error`` is ``raise``.
@@ -89,7 +94,7 @@ class GuardedReward:
             if grades is None:
                 self._give_up(samples)
         grades = grades or self._zeros(completions, samples)
-        self.errors += int((grades.parse_failures == _ERROR).sum())
+        self.errors += int((grades.parse_failures == _ERROR).sum()) * counted
         return grades
 
     def _grade(self, completions: Completions, samples: Sequence[Sample]) -> Grades:
@@ -165,6 +170,99 @@ class GuardedReward:
             raise InputError(f"{took} Repair it, or allow for more by `reward_seconds`.")
         end = " and is not asked any more" if self.hangs == HANGS else ""
         warnings.warn(f"{took} It counts 0{end}. Allow for more by `reward_seconds`.", stacklevel=2)
+
+
+class GuardedJudges:
+    """Metrics that judge held-out completions, of which none ends the run that it is evaluated in.
+
+    Rewards are asked as in training (`GuardedReward`), those too that other metrics go by. Any other metric that fails
+    leaves the batch out. What a metric says of its own ground truth, an `InputError`, still ends the run.
+
+    Args:
+        metrics: The metrics.
+        on_error: As of `GuardedReward`.
+        seconds: Most seconds that a reward may take for a batch; ``None`` waits for ever.
+
+    Raises:
+        ValueError: As `GuardedReward`.
+    """
+
+    def __init__(self, metrics: Sequence[Judge], on_error: OnRewardError, seconds: float | None) -> None:
+        check_options(on_error, seconds)
+        self.on_error = on_error
+        asked = rewards_of(metrics).items()
+        self.rewards = {name: GuardedReward(copy.deepcopy(reward), on_error, seconds) for name, reward in asked}
+        """By the name of the metric."""
+        self.left_out: Counter[str] = Counter()
+        """Completions that a metric failed on, by its name."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was counted."""
+        rewards = {name: guard.state_dict() for name, guard in self.rewards.items()}
+        return {"rewards": rewards, "left_out": dict(self.left_out)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.left_out = Counter(state_dict["left_out"])
+        for name in self.rewards.keys() & state_dict["rewards"].keys():
+            self.rewards[name].load_state_dict(state_dict["rewards"][name])
+
+    @property
+    def errors(self) -> dict[str, int]:
+        """Completions that counted 0 or were left out, by the name of the metric."""
+        return dict(self.left_out + Counter({name: guard.errors for name, guard in self.rewards.items()}))
+
+    def copies(self, metrics: Sequence[Judge], device: torch.device, counted: bool = True) -> list[Judge]:
+        """Copies of some of the metrics.
+
+        Args:
+            metrics: Of those that it was made with.
+            device: Where they judge.
+            counted: Whether failures are counted; not where the same completions are judged before.
+        """
+        judges = [copy.deepcopy(metric).to(device) for metric in metrics]
+        for judge in judges:
+            if (reward := rewards_of([judge]).get(judge.name)) is not None and judge.name in self.rewards:
+                guard = self.rewards[judge.name]
+                vars(reward)["grade"] = partial(guard.grade, counted=counted)
+            vars(judge)["update"] = partial(self._update, judge, judge.update, counted)
+        return judges
+
+    def _update(
+        self,
+        judge: Judge,
+        update: Callable[..., None],
+        counted: bool,
+        completions: Completions,
+        samples: Sequence[Sample],
+    ) -> None:
+        try:
+            update(completions, samples)
+        except InputError:
+            raise
+        except _FAILURES as error:
+            judge.graded = None
+            self._tell(judge, error)
+            self.left_out[judge.name] += len(samples) * counted
+
+    def _tell(self, judge: Judge, error: BaseException) -> None:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        told = (
+            f"Expected metric `{judge.name}` to judge every batch, but got {type(error).__name__}: {error} "
+            f"({place.filename}:{place.lineno})."
+        )
+        if self.on_error == "raise":
+            raise InputError(f"{told} Repair it, or leave such batches out: `on_reward_error: zero`.") from error
+        if not self.left_out[judge.name]:
+            warnings.warn(f"{told} The batch is left out, as all that follow, which are counted only.", stacklevel=2)
+
+
+def check_options(on_error: str, seconds: float | None) -> None:
+    """Raise `ValueError` for what no guard can do."""
+    if on_error not in ("zero", "raise"):
+        raise ValueError(f"Expected `on_reward_error` to be `zero` or `raise`, but got {on_error!r}.")
+    if seconds is not None and not seconds > 0:
+        raise ValueError(f"Expected `reward_seconds` to be above 0, but got {seconds}.")
 
 
 def within(seconds: float | None, work: Callable[..., T], *args: Any) -> T | None:
