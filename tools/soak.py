@@ -146,11 +146,8 @@ def command(steps: int, folder: Path, table: Path, every: int) -> list[str]:
 def read(table: Path) -> list[Row]:
     """The rows of a run."""
     with table.open(newline="") as file:
-        whole = {"step", "handles", "threads", "children", "checkpoints"}
-        return [
-            Row(**{name: int(value) if name in whole else float(value) for name, value in row.items()})
-            for row in csv.DictReader(file)
-        ]
+        kinds: dict[str, Any] = {field.name: int if field.type == "int" else float for field in fields(Row)}
+        return [Row(**{name: kinds[name](value) for name, value in row.items()}) for row in csv.DictReader(file)]
 
 
 def slope(rows: Sequence[Row], name: str) -> float:

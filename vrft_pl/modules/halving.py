@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -97,7 +97,7 @@ class Halving:
             )
 
 
-class _Backward:
+class _Backward(Generic[Batch]):
     """The backward pass of a micro-batch. It alone holds the graph, so that memory is free when it lets go of it."""
 
     def __init__(
@@ -109,7 +109,9 @@ class _Backward:
         parameters: list[Tensor],
         context: Context,
     ) -> None:
-        self.halving, self.compute, self.batch, self.context = halving, compute, batch, context
+        self.halving, self.context = halving, context
+        self.compute: Callable[[Batch], Computed] = compute
+        self.batch: Batch = batch
         self.loss: Tensor | None = loss
         self.left = parameters
         """What has no gradient of this micro-batch yet."""
@@ -158,7 +160,7 @@ class _Seam(torch.autograd.Function):
     """Stands for a loss where others hold on to it: Lightning, DDP, callbacks."""
 
     @staticmethod
-    def forward(ctx: Any, anchor: Tensor, loss: Tensor, rest: _Backward) -> Tensor:
+    def forward(ctx: Any, anchor: Tensor, loss: Tensor, rest: _Backward[Any]) -> Tensor:
         """The number.
 
         Args:
