@@ -1,7 +1,8 @@
 """Throw hostile completions at every reward: no exception, no score out of its range, none slower than 50 ms.
 
-A fifth of them puts every kind of character of Unicode into every place of every form of answer, one after the other;
-a million completions hold all of these. Metrics that read boxes must not raise either.
+A third of them puts every kind of character of Unicode into every place of every form of answer, one after the other; a
+million completions hold all of these. A tenth is what a random policy samples. Every fourth group is read as that of a
+policy that writes y before x. Metrics that read boxes must not raise either.
 
 Exits with 1 when there is a fault. The same seed gives the same completions.
 
@@ -18,14 +19,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from multiprocessing import get_context
 from os import cpu_count
 
 import torch
 from graders.hostile import completions
-from graders.questions import CATEGORIES, FAMILIES, complete, questions, rewards
+from graders.questions import CATEGORIES, FAMILIES, FRAME, complete, questions, rewards
 
 from vrft_pl.metrics import COCOAveragePrecision, GroundingIoU, LVISAveragePrecision
 from vrft_pl.metrics.collected import Collected
@@ -33,6 +34,7 @@ from vrft_pl.rewards import Reward, detection, mathematics
 from vrft_pl.types import Completions, Sample
 
 LIMIT_SECONDS = 0.05
+Y_FIRST = replace(FRAME, y_first=True)
 GROUP = 32
 CHUNK = 5000
 KEPT_FAULTS = 20
@@ -85,7 +87,8 @@ class Fuzzer:
     def grade(self, texts: list[str]) -> None:
         """Grade some completions with everything."""
         self.findings.completions += len(texts)
-        batch = complete(texts)
+        turned = self.findings.completions // GROUP % 4 == 0
+        batch = complete(texts, Y_FIRST if turned else FRAME)
         for family in FAMILIES:
             pools = [
                 self.samples[family + ("" if "<think>" in text or "<answer>" in text else "/answer")] for text in texts

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from graders.odd import odd_mark, walk
 from graders.questions import CATEGORIES, CLASSES, FAMILIES, honest, questions
+from graders.sampled import sampled
 from vrft_pl.styles import StyleName
 
 PIECES = (
@@ -104,6 +105,22 @@ PIECES = (
         "%s",
         "{0.__class__}",
     ),
+    *(
+        "<ref>",
+        "</ref>",
+        "<box>",
+        "</box>",
+        "<|box_start|>",
+        "box_2d",
+        "（",
+        "，",
+        "。",
+        "３",
+        "个",
+        "There are no ",
+        "dogs",
+    ),
+    *("The answer is ", "x=", "\\approx ", " and ", "\\text{ or }", " 1/2", "\\begin{pmatrix}", "&", "\\\\", "First, "),
     *("\x00", "\u202e", "\u200f", "👍🏽", "3️⃣", "\ud800", "\u2028", "\x85", "ﬀ", "İ"),
     *(
         "Step 1: ",
@@ -127,14 +144,14 @@ PIECES = (
 """What completions are put together and damaged with."""
 
 
-WALK_EVERY = 5
+WALK_EVERY = 3
 """Completions of which one is a step of `walk`; a million in parts of one seed after the other walk all of it."""
 
 
 def completions(count: int, seed: int) -> Iterator[str]:
     """Draw completions: honest answers, damaged ones, heaps of pieces, pieces repeated without end, and random text.
 
-    Every fifth is an answer with an odd character; the next seed goes on where this one ends.
+    Every third is an answer with an odd character; the next seed goes on where this one ends.
     """
     chance, steps = random.Random(seed), walk(seed * (count // WALK_EVERY))
     styles: tuple[StyleName, ...] = ("answer", "think")
@@ -144,9 +161,12 @@ def completions(count: int, seed: int) -> Iterator[str]:
             yield next(steps)
             continue
         kind = chance.random()
-        if kind < 0.55:
+        if kind < 0.15:
+            answer = sampled(chance, gold)
+            yield answer if chance.random() < 0.5 else f"<think>a</think><answer>{answer}</answer>"
+        elif kind < 0.6:
             yield damaged(chance.choice(gold), chance)
-        elif kind < 0.8:
+        elif kind < 0.82:
             answer = "".join(chance.choices(PIECES, k=chance.randint(0, 12)))
             yield answer if chance.random() < 0.5 else f"<think>a</think><answer>{answer}</answer>"
         elif kind < 0.9:

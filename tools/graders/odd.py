@@ -13,6 +13,9 @@ FORMS = (
     *("[[1, 2, 3, 4], [5, 6, 7, 8]]", "[{'Position': [1, 2, 3, 4], 'Confidence': 0.5}]", "No Objects"),
     *("-7.5", "1,234", "50 cm^2", "$5^\\circ$", "(B)", "B. 40", "Beagle_dog.", "\\frac{1}{2}+5!", "6√3", "(1, 2]"),
     *("change_size(1, large), change_position(0, (1, -1.0))", "```json\n[1, 2, 3, 4]\n```", "\\boxed{3}"),
+    *("<ref>platelet</ref><box>[[1, 2, 3, 4]]</box>", "platelet: [1, 2, 3, 4]", "[1, 2, 3, 4] (platelet)"),
+    *("There are no platelets.", '{"box_2d": [1, 2, 3, 4]}', "（Ｂ）。", "First, change_size(obj2, large)"),
+    *("1 1/2", "x=1, x=2", "{1, 2}", "2√3 ≈ 3.46", "<think>a</think>3", "The answer is 3 dogs."),
     *("<think>1. I see it.</think><answer>3</answer>", "<think>a</think><answer>[1, 2, 3, 4]</answer>"),
 )
 """An answer of each form that is read, bare or in its tags."""

@@ -142,10 +142,15 @@ def honest(sample: Sample) -> str:
 def rewards() -> dict[str, list[Reward]]:
     """Every reward and variant, by the family that it judges."""
     return {
-        "counting": [NumberMatch(), NumberMatch(words=True, name="NumberMatch(words)"), GradedNumber()],
-        "choice": [ChoiceMatch()],
+        "counting": [
+            NumberMatch(),
+            NumberMatch(words=True, name="NumberMatch(words)"),
+            NumberMatch(words=True, prose="lenient", name="NumberMatch(lenient)"),
+            GradedNumber(),
+        ],
+        "choice": [ChoiceMatch(), ChoiceMatch(prose="lenient", name="ChoiceMatch(lenient)")],
         "mathematics": [MathMatch()],
-        "classification": [LabelMatch()],
+        "classification": [LabelMatch(), LabelMatch(prose="lenient", name="LabelMatch(lenient)")],
         "grounding": [BoxIoU(), BoxIoU(threshold=0.5, name="BoxIoU(0.5)"), BoxAccuracy(), BoxGIoU()],
         "detection": [
             DetectionIoU(),
