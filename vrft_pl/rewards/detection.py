@@ -27,6 +27,8 @@ _COVERED = 0.5
 
 _FURTHER = 5
 """Boxes that can't be judged which a hit vouches for: what a picture is taken to hold beside each object found."""
+_VOUCHES = 0.5
+"""IoU from which a pair is a hit that vouches for others, whatever the threshold of the reward."""
 _SAME = 0.3
 """IoU from which two boxes are taken for one object where not all objects are annotated."""
 
@@ -128,9 +130,10 @@ class DetectionReward(Reward):
     the answer where half of it lies on a crowd of its category.
 
     Nor does a box without a pair whose category is not annotated exhaustively: it can't be judged. Of ``u`` such boxes
-    of a category, beside ``h`` paired ones, ``5 max(h, 1)`` are left out, the smallest first, as far as each can be an
-    object beside the hits and the others, with an IoU below 0.3. The rest are more than the picture is taken to hold:
-    answered boxes that earn nothing, so that a grid of guesses, or some around one place, is not paid for its few hits.
+    of a category, beside ``h`` that hit with an IoU of 0.5 or more, ``5 h`` are left out, the smallest first, as far as
+    each can be an object beside the hits and the others, with an IoU below 0.3, and 5 where nothing of the category is
+    annotated. The rest are more than the picture is taken to hold: answered boxes that earn nothing, so that a grid of
+    guesses, or some around one place, is not paid for its few hits.
 
     Boxes are cut at the edges of the image; one outside, an entry that is no box and, where several categories are
     asked for, one without a label of theirs are wrong boxes, and so is each after the first 1000. Where one category is
@@ -191,7 +194,7 @@ def match_answer(
     worthless = answered.unreadable
     if len(true.crowds) or len(true.lenient):
         crowded, unjudged = _excused(answered, true, matched)
-        worthless += _beyond(answered, unjudged, matched)
+        worthless += _beyond(answered, unjudged, matched, true)
         counted = ~(crowded | unjudged)
         matched, stated = matched[counted], stated[counted]
     if worthless:
@@ -208,13 +211,17 @@ def _excused(answered: Answered, true: TrueObjects, matched: Floats) -> tuple[ND
     return alone & crowded, alone & ~crowded & np.isin(answered.categories, true.lenient)
 
 
-def _beyond(answered: Answered, unjudged: NDArray[np.bool_], matched: Floats) -> int:
-    """Boxes that can't be judged and are more than the picture is taken to hold beside the hits of their category."""
+def _beyond(answered: Answered, unjudged: NDArray[np.bool_], matched: Floats, true: TrueObjects) -> int:
+    """Boxes that can't be judged and are more than the picture is taken to hold beside the hits of their category.
+
+    A hit vouches for others only if it would be one at an IoU of 0.5, and where there is something to hit.
+    """
     beyond = 0
     for category in np.unique(answered.categories[unjudged]):
         own = answered.categories == category
         hits, others = answered.boxes[own & (matched > 0)], answered.boxes[own & unjudged]
-        beyond += len(others) - _apart(others, hits, most=_FURTHER * max(len(hits), 1))
+        vouching = int((matched[own] >= _VOUCHES).sum()) if (true.categories == category).any() else 1
+        beyond += len(others) - _apart(others, hits, most=_FURTHER * vouching)
     return beyond
 
 
