@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from timing import seconds
 
+from vrft_pl.rewards import NumberMatch
 from vrft_pl.rewards.reasoning import ReasoningSteps, Repetition, repeated_share
 
 SENTENCES = (
@@ -187,3 +188,16 @@ def test_repetition_is_judged_on_the_tokens_of_the_completion():
 def test_an_ngram_has_a_token():
     with pytest.raises(ValueError, match="Expected `ngram` to be at least 1 token, but got 0"):
         Repetition(ngram=0)
+
+
+def test_steps_never_outweigh_an_answer():
+    """Three lines of nonsense earn all that there is for steps: with its own weight that is a tenth of an answer."""
+    nonsense = "<think>1. blue over seven\n2. of the and\n3. green not up</think><answer>4</answer>"
+    right = "<think>Hm.</think><answer>3</answer>"
+    steps, answer = ReasoningSteps(), NumberMatch()
+    earned = [
+        sum(r.weight * r.grade_one(text, make_sample(), None) for r in (steps, answer)) for text in (nonsense, right)
+    ]
+    assert steps.grade_one(nonsense, make_sample(), None) == 1
+    assert earned == [0.1, 1.0]
+    assert ReasoningSteps(weight=0.5).weight == 0.5

@@ -67,7 +67,11 @@ class ReasoningSteps(Reward):
     times is one step. Without a ``<think>`` block, or with several, the score is 0. Reason-RFT's step reward
     (https://arxiv.org/abs/2503.20752) counts marks anywhere in the completion, and bullets, which enumerate nothing.
 
+    It sees words, not sense: three lines of nonsense with marks before them earn 1. So its weight is small by default,
+    and a right answer without steps is worth ten times as much as a wrong one with them.
+
     Args:
+        weight: As in `Reward`; at 1 it would weigh as much as an answer.
         **kwargs: Those of `Reward`.
 
     Example:
@@ -78,6 +82,9 @@ class ReasoningSteps(Reward):
 
     bounds = (0.0, 1.0)
     reads_answers = False
+
+    def __init__(self, weight: float = 0.1, **kwargs: Any) -> None:
+        super().__init__(weight, **kwargs)
 
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float:
         """Count the steps of one completion."""
