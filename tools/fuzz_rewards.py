@@ -36,7 +36,7 @@ from vrft_pl.types import Completions, Sample
 LIMIT_SECONDS = 0.05
 Y_FIRST = replace(FRAME, y_first=True)
 GROUP = 32
-CHUNK = 5000
+CHUNK = 6000
 KEPT_FAULTS = 20
 COMPUTED_EVERY = 16
 """Groups of which the numbers of metrics are computed for one."""
