@@ -224,6 +224,8 @@ def main() -> None:
     with ProcessPoolExecutor(args.processes, mp_context=get_context("spawn")) as pool:
         for part in pool.map(run_chunk, sizes, seeds):
             found.add(part)
+            so_far = f"{found.completions:,} completions, {len(found.faults)} faults, worst {found.worst * 1e3:.1f} ms"
+            print(so_far, file=sys.stderr, flush=True)
     print(f"{found.completions:,} completions, {found.gradings:,} gradings in {time.perf_counter() - start:.0f} s")
     if found.gradings:
         mean = found.seconds / found.gradings
