@@ -27,7 +27,7 @@ class Losses(Callback):
 
 def test_the_loss_is_the_mean_over_target_tokens(checkpoint):
     samples = [MIXED[0], sample("Long?", number=123456.0)]
-    module = SFTModule(loaded(checkpoint))
+    module = SFTModule(loaded(checkpoint), ban_media_tokens=True)
     prompts = module.policy.encode(samples)
     apart = [
         module.policy.logprobs(prompts[i : i + 1], module.policy.encode_targets([one], prompts[i : i + 1])).logprobs
@@ -38,6 +38,39 @@ def test_the_loss_is_the_mean_over_target_tokens(checkpoint):
     expected = -sum(row.sum() for row in apart) / 9
     batch = next(iter(DemonstrationLoader(DataLoader(samples, 2, collate_fn=list), module.demonstrate))).value
     torch.testing.assert_close(module.training_step(batch, 0), expected, rtol=1e-5, atol=1e-6)
+
+
+def logged_loss(module, samples):
+    """The loss of one micro-batch, and its gradient on the output layer."""
+    module.log, module.log_dict, module.undivided = *[lambda *args, **kwargs: None] * 2, lambda loss: loss
+    batch = next(iter(DemonstrationLoader(DataLoader(samples, 8, collate_fn=list), module.demonstrate))).value
+    loss = module.training_step(batch, 0)
+    head = module.policy.hf_model.get_output_embeddings().weight
+    return loss, torch.autograd.grad(loss, head)[0], batch
+
+
+@pytest.mark.parametrize("pack_tokens", [None, 512], ids=["apart", "packed"])
+def test_the_loss_is_that_of_transformers_unless_media_tokens_are_banned(qwen3_vl, pack_tokens):
+    policy = loaded(qwen3_vl)
+    loss, gradient, batch = logged_loss(SFTModule(policy, pack_tokens), [MIXED[0]])
+    (prompt,), ids = batch.prompts, batch.targets.ids
+    inputs = {key: value for key, value in prompt.inputs.items() if value.shape != prompt.inputs["input_ids"].shape}
+    for key in prompt.inputs.keys() - inputs.keys():  # one value a token
+        tail = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}.get(key, torch.zeros_like(ids))
+        inputs[key] = torch.cat([prompt.inputs[key], tail], dim=1)
+    labels = inputs["input_ids"].clone()
+    labels[:, : prompt.num_tokens] = -100
+    expected = policy.hf_model(**inputs, labels=labels).loss
+    torch.testing.assert_close(loss, expected, rtol=1e-6, atol=1e-6)
+    head = policy.hf_model.get_output_embeddings().weight
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected, head)[0], rtol=1e-4, atol=1e-6)
+    assert gradient[list(policy.banned_token_ids)].abs().max() > 0
+    banning, without, _ = logged_loss(SFTModule(policy, pack_tokens, ban_media_tokens=True), [MIXED[0]])
+    assert banning < loss - 1e-3
+    assert not without[list(policy.banned_token_ids)].any()
+    assert policy.logprobs(batch.prompts, batch.targets).logprobs.sum().item() == pytest.approx(
+        -banning.item() * batch.num_tokens, rel=1e-5
+    )
 
 
 class Slow(Callback):

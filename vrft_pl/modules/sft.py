@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -71,6 +72,8 @@ class SFTModule(PolicyModule):
             included, none of which sees another: the same loss with less padding. A longer sample gets a row of its
             own. A model that a comparison shows to differ when packed is trained unpacked, with a warning. Defaults to
             one sample a row.
+        ban_media_tokens: Leave tokens that stand for pictures, sound and film out of the softmax of the loss, as they
+            are out of what is sampled. By default the loss is that of transformers, which leaves out none.
         **kwargs: Those of `PolicyModule`.
 
     Raises:
@@ -79,11 +82,13 @@ class SFTModule(PolicyModule):
 
     imitates = True
 
-    def __init__(self, policy: VLM, pack_tokens: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, policy: VLM, pack_tokens: int | None = None, ban_media_tokens: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(policy, **kwargs)
         if pack_tokens is not None and pack_tokens < 1:
             raise ValueError(f"Expected `pack_tokens` to be at least 1 token, but got {pack_tokens}.")
-        self.pack_tokens = pack_tokens
+        self.pack_tokens, self.ban_media_tokens = pack_tokens, ban_media_tokens
 
     def on_fit_start(self) -> None:
         """Check before any step that the target of every training row can be written.
@@ -118,6 +123,10 @@ class SFTModule(PolicyModule):
 
     def logprobs(self, batch: Demonstrations) -> TokenLogprobs:
         """Log-probability of each target token, samples packed where that is asked for and the policy can."""
+        with nullcontext() if self.ban_media_tokens else self.policy.whole_vocabulary():
+            return self._logprobs(batch)
+
+    def _logprobs(self, batch: Demonstrations) -> TokenLogprobs:
         if self.pack_tokens is None or not self.policy.may("packing"):
             return self.policy.logprobs(batch.prompts, batch.targets)
         return self.policy.packed_logprobs(batch.prompts, batch.targets, self.pack_tokens)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -220,6 +221,18 @@ class VLM(WeightHolder):
         """Call the transformers model, with features of its pictures if there are any."""
         with single_precision_default(), given_features(self.hf_model, image_features):
             return self.model(**inputs)  # type: ignore[misc]  # there, for `hf_model` is
+
+    @contextmanager
+    def whole_vocabulary(self) -> Iterator[None]:
+        """Let log-probs be those of a softmax over every token, media tokens too, as transformers' own loss has it.
+
+        What is sampled never holds a media token; given targets don't either, but a model may expect one.
+        """
+        banned, self._banned = self._banned, self._banned[:0]
+        try:
+            yield
+        finally:
+            self._banned = banned
 
     def scale(self, logits: Tensor, temperature: float) -> Tensor:
         """Logits of the distribution that is sampled from and trained: media tokens out, divided by the temperature."""
