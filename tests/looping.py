@@ -3,13 +3,14 @@
 import torch
 from training import FixedSampler, Share, counting, fit, grpo
 
-from vrft_pl.callbacks import Curriculum, DynamicSampling
+from vrft_pl.callbacks import Curriculum, DynamicSampling, NoisyRollout
 from vrft_pl.rollout import RolloutCallback
 
 EVERY = {
     "dynamic": lambda: [DynamicSampling(rounds=2)],
     "curriculum": lambda: [Curriculum(right=0.3)],
-    "all": lambda: [Curriculum(right=0.3), DynamicSampling(rounds=2)],
+    "noisy": lambda: [NoisyRollout(middle=0.9)],
+    "all": lambda: [Curriculum(right=0.3), DynamicSampling(rounds=2), NoisyRollout(middle=0.9)],
 }
 """Makes the callbacks of a run, by its name."""
 

@@ -9,6 +9,7 @@ from vrft_pl.callbacks.dynamic import DynamicSampling
 from vrft_pl.callbacks.export import HFExport
 from vrft_pl.callbacks.finite import NonFiniteGuard
 from vrft_pl.callbacks.hacking import RewardHackingAlarm
+from vrft_pl.callbacks.noisy import NoisyRollout
 from vrft_pl.callbacks.owed import OwedValidation
 from vrft_pl.callbacks.predictions import PredictionWriter
 from vrft_pl.callbacks.profile import StepProfile
@@ -26,6 +27,7 @@ __all__ = [
     "Curriculum",
     "DynamicSampling",
     "HFExport",
+    "NoisyRollout",
     "NonFiniteGuard",
     "OwedValidation",
     "PredictionWriter",

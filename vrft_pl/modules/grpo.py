@@ -20,7 +20,7 @@ from vrft_pl.policy.verdicts import Way
 from vrft_pl.rewards import GuardedReward, Judge, Reward, paper_rewards
 from vrft_pl.rewards.base import check_names
 from vrft_pl.rollout import Collector, Hooks, RolloutLoader, SamplingParams
-from vrft_pl.rollout.hooks import tell_end, tell_start
+from vrft_pl.rollout.hooks import ask_views, tell_end, tell_start
 from vrft_pl.types import Experience, Prompts, Sample
 
 
@@ -175,6 +175,7 @@ class GRPOModule(PolicyModule):
             step=lambda: self.trainer.global_step,
             forward_context=lambda: self.trainer.precision_plugin.forward_context(),
             on_start=lambda: tell_start(self.trainer, self),
+            views=lambda samples, group_size: ask_views(self.trainer, self, samples, group_size),
             on_end=self._on_rollout_end,
         )
 

@@ -177,9 +177,14 @@ class Collector:
         return completions.logprobs if exact else None
 
     def _written(self, samples: list[Sample], step: int, key: Sequence[int | str]) -> tuple[Prompts, Completions]:
+        prompts, written = [], []
+        views = self.hooks.views(samples, self.group_size)
         with whole(self.writer.policy):
-            prompts, seeds = self.writer.encode(samples), prompt_seeds(samples, self.seed, step, *key)
-            return prompts, self.writer.write(prompts, self.group_size, self.params, seeds, step)
+            for i, view in enumerate(views):
+                seeds = prompt_seeds(samples, self.seed, step, *key, *([f"view {i}"] if i else []))
+                prompts.append(self.writer.encode(view.samples))
+                written.append(self.writer.write(prompts[-1], view.size, self.params, seeds, step))
+        return prompts[0], written[0] if len(views) == 1 else dealt(written, [view.size for view in views])
 
     def _score(self, samples: list[Sample], completions: Completions, step: int, seconds: dict[str, float]) -> Scores:
         start = time.perf_counter()
@@ -194,3 +199,21 @@ class Collector:
         if (device := self.writer.policy.device).type == "cuda":
             torch.cuda.synchronize(device)
         seconds[phase] = time.perf_counter() - start
+
+
+def dealt(parts: Sequence[Completions], sizes: Sequence[int]) -> Completions:
+    """Put the completions of each group beside each other that were sampled apart.
+
+    Args:
+        parts: Completions of the same prompts.
+        sizes: Completions per prompt in each part.
+    """
+    starts = [sum(len(part) for part in parts[:i]) for i in range(len(parts))]
+    num_prompts = len(parts[0]) // sizes[0]
+    rows = [
+        start + prompt * size + i
+        for prompt in range(num_prompts)
+        for start, size in zip(starts, sizes, strict=True)
+        for i in range(size)
+    ]
+    return parts[0].join(parts[1:]).select(rows)

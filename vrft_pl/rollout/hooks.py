@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -18,6 +18,22 @@ class RolloutCallback(Callback):
     def on_rollout_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Called before completions are sampled, with the policy as it will sample."""
 
+    def on_rollout_views(
+        self, trainer: Trainer, module: LightningModule, samples: list[Sample], group_size: int
+    ) -> list[View] | None:
+        """Called before a window is sampled, which may be shown in other ways than it is trained on.
+
+        Args:
+            trainer: The run's trainer.
+            module: Its module.
+            samples: The prompts of the window.
+            group_size: ``G``.
+
+        Returns:
+            Views whose sizes sum to ``group_size``, first the samples as they are; the completions of a group are in
+            this order. ``None`` shows them as they are.
+        """
+
     def on_rollout_end(self, trainer: Trainer, module: LightningModule, experience: Experience) -> Experience | None:
         """Called when a window is scored and its advantages are known, before it is trained on.
 
@@ -27,9 +43,21 @@ class RolloutCallback(Callback):
         """
 
 
+class View(NamedTuple):
+    """The prompts of a window as a part of each group sees them."""
+
+    samples: list[Sample]
+    """In the order of the window, with the same answers and sizes of pictures. Length ``P``."""
+    size: int
+    """Completions of each group."""
+
+
 @runtime_checkable
 class CollectsMore(Protocol):
     """A module that collects groups beyond a window, for callbacks within `on_rollout_end`; as `GRPOModule` does."""
+
+    seed: int
+    """Of sampling."""
 
     def more(self, count: int, key: str) -> Experience | None:
         """Sample further rows with the policy as it is. Every rank calls it.
@@ -57,6 +85,19 @@ def tell_start(trainer: Trainer, module: LightningModule) -> None:
     """Tell every rollout callback that completions are about to be sampled."""
     for callback in listening(trainer):
         callback.on_rollout_start(trainer, module)
+
+
+def ask_views(trainer: Trainer, module: LightningModule, samples: list[Sample], group_size: int) -> list[View]:
+    """How the prompts of a window are shown to the parts of each group.
+
+    Raises:
+        InputError: If more than one callback decides on it.
+    """
+    asked = {type(c).__name__: c.on_rollout_views(trainer, module, samples, group_size) for c in listening(trainer)}
+    found = {name: views for name, views in asked.items() if views is not None}
+    if len(found) > 1:
+        raise InputError(f"Expected one callback that decides what is shown, but got {', '.join(found)}. Choose one.")
+    return next(iter(found.values()), [View(samples, group_size)])
 
 
 def tell_end(
@@ -108,5 +149,7 @@ class Hooks:
     """The precision of forward passes."""
     on_start: Callable[[], None] = lambda: None
     """Called before sampling."""
+    views: Callable[[list[Sample], int], list[View]] = lambda samples, group_size: [View(samples, group_size)]
+    """How prompts are shown to the parts of each group, for samples and ``G``; the first as they are."""
     on_end: Callable[[Experience], Experience] = lambda experience: experience
     """Called with the window; returns what is trained on."""
