@@ -28,6 +28,8 @@ def groups(rates, judged=None):
 
 
 class Module:
+    seed = 0
+
     def __init__(self, *rewards):
         self.rewards, self.noted = rewards or (Share(),), {}
 
@@ -75,8 +77,8 @@ def test_rates_are_those_of_all_ranks_whatever_their_order(monkeypatch):
 
 def test_what_is_right_and_by_which_reward_can_be_said():
     callback = curriculum(module=Module(Format(), Share()), right=0.5)
-    assert callback.measuring([Format(), Share()]) == ["Share"]
-    assert Curriculum(reward="Format").measuring([Format(), Share()]) == ["Format"]
+    assert callback.success.names == ["Share"]
+    assert curriculum(module=Module(Format(), Share()), reward="Format").success.names == ["Format"]
     callback.on_rollout_end(None, Module(), groups({2: 0.5, 4: 0.5}, judged=[4]))
     assert np.flatnonzero(~np.isnan(callback.rates)).tolist() == [4]
 

@@ -18,6 +18,8 @@ def groups(*alive):
 class Module:
     """Hands out what is prepared, a round after the other."""
 
+    seed = 0
+
     def __init__(self, *prepared):
         self.prepared, self.calls, self.noted = list(prepared), [], {}
 

@@ -10,6 +10,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from looping import EVERY, loop, loop_of_ranks
 from training import weights
 
+from vrft_pl.algorithms import GRPOLoss
+
 NIGHTLY = [pytest.param(name, marks=[] if name == "all" else pytest.mark.nightly) for name in EVERY]
 
 
@@ -22,7 +24,7 @@ def interrupted(checkpoint, folder, name, stop):
 
 
 @pytest.mark.parametrize("name", NIGHTLY)
-@pytest.mark.parametrize("stop", [1, 7], ids=["within-a-window", "in-the-second-epoch"])
+@pytest.mark.parametrize("stop", [1, pytest.param(7, marks=pytest.mark.nightly)], ids=["within-a-window", "later"])
 def test_an_interrupted_run_goes_on_as_it_would_have(qwen3_vl, tmp_path, name, stop):
     whole, resumed, batches, rest = interrupted(qwen3_vl, tmp_path, name, stop)
     assert len(batches) == 12
@@ -43,7 +45,8 @@ def test_two_processes_train_on_what_one_does(qwen3_vl, tmp_path, name):
         torch.testing.assert_close(ranks[0][name], value, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.nightly
 def test_rows_beyond_the_epoch_replace_those_that_teach_nothing(qwen3_vl):
-    _, plain = loop(qwen3_vl, [])
-    _, filled = loop(qwen3_vl, EVERY["dynamic"]())
+    _, plain = loop(qwen3_vl, [], loss=GRPOLoss())
+    _, filled = loop(qwen3_vl, EVERY["dynamic"](), loss=GRPOLoss())
     assert sum(len(places) for places, *_ in filled) > sum(len(places) for places, *_ in plain)

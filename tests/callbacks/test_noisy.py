@@ -5,6 +5,7 @@ import torch
 from training import FixedSampler, counting, fit, grpo
 
 from vrft_pl.callbacks import NoisyRollout, RolloutCallback
+from vrft_pl.rollout.hooks import ask_views
 from vrft_pl.types import InputError
 
 
@@ -35,15 +36,9 @@ def test_a_part_of_each_group_sees_noise_until_it_is_annealed(qwen3_vl):
         others = [own.completions.texts[i * 4 + 3] for i in range(len(own))]
         first = [plain.completions.texts[i * 4] for i in range(len(own))]
         assert [a == b for a, b in zip(others, first, strict=True)] == [False] * len(own) or window >= 2
+        for prompt, expected in zip(own.prompts, plain.prompts, strict=True):  # what the update sees
+            assert torch.equal(prompt.inputs["pixel_values"], expected.inputs["pixel_values"])
     assert module.rollout_stats.numbers["train/noise"] == pytest.approx(0.0, abs=1e-6)
-
-
-def test_the_update_sees_the_clean_picture(qwen3_vl):
-    (first, *_), module = windows(qwen3_vl, NoisyRollout(), num_iterations=2)
-    clean = module.policy.encode(first.samples)
-    for own, expected in zip(first.prompts, clean, strict=True):
-        assert torch.equal(own.inputs["pixel_values"], expected.inputs["pixel_values"])
-    assert first.old_logprobs is not None
 
 
 def test_noise_falls_along_a_sigmoid():
@@ -83,5 +78,13 @@ def test_two_that_decide_what_is_shown_are_refused(qwen3_vl):
     class Other(NoisyRollout):
         pass
 
+    trainer = SimpleNamespace(global_step=0, estimated_stepping_batches=10, callbacks=[NoisyRollout(), Other()])
     with pytest.raises(InputError, match="Expected one callback that decides what is shown, but got NoisyRollout, Oth"):
-        windows(qwen3_vl, NoisyRollout(), Other())
+        ask_views(trainer, grpo(qwen3_vl), [], 8)
+
+
+def test_a_window_that_is_sampled_before_its_turn_is_refused(qwen3_vl):
+    module = grpo(qwen3_vl)
+    module.rollout_ahead = 1
+    with pytest.raises(InputError, match="Expected `rollout_ahead: 0` with NoisyRollout, but got 1."):
+        NoisyRollout().setup(None, module, "fit")

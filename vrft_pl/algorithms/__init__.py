@@ -11,7 +11,7 @@ from vrft_pl.algorithms.loss import Loss, LossOutput
 from vrft_pl.algorithms.maxrl import MaxRLAdvantage
 from vrft_pl.algorithms.penalty import KLPenalty
 from vrft_pl.algorithms.sapo import SAPOLoss
-from vrft_pl.algorithms.surrogate import SurrogateLoss, TokenLoss
+from vrft_pl.algorithms.surrogate import SurrogateLoss, TokenLoss, aggregated
 
 __all__ = [
     "Advantage",
@@ -28,6 +28,7 @@ __all__ = [
     "SAPOLoss",
     "SurrogateLoss",
     "TokenLoss",
+    "aggregated",
     "group_advantage",
     "token_kl",
 ]

@@ -67,8 +67,7 @@ class SurrogateLoss(Loss):
         entropy_coefficient: float = 0.0,
         entropy_share: float = 1.0,
     ) -> None:
-        if aggregation not in get_args(Aggregation):
-            raise ValueError(f"Expected `aggregation` to be one of {get_args(Aggregation)}, but got {aggregation!r}.")
+        check_aggregation(aggregation)
         if not 0 <= kl_coefficient < float("inf"):
             raise ValueError(f"Expected `kl_coefficient` to be 0 or more, but got {kl_coefficient}.")
         if kl_estimator not in get_args(KLEstimator):
@@ -156,21 +155,36 @@ class SurrogateLoss(Loss):
             values = values - self.entropy_coefficient * experience.entropy.masked_fill(~mask, 0.0)
         if self.mask_truncated:
             values = values.masked_fill(experience.completions.truncated[:, None], 0.0)
-        return LossOutput(self._aggregate(values, experience), stats)
+        return LossOutput(aggregated(values, experience, self.aggregation, self.max_tokens), stats)
 
-    def _aggregate(self, values: Tensor, experience: Experience) -> Tensor:
-        mask = experience.loss_mask
-        values = values.masked_fill(~mask, 0.0)
-        match self.aggregation:
-            case "sequence":
-                per_sequence = values.sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-                return per_sequence.sum() / max(experience.num_sequences, 1e-9)
-            case "token":
-                return values.sum() / max(experience.num_tokens, 1e-9)
-            case "constant":
-                length = self.max_tokens or experience.max_tokens
-                assert length is not None
-                return values.sum() / max(experience.num_sequences * length, 1e-9)
+
+def aggregated(values: Tensor, experience: Experience, aggregation: Aggregation, max_tokens: int | None) -> Tensor:
+    """The loss of a micro-batch from what is to be minimised at each token.
+
+    Args:
+        values: Shape ``(N, T)``; whatever it likes where the experience's ``loss_mask`` is False.
+        experience: With the denominators of its optimizer step.
+        aggregation: See `SurrogateLoss`.
+        max_tokens: Likewise.
+    """
+    mask = experience.loss_mask
+    values = values.masked_fill(~mask, 0.0)
+    match aggregation:
+        case "sequence":
+            per_sequence = values.sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+            return per_sequence.sum() / max(experience.num_sequences, 1e-9)
+        case "token":
+            return values.sum() / max(experience.num_tokens, 1e-9)
+        case "constant":
+            length = max_tokens or experience.max_tokens
+            assert length is not None
+            return values.sum() / max(experience.num_sequences * length, 1e-9)
+
+
+def check_aggregation(aggregation: str) -> None:
+    """Raise `ValueError` for an aggregation that there is not."""
+    if aggregation not in get_args(Aggregation):
+        raise ValueError(f"Expected `aggregation` to be one of {get_args(Aggregation)}, but got {aggregation!r}.")
 
 
 def mean_over(values: Tensor, mask: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ from vrft_pl.callbacks.owed import OwedValidation
 from vrft_pl.callbacks.predictions import PredictionWriter
 from vrft_pl.callbacks.profile import StepProfile
 from vrft_pl.callbacks.progress import RewardProgressBar
+from vrft_pl.callbacks.reference import ReferenceUpdate
+from vrft_pl.callbacks.replay import Replay
 from vrft_pl.callbacks.spikes import SpikeFlag
 from vrft_pl.callbacks.stop import StopOnSignal
 from vrft_pl.callbacks.subset import ValSubset
@@ -32,6 +34,8 @@ __all__ = [
     "OwedValidation",
     "PredictionWriter",
     "RankWatchdog",
+    "ReferenceUpdate",
+    "Replay",
     "RewardHackingAlarm",
     "RewardProgressBar",
     "RolloutCallback",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -11,20 +10,14 @@ from lightning.pytorch import LightningModule, Trainer
 from torch.utils.data import Dataset
 
 from vrft_pl.callbacks.dynamic import DynamicSampling
+from vrft_pl.callbacks.success import Success
 from vrft_pl.data import SampleData
 from vrft_pl.data.samples import row_of, stored_blocks
 from vrft_pl.data.weighted import WeightedRows
 from vrft_pl.distributed import DataShare, gather
-from vrft_pl.rewards import Reward
 from vrft_pl.rollout import RolloutCallback
 from vrft_pl.rollout.hooks import CollectsMore, insist_on_more, listening
 from vrft_pl.types import Experience, InputError, Sample
-
-
-class Measured(CollectsMore, Protocol):
-    """A module with rollouts and what they are worth."""
-
-    rewards: Sequence[Reward]
 
 
 class Curriculum(RolloutCallback):
@@ -69,7 +62,7 @@ class Curriculum(RolloutCallback):
         if not 0 <= memory < 1:
             raise ValueError(f"Expected `memory` to be from 0 to below 1, but got {memory}.")
         self.low, self.high, self.outside, self.memory = low, high, outside, memory
-        self.right, self.reward = right, reward
+        self.success = Success(right, reward)
         self.rates = np.zeros(0)
         """Success rate of each row; NaN for one that was never drawn."""
         self.rows: WeightedRows | None = None
@@ -100,7 +93,7 @@ class Curriculum(RolloutCallback):
         before = listening(trainer)[: listening(trainer).index(self)]
         if any(isinstance(callback, DynamicSampling) for callback in before):
             raise InputError("Expected Curriculum before DynamicSampling, which drops groups. Exchange the two.")
-        self._names = self.measuring(cast(Measured, pl_module).rewards)
+        self.success.choose(pl_module, self)
         self._data, data.order = data, self.order
 
     def order(self, samples: Dataset[Sample], share: DataShare) -> WeightedRows:
@@ -124,17 +117,6 @@ class Curriculum(RolloutCallback):
             self._loaded = None
         return self.rows
 
-    def measuring(self, rewards: Sequence[Reward]) -> list[str]:
-        """Names of the rewards that success is measured by, the first that judges a row counting.
-
-        Raises:
-            InputError: If there is none.
-        """
-        known = [reward.name for reward in rewards if reward.reads_answers or reward.name == self.reward]
-        if not known or self.reward not in (None, *known):
-            raise InputError(f"Expected `reward` of Curriculum to be one of {known}, but got {self.reward!r}.")
-        return known if self.reward is None else [self.reward]
-
     def weights(self) -> np.ndarray:
         """How often each row should come now. Shape ``(num_rows,)``."""
         return np.where(np.isnan(self.rates) | self._in_band(self.rates), 1.0, self.outside)
@@ -149,17 +131,12 @@ class Curriculum(RolloutCallback):
             inside = self._in_band(np.array([rate for _, rate in measured]))
             seen = ~np.isnan(self.rates)
             numbers = {"train/in_band": float(inside.mean()), "train/measured_rows": float(seen.mean())}
-            cast(Measured, module).note(numbers)
+            cast(CollectsMore, module).note(numbers)
 
     def measure(self, experience: Experience) -> list[tuple[int, float]]:
         """Row and share of right completions of each group that is judged."""
-        right = {name: experience.scores[name].view(len(experience), -1) >= self.right for name in self._names}
-        judged = {name: experience.parse_failures[name].view(len(experience), -1)[:, 0] >= 0 for name in self._names}
-        rates = []
-        for i, sample in enumerate(experience.samples):
-            if (name := next((name for name in self._names if judged[name][i]), None)) is not None:
-                rates.append((row_of(sample), float(right[name][i].double().mean())))
-        return rates
+        rates = zip(experience.samples, self.success.rates(experience), strict=True)
+        return [(row_of(sample), rate) for sample, rate in rates if rate is not None]
 
     def _in_band(self, rates: np.ndarray) -> np.ndarray:
         return (rates >= self.low) & (rates <= self.high)

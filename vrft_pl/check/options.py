@@ -20,6 +20,7 @@ class CheckOptions:
         pictures: Samples drawn with the true and the answered boxes.
         skip: Steps to leave out.
         device_memory: GiB of a device to compare what stays with. Defaults to that of this machine's.
+        write_difficulty: File to write the policy's success rate on every training row to, for `DifficultyBand`.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -30,6 +31,7 @@ class CheckOptions:
     pictures: int = 3
     skip: tuple[Step, ...] = ()
     device_memory: float | None = None
+    write_difficulty: str | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
@@ -13,6 +14,7 @@ from vrft_pl.callbacks.preflight import refusals
 from vrft_pl.check.boxes import check_boxes
 from vrft_pl.check.constant import check_constant
 from vrft_pl.check.data import check_data
+from vrft_pl.check.difficulty import write_difficulty
 from vrft_pl.check.findings import Finding, Report
 from vrft_pl.check.gold import check_gold
 from vrft_pl.check.labels import check_labels
@@ -81,6 +83,8 @@ def check_run(
         for name, step in STEPS.items():
             if name not in options.skip or name == "data":
                 findings[name] = step(subject)
+        if options.write_difficulty is not None:
+            findings["difficulty"] = write_difficulty(subject, Path(options.write_difficulty))
     return Report({name: found for name, found in findings.items() if found}, time.perf_counter() - start)
 
 

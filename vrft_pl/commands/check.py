@@ -17,7 +17,7 @@ def main(args: Sequence[str]) -> None:
     """Check a run; exit with 1 when something would break it."""
     cli = CheckCLI("check", args)
     with cli.running():
-        options = CheckOptions(**cli.config.check.as_dict())
+        options = CheckOptions(**cli.config.check.as_dict(), write_difficulty=cli.config.write_difficulty)
         report = check_run(cli.model, cli.datamodule, cli.section, options, cli.folder)
         report.write(cli.folder)
         report.print(cli.folder)
@@ -33,7 +33,14 @@ class CheckCLI(RunCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what to look at."""
         super().add_arguments_to_parser(parser)
-        parser.add_class_arguments(CheckOptions, "check")
+        parser.add_class_arguments(CheckOptions, "check", skip={"write_difficulty"})
+        parser.add_argument(
+            "--write_difficulty",
+            type=str | None,
+            metavar="FILE",
+            help="Let the policy write a group to every training row, and write its success rates to this file, by "
+            "which `DifficultyBand` chooses rows.",
+        )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Keep the trainer's section; one on a CPU stands in where this machine lacks the devices."""

@@ -4,6 +4,7 @@ from vrft_pl.data.base import VisionTask
 from vrft_pl.data.classification import Classification
 from vrft_pl.data.counting import Counting
 from vrft_pl.data.detection import Detection
+from vrft_pl.data.difficulty import DifficultyBand
 from vrft_pl.data.fingerprint import fingerprint
 from vrft_pl.data.grounding import Grounding
 from vrft_pl.data.listed import Listed
@@ -48,6 +49,7 @@ __all__ = [
     "DetectionScenes",
     "FewShot",
     "First",
+    "DifficultyBand",
     "Fraction",
     "Grounding",
     "GroundingScenes",

@@ -15,6 +15,8 @@ from vrft_pl.algorithms.advantage import check_group_size
 from vrft_pl.distributed import gather, whole
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.modules.rollout_log import RolloutStats
+from vrft_pl.modules.terms import Term
+from vrft_pl.policy.logprobs import TokenLogprobs
 from vrft_pl.policy.reference import Reference, ReferenceKind
 from vrft_pl.policy.verdicts import Way
 from vrft_pl.rewards import GuardedReward, Judge, Reward, paper_rewards
@@ -43,6 +45,7 @@ class GRPOModule(PolicyModule):
         rollout_ahead: 1 samples the next window while one is trained on, with weights that are one window old; for a
             sampler with weights of its own, such as `VLLMSampler`. Ratios are then to the sampler's log-probs, or
             tokens are weighed where the loss has an `importance_cap`. 0 samples each window when it is needed.
+        terms: What is added to the loss and makes passes of its own, such as `PerceptionTerm`.
         **kwargs: Those of `PolicyModule`.
 
     Raises:
@@ -63,6 +66,7 @@ class GRPOModule(PolicyModule):
         reference: ReferenceKind = "auto",
         metrics: Sequence[Judge] | None = None,
         rollout_ahead: Literal[0, 1] = 0,
+        terms: Sequence[Term] = (),
         **kwargs: Any,
     ) -> None:
         judges = paper_rewards(rewards) if isinstance(rewards, str) else rewards
@@ -99,6 +103,7 @@ class GRPOModule(PolicyModule):
         if self.policy.weights.lora is not None and self.policy.weights.lora.dropout:
             rank_zero_warn("`lora.dropout` has no effect on reinforcement: the policy is trained as it samples.")
         self.rewards, self.loss, self.params = tuple(judges), loss, params
+        self.terms = tuple(terms)
         self.group_size, self.window, self.num_iterations = group_size, window, num_iterations
         self.rollout_ahead = rollout_ahead
         self.advantage: Advantage = advantage
@@ -139,7 +144,7 @@ class GRPOModule(PolicyModule):
             window=step_batches if self.window is None else self.window,
             step_batches=step_batches,
             num_iterations=self.num_iterations,
-            skip_dead_groups=self.loss.skips_dead_groups,
+            skip_dead_groups=self.loss.skips_dead_groups and not self.terms,
             mean_over_ranks=self.mean_over_ranks,
             ahead=collector if self.rollout_ahead else None,
         )
@@ -150,6 +155,16 @@ class GRPOModule(PolicyModule):
         """Collect groups beyond the window; see `vrft_pl.rollout.hooks.CollectsMore`."""
         assert self.rollouts is not None, "there is no window"
         return self.rollouts.more(count, key)
+
+    def read(self, rows: Sequence[int]) -> list[Sample]:
+        """Read rows that are trained on; see `vrft_pl.rollout.hooks.CollectsAgain`."""
+        assert self.rollouts is not None, "there is no window"
+        return self.rollouts.read(rows)
+
+    def again(self, samples: list[Sample], completions: Sequence[dict[str, Any]]) -> Experience:
+        """Collect groups that were sampled before; see `vrft_pl.rollout.hooks.CollectsAgain`."""
+        assert self.rollouts is not None, "there is no window"
+        return self.rollouts.again(samples, completions)
 
     def note(self, numbers: dict[str, float]) -> None:
         """Log numbers of the window beside those of the rollout."""
@@ -196,6 +211,10 @@ class GRPOModule(PolicyModule):
         """The loss of a micro-batch and what is logged beside it, means over tokens without a graph."""
         logprobs, entropy = self.policy.logprobs(experience.prompts, experience.completions, self.params.temperature)
         loss, stats = self.loss(logprobs, replace(experience, entropy=entropy))
+        for term in self.terms:
+            own = TokenLogprobs(logprobs, entropy)
+            added, numbers = term(self.policy, experience, own, self.params.temperature)
+            loss, stats = loss + added, stats | numbers
         mask, sampled = experience.completions.mask, experience.completions.logprobs
         stats["entropy"] = entropy.detach().sum() / mask.sum()
         if (experience.old_logprobs is None or experience.ratio_to_sampler) and sampled is not None:

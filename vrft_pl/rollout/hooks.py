@@ -74,6 +74,22 @@ class CollectsMore(Protocol):
         """Log numbers of the window, the same on every rank, under their names beside those of the rollout."""
 
 
+@runtime_checkable
+class CollectsAgain(CollectsMore, Protocol):
+    """A module that also trains on what was sampled before; as `GRPOModule` does."""
+
+    def read(self, rows: Sequence[int]) -> list[Sample]:
+        """Read rows that are trained on, by their position, of which what the hook returns may be made."""
+
+    def again(self, samples: list[Sample], completions: Sequence[dict[str, Any]]) -> Experience:
+        """Score and weigh completions anew with the policy as it is. Every rank calls it with as many samples.
+
+        Args:
+            samples: Length ``P``.
+            completions: A group of each sample, as `vrft_pl.axes.kept` gives them.
+        """
+
+
 def insist_on_more(module: LightningModule, callback: Callback) -> None:
     """Raise `InputError` where a callback is in a run whose module collects no rollouts."""
     if not isinstance(module, CollectsMore):

@@ -16,7 +16,7 @@ from vrft_pl.data.resumable import ResumableLoader
 from vrft_pl.data.weighted import WeightedRows
 from vrft_pl.distributed import gather
 from vrft_pl.rollout.collector import Begun
-from vrft_pl.rollout.state import experience_state, restore_experience
+from vrft_pl.rollout.state import experience_state, restore_experience, together
 from vrft_pl.types import Experience, InputError, Opaque, Prompts, Sample
 
 
@@ -43,6 +43,9 @@ class Collect(Protocol):
             begun: Likewise.
             key: What tells its draws from those of the same prompts at the same step.
         """
+
+    def resume(self, batches: list[list[Sample]], state: dict[str, Any]) -> Begun:
+        """Take up completions that were sampled before."""
 
 
 class Ahead(Protocol):
@@ -131,7 +134,7 @@ class RolloutLoader(ResumableLoader):
             self.asked, self._further = [sample for batch in window for sample in batch], []
             self._reused = len(schedule) > self.step_batches
             if offset and self._loaded is not None:
-                self._read(self._loaded.get("further", []))
+                self.read(self._loaded.get("further", []))
                 prompts = self.encode(self.asked)
                 self._experience = restore_experience(self._loaded["experience"], self.asked, prompts)
             else:
@@ -216,14 +219,26 @@ class RolloutLoader(ResumableLoader):
             return None
         rows = sampler.beyond(self._drawn, total)
         first, self._drawn = sum(counts[rank] for rank in counts if rank < sampler.rank), self._drawn + total
-        samples = self._read(rows[first : first + count])
+        samples = self.read(rows[first : first + count])
         samples += [self.samples.dataset[rows[0]] for _ in range(max(counts.values()) - count)]
-        size = self.samples.batch_size or 1
-        batches = [samples[start : start + size] for start in range(0, len(samples), size)]
-        collected = self.collect.groups(batches, self._reused, key=(key,))
+        collected = self.collect.groups(self._in_batches(samples), self._reused, key=(key,))
         return collected.select(range(count)) if count else None
 
-    def _read(self, rows: Sequence[int]) -> list[Sample]:
+    def again(self, samples: list[Sample], completions: Sequence[dict[str, Any]]) -> Experience:
+        """Collect groups that were sampled before. Every rank calls it within the hook at a window's end.
+
+        Args:
+            samples: As many on every rank, of `read` or of the window.
+            completions: A group of each, as `vrft_pl.axes.kept` gives them.
+        """
+        batches = self._in_batches(samples)
+        return self.collect.groups(batches, self._reused, self.collect.resume(batches, together(completions)))
+
+    def _in_batches(self, samples: list[Sample]) -> list[list[Sample]]:
+        size = self.samples.batch_size or 1
+        return [samples[start : start + size] for start in range(0, len(samples), size)]
+
+    def read(self, rows: Sequence[int]) -> list[Sample]:
         """Read further rows of which the window in work may be made."""
         samples = [self.samples.dataset[row] for row in rows]
         self.asked += samples

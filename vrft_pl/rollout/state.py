@@ -35,6 +35,14 @@ def restore_experience(state: dict[str, Any], window: Sequence[Sample], prompts:
     return Experience(samples=tuple(window[i] for i in positions), prompts=prompts, **values).to(device)
 
 
+def together(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Put completions that `vrft_pl.axes.kept` made plain values of behind each other."""
+    parts = [
+        Completions(**restored(Completions, state), frames=(None,) * len(state["texts"])).to("cpu") for state in states
+    ]
+    return kept(parts[0].join(parts[1:]))
+
+
 def restore_completions(state: dict[str, Any], prompts: Prompts) -> Completions:
     """Put completions together again.
 
