@@ -5,6 +5,8 @@ import sys
 import torch
 from torch import distributed as dist
 
+from vrft_pl.algorithms.batch import batch_moments
+from vrft_pl.algorithms.entropy import least_sure
 from vrft_pl.distributed import (
     DataShare,
     any_rank,
@@ -33,4 +35,11 @@ if __name__ == "__main__":
     for count in (0, 1, CHUNK, CHUNK + 1, 2 * CHUNK + 7):
         assert list(in_order(range(own, count, 2), DataShare(2, own))) == list(range(count))
     assert list(in_order([1, 2], DataShare(1, 0))) == [1, 2]  # ranks that read the same rows keep their own
+    values = torch.tensor([3.0, -1.0, 0.5, 8.0, 2.0])
+    share = values[:2] if own == 0 else values[2:]
+    torch.testing.assert_close(batch_moments(share), (values.mean(), values.std()))
+    assert (
+        least_sure(share, torch.ones_like(share, dtype=torch.bool), 0.4).tolist()
+        == [[True, False], [False, True, False]][own]
+    )
     print(f"rank {own} has seen both")
