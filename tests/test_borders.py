@@ -78,7 +78,14 @@ def test_only_a_kind_itself_asks_which_kind_it_is():
 
 
 NOT_OURS = {"_device_mesh", "_exit", "_attn_implementation", "_create_index", "_forward_hooks", "_forward_pre_hooks"}
-NOT_OURS |= {"_replace", "_compute_loss", "_entropy_bonus_enabled", "_get_per_token_logps_and_entropies", "_metrics"}
+NOT_OURS |= {
+    "_replace",
+    "_state_dict_pre_hooks",
+    "_compute_loss",
+    "_entropy_bonus_enabled",
+    "_get_per_token_logps_and_entropies",
+    "_metrics",
+}
 """Of other libraries, which have no public name for it."""
 
 
