@@ -14,7 +14,7 @@ from vrft_pl.policy.coordinates import CoordinateSpace
 from vrft_pl.policy.encoding import check_stretches, encode_prompt, encode_targets, process, unexpanded
 from vrft_pl.policy.joining import Joint, learn_joints
 from vrft_pl.policy.probes import CODE_ERRORS, PICTURED
-from vrft_pl.policy.tokens import end_of_turn, media_token_ids
+from vrft_pl.policy.tokens import end_of_turn, media_token_ids, opened_thoughts
 from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
 
 
@@ -48,6 +48,8 @@ class Codec:
         if self.coordinates == "resized_pixels":
             check_stretches(self.processor)
         self.end_of_turn = tuple(end_of_turn(self.processor, checkpoint))
+        self.opened = opened_thoughts(self.processor)
+        """What the chat template writes of the policy's turn; it counts as written."""
         configured = generation.eos_token_id
         ends = [*(configured if isinstance(configured, list) else [configured]), self.tokenizer.eos_token_id]
         self.end_token_ids: tuple[int, ...] = tuple(
@@ -128,10 +130,14 @@ class Codec:
 
     def encode_targets(self, samples: Sequence[Sample], prompts: Prompts) -> Completions:
         """Tokenise the answers that supervised training imitates, each closed by the template's own end of turn."""
-        return encode_targets(self.processor, samples, prompts, list(self.end_of_turn), self.pad_token_id)
+        return encode_targets(self.processor, samples, prompts, list(self.end_of_turn), self.pad_token_id, self.opened)
 
     def decode(self, ids: Tensor, mask: Tensor) -> tuple[str, ...]:
-        """Turn completion tokens into text without the end token; other special tokens stay visible."""
+        """Turn completion tokens into text without the end token; other special tokens stay visible.
+
+        Thoughts that the chat template opens begin with their tag, as if the policy had written it.
+        """
         ends = set(self.end_token_ids)
         rows = [[t for t in row[keep].tolist() if t not in ends] for row, keep in zip(ids, mask, strict=True)]
-        return tuple(self.tokenizer.batch_decode(rows, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+        texts = self.tokenizer.batch_decode(rows, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return tuple(self.opened + text for text in texts)

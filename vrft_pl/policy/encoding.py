@@ -93,7 +93,12 @@ def process(
 
 
 def encode_targets(
-    processor: Any, samples: Sequence[Sample], prompts: Prompts, end_of_turn: list[int], pad_token_id: int
+    processor: Any,
+    samples: Sequence[Sample],
+    prompts: Prompts,
+    end_of_turn: list[int],
+    pad_token_id: int,
+    opened: str = "",
 ) -> Completions:
     """Tokenise the answers that supervised training imitates.
 
@@ -103,6 +108,7 @@ def encode_targets(
         prompts: Length ``P``.
         end_of_turn: Tokens that close each answer.
         pad_token_id: What shorter answers are padded with.
+        opened: What the prompt writes of the turn already; see `continued`.
 
     Raises:
         InputError: If a sample's text holds control tokens, or lacks what its style needs.
@@ -111,11 +117,33 @@ def encode_targets(
     texts = tuple(target_text(sample, frame) for sample, frame in zip(samples, frames, strict=True))
     for sample, text in zip(samples, texts, strict=True):
         refuse_special_tokens(processor, sample, text)
-    rows = [processor.tokenizer(text, add_special_tokens=False)["input_ids"] + end_of_turn for text in texts]
+    rest = [continued(text, opened) for text in texts]
+    texts = tuple(opened + text for text in rest)
+    rows = [processor.tokenizer(text, add_special_tokens=False)["input_ids"] + end_of_turn for text in rest]
     width = max(len(row) for row in rows)
     ids = torch.tensor([row + [pad_token_id] * (width - len(row)) for row in rows])
     mask = torch.arange(width) < torch.tensor([len(row) for row in rows])[:, None]
     return Completions(ids, mask, None, texts, tuple("stop" for _ in rows), frames)
+
+
+def continued(text: str, opened: str) -> str:
+    r"""What is left to write of a turn whose tag of thoughts the prompt opens; a turn without any closes it at once.
+
+    Args:
+        text: The whole turn.
+        opened: See `vrft_pl.policy.tokens.opened_thoughts`.
+
+    Example:
+        >>> continued("<think>1, 2.</think>3", "<think>\n"), continued("3", "<think>\n"), continued("3", "")
+        ('1, 2.</think>3', '\n</think>\n\n3', '3')
+    """
+    tag = opened.strip()
+    if not tag:
+        return text
+    if text.startswith(tag):
+        rest = text.removeprefix(tag)
+        return rest.lstrip() if opened[-1].isspace() else rest
+    return ("" if opened.endswith("\n") else "\n") + f"\n</{tag[1:]}\n\n{text}"
 
 
 def check_target(processor: Any, sample: Sample) -> None:

@@ -54,6 +54,26 @@ def control_tokens(tokenizer: Any) -> dict[int, str]:
     return known | {i: token.content for i, token in tokenizer.added_tokens_decoder.items() if token.special}
 
 
+OPENED = re.compile(r"<think>\s*\Z")
+
+
+def opened_thoughts(processor: ProcessorMixin) -> str:
+    """What the chat template writes of the policy's own turn: the tag of thoughts, and blanks behind it; often nothing.
+
+    The templates of models that always think end the prompt with it.
+    """
+    turns: list[Any] = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
+    try:
+        asked, begun = (
+            processor.apply_chat_template(turns, tokenize=False, add_generation_prompt=begins)
+            for begins in (False, True)
+        )
+    except (TemplateError, *CODE_ERRORS):  # one that takes no question without a picture
+        return ""
+    found = OPENED.search(begun.removeprefix(asked))
+    return found[0] if found else ""
+
+
 def end_of_turn(processor: ProcessorMixin, checkpoint: str) -> list[int]:
     """Read the tokens that the chat template writes after the policy's answer, up to the first end token.
 

@@ -7,6 +7,7 @@ from typing import Any
 from vrft_pl.answers import AnswerFrame
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.parsing import read_blocks
+from vrft_pl.rewards.parsing.blocks import without_empty_thoughts
 from vrft_pl.styles import STYLES, AnswerStyle, StyleName, answer_style
 from vrft_pl.types import Sample
 
@@ -40,9 +41,10 @@ class Format(Reward):
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float:
         """Judge the form of one completion."""
         tags = answer_style(self.style or sample.style).tags
-        if tags[:1] != ("think",) and text.lstrip().startswith("<think>"):
-            thoughts, _, rest = text.partition("</think>")
-            text = rest if not tags or thoughts.strip() == "<think>" else text
+        if not tags and text.lstrip().startswith("<think>"):
+            text = text.partition("</think>")[2]
+        elif tags[:1] != ("think",):
+            text = without_empty_thoughts(text)
         if not tags:
             return float(bool(text.strip()) and not any(tag in text for tag in _ALL_TAGS))
         return float(read_blocks(text, tags) is not None)

@@ -68,6 +68,9 @@ def test_the_answer_is_the_one_block_after_the_thoughts(text, expected, style):
         pytest.param("<answer>3<think>a</think></answer>", Unread.NO_ANSWER, id="thoughts-inside-the-answer"),
         pytest.param("3", Unread.NO_ANSWER, id="no-tag"),
         pytest.param("<answer></answer><think>3</think>", Unread.EMPTY, id="empty"),
+        pytest.param(
+            "<think>\n\n</think>\n<answer>3</answer><think>a</think>", "3", id="thoughts-opened-in-the-prompt"
+        ),
     ],
 )
 def test_the_answer_is_the_one_block_before_the_thoughts(text, expected):

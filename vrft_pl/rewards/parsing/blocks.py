@@ -10,6 +10,8 @@ from vrft_pl.styles import AnswerStyle, StyleName, answer_style
 MAX_ANSWER = 4096
 """Characters of a single answer that is still read."""
 _FENCE = re.compile(r"```(?:[A-Za-z][\w+-]++[ \t]*+\n|json\b|python\b)?(.*)", re.DOTALL)
+_NO_THOUGHTS = re.compile(r"\s*+<think>\s*+</think>")
+"""What a turn without thoughts begins with where the chat template opens them."""
 _WRAPS = (
     *((f"\\{name}{{", "}") for name in ("boxed", "fbox", "text", "textbf", "mathrm", "mathbf")),
     *(("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"), ("$", "$")),
@@ -52,7 +54,7 @@ def read_answer(text: str, style: AnswerStyle | StyleName) -> str | Unread:
     style = answer_style(style)
     tags = style.tags
     if style.answers_first:
-        text, tags = before_thoughts(text, tags[1]), tags[:1]
+        text, tags = before_thoughts(without_empty_thoughts(text), tags[1]), tags[:1]
     thoughts = tags[-2] if len(tags) > 1 else "think"
     visible = after_thoughts(text, thoughts, alone=not tags)
     if visible is None:
@@ -66,6 +68,12 @@ def read_answer(text: str, style: AnswerStyle | StyleName) -> str | Unread:
     if not closed or f"</{thoughts}>" in rest:
         return Unread.NO_ANSWER
     return answer.strip() or Unread.EMPTY
+
+
+def without_empty_thoughts(text: str) -> str:
+    """Take off a block without thoughts at the beginning, which some chat templates open."""
+    found = _NO_THOUGHTS.match(text)
+    return text[found.end() :] if found else text
 
 
 def before_thoughts(text: str, tag: str) -> str:
