@@ -31,7 +31,7 @@ def check_gold(subject: Subject) -> list[Finding]:
     if not samples:
         return []
     findings = unjudged(subject, samples)
-    for reward in subject.rewards:
+    for reward in (reward for reward in subject.rewards if not reward.costs):
         try:
             right = reward.grade(Completions.written(texts, frames), samples)
             findings += shortfall(reward, right, samples, texts)
@@ -77,7 +77,7 @@ def gold_answers(subject: Subject) -> tuple[list[Sample], list[str], list[Answer
 
 def upper_bound(reward: Reward) -> float | None:
     """What a right answer earns, for rewards that judge the truth, and for the form; ``None`` for all others."""
-    judges_truth = reward.reads_answers and reward.solution_type is not object
+    judges_truth = reward.reads_answers and reward.solution_type is not object and not reward.costs
     return (
         reward.bounds[1] if (judges_truth or isinstance(reward, Format)) and math.isfinite(reward.bounds[1]) else None
     )

@@ -198,10 +198,11 @@ def varying_rewards(subject: Subject, sampled: Sampled) -> list[tuple[Reward, fl
 def heeds_truth(reward: Reward, subject: Subject, sampled: Sampled) -> bool:
     """Whether the scores of the same completions change when they are held against the ground truth of other samples.
 
-    Where all samples have the same ground truth, a reward that reads answers is taken to compare them with it.
+    Where all samples have the same ground truth, or asking again would cost, a reward that reads answers is taken to
+    compare them with it.
     """
     samples, scores = sampled.samples, sampled.scores[reward.name]
-    if all(sample.solution == samples[0].solution for sample in samples):
+    if reward.costs or all(sample.solution == samples[0].solution for sample in samples):
         return reward.reads_answers
     for shift in range(1, len(samples)):
         exchanged = [with_truth_of(sample, samples[i - shift]) for i, sample in enumerate(samples)]

@@ -137,9 +137,9 @@ class FitCLI(RunCLI):
         self.describe_data()  # rows of a stream are left out while they are read
         after = self.evaluate() if self.options.evaluate_after else {}
         seconds, cost = time.perf_counter() - start, self.cost.summary(self.trainer)
-        faults = self.faults()
+        faults, spent = self.faults(), self.model.spent() if isinstance(self.model, PolicyModule) else {}
         if self.trainer.is_global_zero:
-            self.summarize(before, after, seconds, cost, faults)
+            self.summarize(before, after, seconds, cost | ({"rewards": spent} if spent else {}), faults)
             wandb.finish()  # last: it waits for what is yet to be uploaded, as long as a slow server takes
 
     def faults(self) -> dict[str, int]:

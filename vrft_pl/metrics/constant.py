@@ -202,8 +202,8 @@ def main_number(metric: Judge, numbers: Numbers) -> Main:
 
 
 def heeds_answers(metric: Judge) -> bool:
-    """Whether a metric looks at the answer, and not at the form or the length of the turn alone."""
-    return all(reward.reads_answers for reward in rewards_of([metric]).values())
+    """Whether a metric looks at the answer, and not at the form or the length of the turn alone, at no cost."""
+    return all(reward.reads_answers and not reward.costs for reward in rewards_of([metric]).values())
 
 
 def of_metric(metric: Judge, rows: Iterable[Placed]) -> list[Placed]:

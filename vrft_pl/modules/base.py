@@ -413,6 +413,10 @@ class PolicyModule(LightningModule):
         """Average a tensor over the ranks of a distributed run."""
         return mean_over_ranks(value.to(self.device))
 
+    def spent(self) -> dict[str, dict[str, float]]:
+        """What rewards that cost something took on all ranks, by their name. Every rank calls it."""
+        return {}
+
     def faults(self) -> dict[str, int]:
         """How often something failed that did not end the run, by name, on all ranks; every rank calls it."""
         own = {"out_of_memory": self.in_parts.times}

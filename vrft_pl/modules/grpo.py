@@ -183,6 +183,16 @@ class GRPOModule(PolicyModule):
         failed = {name: total for name in own if (total := sum(rank[name] for rank in everywhere))}
         return super().faults() | failed
 
+    def spent(self) -> dict[str, dict[str, float]]:
+        """What rewards that cost something took on all ranks, by their name, such as the requests to a judge."""
+        if not any(reward.costs for reward in self.rewards):
+            return {}
+        everywhere = gather({reward.name: dict(reward.spent) for reward in self.rewards if reward.spent})
+        return {
+            name: {key: sum(rank[name][key] for rank in everywhere) for key in own}
+            for name, own in everywhere[0].items()
+        }
+
     @property
     def hooks(self) -> Hooks:
         """What a rollout asks of the Trainer, and whom it tells."""
@@ -195,7 +205,7 @@ class GRPOModule(PolicyModule):
         )
 
     def _on_rollout_end(self, experience: Experience) -> Experience:
-        self.rollout_stats.update(experience)
+        self.rollout_stats.update(experience, self.spent())
         asked = self.rollouts.asked if self.rollouts is not None else ()
         return tell_end(self.trainer, self, experience, asked)
 

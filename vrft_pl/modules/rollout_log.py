@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from vrft_pl.distributed import mean_over_ranks
@@ -59,9 +61,16 @@ class RolloutStats:
     def __init__(self) -> None:
         self.numbers: dict[str, float] = {}
 
-    def update(self, experience: Experience) -> None:
-        """Take the numbers of a window; 0 for a reason that is gone, for Lightning repeats what is not logged again."""
+    def update(self, experience: Experience, spent: Mapping[str, Mapping[str, float]] | None = None) -> None:
+        """Take the numbers of a window; 0 for a reason that is gone, for Lightning repeats what is not logged again.
+
+        Args:
+            experience: The window.
+            spent: What rewards took until now, by their name: logged as ``train/spent/<Name>/<number>``.
+        """
         self.numbers = dict.fromkeys(self.numbers, 0.0) | rollout_log(experience)
+        for name, numbers in (spent or {}).items():
+            self.numbers |= {f"train/spent/{name}/{key}": float(value) for key, value in numbers.items()}
 
     def state_dict(self) -> dict[str, float]:
         """The numbers by logged name."""

@@ -7,6 +7,7 @@ from vrft_pl.rewards.detection import DetectionConfidence, DetectionIoU
 from vrft_pl.rewards.format import Format
 from vrft_pl.rewards.function import FunctionReward
 from vrft_pl.rewards.guarded import GuardedJudges, GuardedReward, OnRewardError
+from vrft_pl.rewards.judge import JudgeReward
 from vrft_pl.rewards.length import LengthPenalty, Overlong
 from vrft_pl.rewards.marks import answered_marks
 from vrft_pl.rewards.mathematics import MathMatch
@@ -34,6 +35,7 @@ __all__ = [
     "GuardedJudges",
     "GuardedReward",
     "Judge",
+    "JudgeReward",
     "LabelMatch",
     "LengthPenalty",
     "MathMatch",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -104,6 +104,10 @@ class Reward(Judge):
     """Least and greatest score."""
     reads_answers = True
     """Whether it can fail to read an answer; the share of failures is then logged."""
+    costs = False
+    """Whether it costs something to ask it; constant answers and the ground truth are then not judged by it."""
+    spent: Mapping[str, float] = {}
+    """What asking it took, by name, in this process."""
 
     def __init__(self, weight: float = 1.0, name: str | None = None, start: int = 0) -> None:
         super().__init__(name)
@@ -115,6 +119,9 @@ class Reward(Judge):
         self.add_state("total", default=torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", default=torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("failures", default=torch.zeros(len(REASONS), dtype=torch.long), dist_reduce_fx="sum")
+
+    def go_on_counting(self, spent: Mapping[str, float]) -> None:
+        """Count on from what a run had `spent` before it stopped."""
 
     def at(self, step: int) -> Reward:
         """What judges completions of training after ``step`` optimizer steps: itself, unless its rules change."""

@@ -58,13 +58,16 @@ class GuardedReward:
         """Calls that were given up."""
         self._told = False
 
-    def state_dict(self) -> dict[str, int]:
+    def state_dict(self) -> dict[str, Any]:
         """What was counted."""
-        return {"errors": self.errors, "hangs": self.hangs}
+        spent = {"spent": dict(self.reward.spent)} if self.reward.spent else {}
+        return {"errors": self.errors, "hangs": self.hangs, **spent}
 
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting."""
         self.errors, self.hangs = state_dict["errors"], state_dict["hangs"]
+        if "spent" in state_dict:
+            self.reward.go_on_counting(state_dict["spent"])
 
     def at(self, step: int) -> GuardedReward:
         """Go by the rules of a step from now on."""
