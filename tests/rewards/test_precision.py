@@ -104,6 +104,14 @@ def test_ap_is_that_of_pycocotools_on_one_picture():
     assert len({round(score, 6) for score in compared}) > 60, "of many values"
 
 
+def test_of_two_objects_that_fit_alike_the_last_is_taken():
+    items = (Instance((0, 0, 10, 10), "dog"), Instance((2, 0, 12, 10), "dog"))
+    for truth in (Instances(items, ("dog",), "a.jpg"), Instances(items[::-1], ("dog",), "a.jpg")):
+        answers = [((1, 0, 11, 10), 0.9, "dog"), ((0, 0, 10, 10), 0.8, "dog")]
+        score = graded(DetectionAP(length_penalty=False), truth, written(answers))
+        assert score == pytest.approx(pycocotools_says(truth, answers)[0], abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("answer", "ap50", "with_penalty"),
     [

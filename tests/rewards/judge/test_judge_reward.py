@@ -261,7 +261,7 @@ def test_a_truth_that_needs_a_picture_and_has_none_is_named(server):
     ("kwargs", "message"),
     [
         ({"base_url": "127.0.0.1:8000"}, "Expected `base_url` to be an address without a key"),
-        ({"base_url": "http://me:s3cret@host/v1"}, "without a key, such as .*, but got http://host/v1"),
+        ({"base_url": "http://me:s3cret@host/v1"}, "without a key, .*, but got http://host/v1"),
         ({"connections": 0}, "Expected `connections` of at least 1"),
         ({"time_limit": 0}, "`time_limit` above 0"),
         ({"reads": "thoughts"}, "Expected `reads` to be `answer` or `completion`"),

@@ -89,7 +89,7 @@ class Endpoint:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
             shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
             raise ValueError(
-                f"Expected `base_url` to be an address without a key, such as http://127.0.0.1:8000/v1, but got {shown}."
+                f"Expected `base_url` to be an address without a key, as http://127.0.0.1:8000/v1 is, but got {shown}."
             )
         if connections < 1 or retries < 0 or not time_limit > 0 or not backoff >= 0:
             raise ValueError(
