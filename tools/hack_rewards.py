@@ -11,9 +11,19 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from graders.hacks import Policy, fitted, hacks
-from graders.questions import PROSE, complete, honest, one_large_object, partly_annotated, questions, rewards
+from graders.questions import (
+    PROSE,
+    complete,
+    honest,
+    one_large_object,
+    partly_annotated,
+    questions,
+    rewards,
+    with_mask,
+    with_nothing_there,
+)
 
-from vrft_pl.rewards import Reward, paper_rewards
+from vrft_pl.rewards import Reward, SegmentIoU, paper_rewards
 from vrft_pl.types import Sample
 
 
@@ -85,6 +95,11 @@ def search_all(count: int) -> list[Result]:
     boxes = {f"boxes {n} places fitted to other questions": fitted(others, n) for n in (1, 6)}
     for judge in rewards()["detection"]:
         results.append(search(f"{judge.name}, one large object, partly annotated", [judge], large, more=boxes))
+    boxed = questions("grounding", count)
+    maybe = [with_nothing_there(sample, i % 5 == 0) for i, sample in enumerate(boxed)]
+    for judge in rewards()["grounding"]:
+        results.append(search(f"{judge.name}, a fifth with nothing there", [judge], maybe))
+    results.append(search("SegmentIoU(the box is the mask)", [SegmentIoU()], [with_mask(sample) for sample in boxed]))
     for name, family in PAPERS.items():
         results.append(search(name, paper_rewards(name), questions(family, count)))
     structure = [sample for family in ("choice", "mathematics") for sample in questions(family, count)]

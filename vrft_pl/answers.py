@@ -20,6 +20,9 @@ from vrft_pl.central import central_boxes, commonest
 XYXY = tuple[float, float, float, float]
 """Left, top, right and bottom edge."""
 
+XY = tuple[float, float]
+"""A point, x and y."""
+
 Polygon = tuple[float, ...]
 """``x1, y1, x2, y2, ...`` of at least three corners."""
 
@@ -267,29 +270,92 @@ class Mask:
 
 @dataclass(frozen=True)
 class Box(Solution):
-    """One box as the answer."""
+    """One box as the answer, or none where nothing in the picture is what is asked for.
 
-    xyxy: XYXY
+    Raises:
+        ValueError: If there is no box, and the question does not allow for that.
+    """
+
+    xyxy: XYXY | None
     mask: Mask | None = None
     """What the box encloses, where it is known."""
+    optional: bool = False
+    """Whether the question allows for ``No Objects``; that of a question with a box says so too, or it would tell."""
+
+    def __post_init__(self) -> None:
+        if self.xyxy is None and not self.optional:
+            raise ValueError(
+                "Expected `optional` where there is no box, but got `False`: the question has to allow it."
+            )
 
     def form(self, coordinates: str) -> str:
         """Four numbers."""
-        return f"a box {edges(coordinates)} in {coordinates}"
+        nothing = f", or {NO_OBJECTS}," if self.optional else ""
+        return f"a box {edges(coordinates)} in {coordinates}{nothing}"
 
     def text(self, frame: AnswerFrame | None) -> str:
         """The box in the policy's coordinates."""
-        return box_text(self.xyxy, frame)
+        return NO_OBJECTS if self.xyxy is None else box_text(self.xyxy, frame)
 
     def marks(self) -> tuple[Mark, ...]:
         """The outline of what it encloses, and the box."""
-        return (*map(Mark, () if self.mask is None else self.mask.polygons), Mark(self.xyxy))
+        outlines = () if self.mask is None else self.mask.polygons
+        return (*map(Mark, outlines), *([] if self.xyxy is None else [Mark(self.xyxy)]))
 
     @classmethod
     def constants(cls, truths: Sequence[Solution], frames: Sequence[AnswerFrame | None]) -> list[str]:
-        """Boxes in the midst of the true ones, and the whole picture."""
-        boxes = placed([truth.xyxy for truth in truths if isinstance(truth, Box)], frames)
-        return [THOUSANDTHS.text(box) for box in (*central(boxes), WHOLE)]
+        """Boxes in the midst of the true ones, the whole picture, and that there is none where a question allows it."""
+        asked = [(truth, frame) for truth, frame in zip(truths, frames, strict=True) if isinstance(truth, Box)]
+        there = [(truth.xyxy, frame) for truth, frame in asked if truth.xyxy is not None]
+        boxes = placed([box for box, _ in there], [frame for _, frame in there])
+        nothing = [NO_OBJECTS] if any(truth.optional for truth, _ in asked) else []
+        return [*nothing, *(THOUSANDTHS.text(box) for box in (*central(boxes), WHOLE))]
+
+
+@dataclass(frozen=True)
+class Points(Solution):
+    """A point on each object of a kind: a count that says where."""
+
+    places: tuple[XYXY | XY, ...]
+    """The edges of each object, or a point on it where no edges are known."""
+
+    def form(self, coordinates: str) -> str:
+        """A list of points."""
+        point = "[y, x]" if coordinates.endswith(Y_FIRST) else "[x, y]"
+        return f"a list of points {point} in {coordinates}, one on each object, or {NO_OBJECTS},"
+
+    def text(self, frame: AnswerFrame | None) -> str:
+        """The middle of each object in the policy's coordinates."""
+        points = [point_text(middle(place), frame) for place in self.places]
+        return f"[{', '.join(points)}]" if points else NO_OBJECTS
+
+    def marks(self) -> tuple[Mark, ...]:
+        """The objects."""
+        return tuple(Mark(around(place)) for place in self.places)
+
+    @classmethod
+    def constants(cls, truths: Sequence[Solution], frames: Sequence[AnswerFrame | None]) -> list[str]:
+        """No objects; as many points as objects in common, spread over the picture; the commonest answers."""
+        counts = [len(truth.places) for truth in truths if isinstance(truth, Points)]
+        sizes = dict.fromkeys([median_low(counts), round(fmean(counts)), max(counts)])
+        spread = [Points(tuple(spread_points(size))).text(THOUSANDTHS) for size in sizes if size]
+        return [NO_OBJECTS, *spread, *common_texts(truths, frames)]
+
+
+def middle(place: XYXY | XY) -> XY:
+    """The middle of edges, or the point itself."""
+    return ((place[0] + place[2]) / 2, (place[1] + place[3]) / 2) if len(place) == 4 else place
+
+
+def around(place: XYXY | XY, margin: float = 3.0) -> XYXY:
+    """The edges, or those of a small square around a point."""
+    return place if len(place) == 4 else (place[0] - margin, place[1] - margin, place[0] + margin, place[1] + margin)
+
+
+def spread_points(count: int) -> list[XY]:
+    """Points of a square grid over the picture, in thousandths of it."""
+    side = math.ceil(math.sqrt(count))
+    return [((i % side + 0.5) * 1000 / side, (i // side + 0.5) * 1000 / side) for i in range(count)]
 
 
 @dataclass(frozen=True)
@@ -393,6 +459,17 @@ class Transformation(Solution):
         calls = [call for truth in truths if isinstance(truth, Transformation) for call in truth.calls]
         single = commonest((Transformation((call,)).text(None) for call in calls), 4)
         return [*single, ", ".join(single[:2]), ", ".join(single[:3]), *common_texts(truths, frames)]
+
+
+def point_text(point: XY, frame: AnswerFrame | None) -> str:
+    """Write a point in the policy's coordinates.
+
+    Raises:
+        ValueError: If there is no picture to place it in.
+    """
+    if frame is None:
+        raise ValueError("expected a picture for an answer with points, but there is none.")
+    return f"[{', '.join(f'{value:.{frame.decimals}f}' for value in frame.to_answer((*point, *point))[:2])}]"
 
 
 def box_text(box: XYXY, frame: AnswerFrame | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from builders import make_sample
 
-from vrft_pl.answers import Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
+from vrft_pl.answers import Box, Call, Choice, Expression, Instance, Instances, Label, Number, Points, Transformation
 from vrft_pl.policy.coordinates import DESCRIPTIONS, answer_frame
 from vrft_pl.prompts import target_text
 from vrft_pl.rewards import (
@@ -21,6 +21,7 @@ from vrft_pl.rewards import (
     LabelMatch,
     MathMatch,
     NumberMatch,
+    PointMatch,
     TransformationExact,
     TransformationMatch,
     Unread,
@@ -65,6 +66,7 @@ TRUTHS = {
     "with a crowd": (Instances((DOG, CROWD), ("dog",), "a.jpg"), DETECTIONS),
     "a crowd alone": (Instances((CROWD,), ("dog",), "a.jpg"), DETECTIONS),
     "nothing to find": (Instances((), ("dog",), "a.jpg"), DETECTIONS),
+    "points": (Points((DOG.xyxy, CAT.xyxy, (400.0, 100.0))), (PointMatch(),)),
     "one call": (Transformation((Call("change_color", "2", "red"),)), (*CALLS, TransformationExact())),
     "four calls": (
         Transformation(

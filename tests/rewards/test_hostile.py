@@ -16,6 +16,7 @@ from vrft_pl.answers import (
     Instances,
     Label,
     Number,
+    Points,
     Transformation,
 )
 from vrft_pl.rewards import (
@@ -35,6 +36,8 @@ from vrft_pl.rewards import (
     MathMatch,
     NumberMatch,
     Overlong,
+    PointCount,
+    PointMatch,
     ReasoningSteps,
     Repetition,
     TransformationExact,
@@ -66,6 +69,9 @@ CASES = {
     "DetectionConfidence(proper)": (DetectionConfidence(proper=True, relative=True), DOGS, "[[1, 1, 2, 2, 1.0]]"),
     "DetectionAP": (DetectionAP(), PETS, "[{'bbox': [1, 1, 2, 2], 'label': 'dog'}]"),
     "DetectionPrecision": (DetectionPrecision(), DOGS, "[[1, 1, 2, 2]]"),
+    "PointMatch": (PointMatch(), Points((BOX.xyxy, (5.0, 5.0))), "[[1.5, 1.5], (5, 5)]"),
+    "PointCount": (PointCount(), Points((BOX.xyxy, (5.0, 5.0))), "[[1.5, 1.5], (5, 5)]"),
+    "BoxIoU(or nothing)": (BoxIoU(), Box(BOX.xyxy, optional=True), "[1, 1, 2, 2]"),
     "TransformationMatch": (TransformationMatch(), CALLS, "change_color(2, red), change_size(1, small)"),
     "TransformationMatch(penalty)": (TransformationMatch(penalty=True), CALLS, "change_color(2, red)"),
     "TransformationExact": (TransformationExact(), CALLS, "change_size(1, small), change_color(2, red)"),
@@ -191,7 +197,7 @@ def test_hostile_completions_are_only_data(case, style):
         return reward.score(completions, [sample]).item()
 
     for name, text in (TEXTS | ANSWERS).items():
-        for frame in FRAMES if "Box" in case or "Detection" in case else FRAMES[:1]:
+        for frame in FRAMES if case.startswith(("Box", "Detection", "Point")) else FRAMES[:1]:
             completions = make_completions([text], frame, truncated=[len(text) > 5000])
             assert low <= score() <= high, name
             assert seconds(score, enough=0.05) < 0.05, name

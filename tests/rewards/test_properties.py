@@ -28,7 +28,17 @@ from vrft_pl.rewards import (
 from vrft_pl.rewards.overlap import pair_giou, pair_iou
 
 ROOT = Path(__file__).parents[2]
-FAMILIES = ("counting", "choice", "mathematics", "classification", "grounding", "detection", "transformation", "any")
+FAMILIES = (
+    "counting",
+    "choice",
+    "mathematics",
+    "classification",
+    "grounding",
+    "detection",
+    "transformation",
+    "pointing",
+    "any",
+)
 FRAME = AnswerFrame(200, 100, 1.0, 1.0)
 
 

@@ -85,6 +85,11 @@ def hacks() -> dict[str, Policy]:
     policies |= {f"always says {letter}": say(letter) for letter in "ABCD"}
     policies |= {f"always says {name}": say(name) for name in CLASSES}
     policies |= {f"always says {text}": say(text) for text in ("50", r"6\sqrt{3}", "2012", "bulldog")}
+    for size in (1, 2, 3, 4, 8):
+        step = 1000 / size
+        points = [f"[{(x + 0.5) * step:.0f}, {(y + 0.5) * step:.0f}]" for x in range(size) for y in range(size)]
+        policies[f"points at a grid of {size} x {size}"] = say(f"[{', '.join(points)}]")
+    policies |= {f"points at the middle {n} times": say(f"[{', '.join(['[500, 500]'] * n)}]") for n in (2, 3, 4)}
     for size in (2, 4, 8):
         for confidence in (None, 0.0, 0.5, 1.0, -5.0, 10.0):
             sure = "without confidence" if confidence is None else f"with confidence {confidence:g}"

@@ -18,7 +18,9 @@ from vrft_pl.answers import (
     Instance,
     Instances,
     Label,
+    Mask,
     Number,
+    Points,
     Solution,
     Transformation,
 )
@@ -40,6 +42,8 @@ from vrft_pl.rewards import (
     MathMatch,
     NumberMatch,
     Overlong,
+    PointCount,
+    PointMatch,
     ReasoningSteps,
     Repetition,
     Reward,
@@ -87,6 +91,8 @@ def draw_solution(family: str, chance: random.Random) -> Solution:
             return Label(chance.choice(CLASSES))
         case "grounding":
             return Box(draw_box(chance))
+        case "pointing":
+            return Points(tuple(draw_box(chance) for _ in range(0 if chance.random() < 0.2 else chance.randint(1, 6))))
         case "detection":
             asked = CATEGORIES if chance.random() < 0.5 else (chance.choice(CATEGORIES),)
             count = 0 if chance.random() < 0.2 else chance.randint(1, 5)
@@ -101,7 +107,10 @@ def draw_solution(family: str, chance: random.Random) -> Solution:
 
 PROSE = ("counting", "choice", "classification")
 """Families whose answers are short: thoughts are most of what is written."""
-FAMILIES = ("counting", "choice", "mathematics", "classification", "grounding", "detection", "transformation")
+FAMILIES = (
+    *("counting", "choice", "mathematics", "classification", "grounding", "detection", "transformation"),
+    "pointing",
+)
 
 
 def questions(family: str, count: int, seed: int = 0, style: StyleName = "think") -> list[Sample]:
@@ -119,6 +128,23 @@ def partly_annotated(sample: Sample) -> Sample:
     assert isinstance(truth, Instances)
     known = truth.items[: (len(truth.items) + 1) // 2]
     return replace(sample, solution=replace(truth, items=known, not_exhaustive=truth.categories))
+
+
+def with_nothing_there(sample: Sample, nothing: bool) -> Sample:
+    """The same question about one box, which allows for `No Objects`, and has that as its answer."""
+    truth = sample.solution
+    assert isinstance(truth, Box)
+    return replace(sample, solution=Box(None if nothing else truth.xyxy, optional=True))
+
+
+def with_mask(sample: Sample) -> Sample:
+    """The same question about one box, whose object is a hexagon in it."""
+    truth = sample.solution
+    assert isinstance(truth, Box)
+    assert truth.xyxy is not None
+    x1, y1, x2, y2 = truth.xyxy
+    a, b, y = x1 + (x2 - x1) / 4, x2 - (x2 - x1) / 4, (y1 + y2) / 2
+    return replace(sample, solution=Box(truth.xyxy, Mask(((a, y1, b, y1, x2, y, b, y2, a, y2, x1, y),))))
 
 
 def one_large_object(count: int, seed: int = 0) -> list[Sample]:
@@ -164,6 +190,7 @@ def rewards() -> dict[str, list[Reward]]:
             DetectionPrecision(full_at=0.9, name="DetectionPrecision(full at 0.9)"),
             DetectionRecall(),
         ],
+        "pointing": [PointMatch(), PointCount()],
         "transformation": [
             TransformationMatch(),
             TransformationMatch(partial=False, name="TransformationMatch(full)"),

@@ -10,6 +10,7 @@ from vrft_pl.data.grounding import Grounding
 from vrft_pl.data.listed import Listed
 from vrft_pl.data.loading import SampleData
 from vrft_pl.data.mixture import Mixture
+from vrft_pl.data.pointing import Pointing
 from vrft_pl.data.scenes import (
     ClassificationScenes,
     CountingScenes,
@@ -59,6 +60,7 @@ __all__ = [
     "Listed",
     "Mixture",
     "ParquetRows",
+    "Pointing",
     "ReasonJSON",
     "Record",
     "SampleData",

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
-
-from vrft_pl.answers import XYXY, AnswerFrame, Box, Mask
+from vrft_pl.answers import AnswerFrame, Box
 from vrft_pl.metrics.collected import Collected, Row
-from vrft_pl.rewards.boxes import BoxIoU, limit_box, read_box
+from vrft_pl.rewards.boxes import BoxIoU, read_grounding
+from vrft_pl.rewards.masks import Pixels, Segmenter, box_pixels, paint_target, segmented
 from vrft_pl.rewards.parsing import Unread
 from vrft_pl.types import Completions, InputError, Sample
 
-Pixels = NDArray[np.bool_]
-"""A mask of the original image. Shape ``(height, width)``."""
+__all__ = ["GroundingIoU", "MaskIoU", "Overlap", "Pixels", "Segmenter", "box_pixels", "paint_target"]
 
 
 class GroundingIoU(Collected):
@@ -59,21 +55,6 @@ class GroundingIoU(Collected):
         }
         failed = sum(row.value is None for row in rows)
         return {self.name: math.fsum(ious) / len(rows), **accuracies, f"parse_failures/{self.name}": failed / len(rows)}
-
-
-class Segmenter(Protocol):
-    """Turns a box into the mask of what it encloses, such as SAM does."""
-
-    def __call__(self, sample: Sample, xyxy: XYXY) -> Pixels:
-        """Segment.
-
-        Args:
-            sample: Holds the picture.
-            xyxy: Pixels of the original image; lies inside, with an area.
-
-        Returns:
-            Shape ``(height, width)`` of the original image.
-        """
 
 
 class Overlap(NamedTuple):
@@ -124,23 +105,11 @@ class MaskIoU(Collected):
         if frame is None:
             raise InputError(f"{sample.id}: expected a picture for a ground truth with a mask, but there is none.")
         target, ignored = paint_target(sample.solution.mask, frame.width, frame.height)
-        box = read_box(text, sample, frame)
+        box = read_grounding(text, sample, frame)
         if isinstance(box, Unread):
             return Overlap(0, int(target.sum()), False)
-        answered = self.segment(sample, limit_box(box, frame), frame) & ~ignored
+        answered = segmented(self.segmenter, sample, box, (), frame) & ~ignored
         return Overlap(int((answered & target).sum()), int((answered | target).sum()), True)
-
-    def segment(self, sample: Sample, box: XYXY, frame: AnswerFrame) -> Pixels:
-        """Turn a box in the image into a mask; one without an area into an empty mask."""
-        if self.segmenter is None or box[2] <= box[0] or box[3] <= box[1]:
-            return box_pixels(box, frame.width, frame.height)
-        mask = np.asarray(self.segmenter(sample, box), dtype=bool)
-        if mask.shape != (frame.height, frame.width):
-            raise InputError(
-                f"{sample.id}: expected the segmenter to return a mask of shape ({frame.height}, {frame.width}), "
-                f"but got {mask.shape}."
-            )
-        return mask
 
     def summarize(self, rows: Sequence[Row]) -> dict[str, float]:
         """Both IoU."""
@@ -153,22 +122,3 @@ class MaskIoU(Collected):
             **cumulative,
             f"parse_failures/{self.name}": sum(not overlap.read for overlap in overlaps) / len(overlaps),
         }
-
-
-def paint_target(mask: Mask, width: int, height: int) -> tuple[Pixels, Pixels]:
-    """Rasterise a ground truth, smaller shapes over larger ones. Returns the target and the ignored pixels."""
-    polygons = [*mask.polygons, *mask.ignored]
-    runs = [coco_mask.merge(coco_mask.frPyObjects([list(polygon)], height, width)) for polygon in polygons]
-    areas = [int(coco_mask.area(run)) for run in runs]
-    canvas = np.zeros((height, width), dtype=np.uint8)
-    for i in sorted(range(len(runs)), key=lambda i: -areas[i]):
-        canvas[coco_mask.decode(runs[i]).astype(bool)] = 1 if i < len(mask.polygons) else 2
-    return canvas == 1, canvas == 2
-
-
-def box_pixels(xyxy: XYXY, width: int, height: int) -> Pixels:
-    """Pixels of an image whose centres lie in a box that lies in the image."""
-    x1, y1, x2, y2 = (math.ceil(edge - 0.5) for edge in xyxy)
-    pixels = np.zeros((height, width), dtype=bool)
-    pixels[y1:y2, x1:x2] = True
-    return pixels

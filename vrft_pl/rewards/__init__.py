@@ -13,8 +13,11 @@ from vrft_pl.rewards.marks import answered_marks
 from vrft_pl.rewards.mathematics import MathMatch
 from vrft_pl.rewards.paper import paper_rewards
 from vrft_pl.rewards.parsing import Unread
+from vrft_pl.rewards.points import PointCount, PointMatch
 from vrft_pl.rewards.precision import DetectionAP, DetectionPrecision, DetectionRecall
 from vrft_pl.rewards.reasoning import ReasoningSteps, Repetition
+from vrft_pl.rewards.sam import SamSegmenter
+from vrft_pl.rewards.segment import SegmentIoU
 from vrft_pl.rewards.staged import Staged
 from vrft_pl.rewards.transformation import TransformationExact, TransformationMatch
 
@@ -42,9 +45,13 @@ __all__ = [
     "NumberMatch",
     "OnRewardError",
     "Overlong",
+    "PointCount",
+    "PointMatch",
     "ReasoningSteps",
     "Repetition",
     "Reward",
+    "SamSegmenter",
+    "SegmentIoU",
     "Staged",
     "TransformationExact",
     "TransformationMatch",

@@ -7,7 +7,10 @@ from typing import Any
 from vrft_pl.answers import XYXY, AnswerFrame, Box
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.overlap import pair_giou, pair_iou
-from vrft_pl.rewards.parsing import Unread, parse_box, read_answer
+from vrft_pl.rewards.parsing import Unread, parse_box, read_answer, unwrap
+from vrft_pl.rewards.parsing.nothing import says_nothing
+from vrft_pl.rewards.parsing.text import MAX_LABEL
+from vrft_pl.rewards.parsing.width import narrow
 from vrft_pl.types import Sample
 
 
@@ -36,10 +39,23 @@ def read_box(text: str, sample: Sample, frame: AnswerFrame | None) -> XYXY | Unr
     return Unread.NO_PICTURE if frame is None else frame.to_pixels(box)
 
 
+def read_grounding(text: str, sample: Sample, frame: AnswerFrame | None) -> XYXY | Unread | None:
+    """Read the one box of a completion, or, as ``None``, that nothing is there, where the question allows for that."""
+    answer = read_answer(text, sample.style)
+    optional = isinstance(sample.solution, Box) and sample.solution.optional
+    if optional and isinstance(answer, str) and len(answer) <= MAX_LABEL:
+        said = unwrap(narrow(answer))
+        if said == "[]" or says_nothing(said, {}):
+            return None
+    return read_box(text, sample, frame)
+
+
 class BoxIoU(Reward):
     """IoU between the answered box and the ground truth, both in pixels of the original image.
 
-    The answered box is cut at the edges of the image before it is compared; one that lies outside scores 0.
+    The answered box is cut at the edges of the image before it is compared; one that lies outside scores 0. Where
+    nothing in the picture is what is asked for, ``No Objects`` scores 1 and any box 0; where something is, ``No
+    Objects`` scores 0.
 
     Args:
         threshold: IoU below which the score is 0.
@@ -68,11 +84,13 @@ class BoxIoU(Reward):
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
         """Judge one box."""
         assert isinstance(sample.solution, Box)
-        box = read_box(text, sample, frame)
+        box, true = read_grounding(text, sample, frame), sample.solution.xyxy
         if isinstance(box, Unread):
             return box
+        if box is None or true is None:
+            return float(box is None and true is None)
         assert frame is not None
-        iou = pair_iou(limit_box(box, frame), sample.solution.xyxy)
+        iou = pair_iou(limit_box(box, frame), true)
         return iou if iou >= self.threshold else 0.0
 
 
@@ -123,8 +141,10 @@ class BoxGIoU(Reward):
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
         """Judge one box."""
         assert isinstance(sample.solution, Box)
-        box = read_box(text, sample, frame)
+        box, true = read_grounding(text, sample, frame), sample.solution.xyxy
         if isinstance(box, Unread):
             return box
+        if box is None or true is None:
+            return float(box is None and true is None)
         assert frame is not None
-        return (1 + pair_giou(limit_box(box, frame, margin=1.0), sample.solution.xyxy)) / 2
+        return (1 + pair_giou(limit_box(box, frame, margin=1.0), true)) / 2

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from vrft_pl.answers import AnswerFrame, Box, Instances, Mark, Solution
-from vrft_pl.rewards.boxes import limit_box, read_box
+from vrft_pl.answers import AnswerFrame, Box, Instances, Mark, Points, Solution, around
+from vrft_pl.rewards.boxes import limit_box, read_grounding
 from vrft_pl.rewards.detection import read_detections
 from vrft_pl.rewards.parsing import Unread
+from vrft_pl.rewards.points import read_points
 from vrft_pl.types import Sample
 
 
@@ -28,8 +29,10 @@ def answered_marks(solution: Solution, text: str, sample: Sample, frame: AnswerF
 
 @answered_marks.register
 def box_marks(solution: Box, text: str, sample: Sample, frame: AnswerFrame | None) -> tuple[Mark, ...] | None:
-    """The box, cut at the edges of the picture."""
-    box = read_box(text, sample, frame)
+    """The box, cut at the edges of the picture; nothing where the answer says that nothing is there."""
+    box = read_grounding(text, sample, frame)
+    if box is None:
+        return ()
     return None if isinstance(box, Unread) or frame is None else (Mark(limit_box(box, frame)),)
 
 
@@ -44,6 +47,13 @@ def detection_marks(
     names = solution.categories if len(solution.categories) > 1 else ("",)
     rows = zip(answered.boxes.tolist(), answered.categories.tolist(), answered.confidences.tolist(), strict=True)
     return tuple(Mark(tuple(box), box_label("?" if i < 0 else names[i], score)) for box, i, score in rows)
+
+
+@answered_marks.register
+def point_marks(solution: Points, text: str, sample: Sample, frame: AnswerFrame | None) -> tuple[Mark, ...] | None:
+    """A small square around every point."""
+    pointed = read_points(text, sample, frame)
+    return None if isinstance(pointed, Unread) else tuple(Mark(around(place)) for place in pointed.places)
 
 
 def box_label(name: str, confidence: float) -> str:
