@@ -3,11 +3,14 @@
 import pytest
 import torch
 from checkpoints import loaded
+from safetensors.torch import load_file
 from torch import distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
 
 from vrft_pl.distributed import FSDP2, is_spread, is_whole, whole, whole_weights
+from vrft_pl.policy import LoRA
+from vrft_pl.rollout.vllm.push import AdapterPush
 
 
 @pytest.fixture
@@ -76,6 +79,20 @@ def test_a_state_that_is_asked_for_leaves_weights_whole(cut, qwen3_vl):
     assert not is_whole(cut.parameters())
     expected = loaded(qwen3_vl).state_dict()
     assert {name: value.tolist() for name, value in found.items()} == {n: v.tolist() for n, v in expected.items()}
+
+
+def test_an_adapter_is_handed_to_an_engine_while_weights_are_whole(alone, qwen3_vl, tmp_path):
+    """The first rank alone writes it, so that nothing may have to be gathered."""
+    written = []
+    for name, place in {"plain": lambda policy: policy, "spread": spread}.items():
+        torch.manual_seed(0)  # adapters begin at random
+        policy = place(loaded(qwen3_vl, lora=LoRA(rank=2)))
+        with whole(policy):
+            AdapterPush().write(policy, tmp_path / name)
+        written.append(load_file(tmp_path / name / "adapter_model.safetensors"))
+    plain, spread_out = ({key: value.tolist() for key, value in weights.items()} for weights in written)
+    assert plain == spread_out
+    assert plain
 
 
 def test_every_rank_gathers_a_weight_once_that_has_two_names(alone, qwen2_5_vl, monkeypatch):
