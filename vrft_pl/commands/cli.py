@@ -48,7 +48,7 @@ from vrft_pl.distributed import Facts, device_refusal, launch_refusals, passes_a
 from vrft_pl.metrics import Constants
 from vrft_pl.modules import PolicyModule
 from vrft_pl.policy import VLM
-from vrft_pl.runs import RunFolder, WandbMode, install_checkpoint_io
+from vrft_pl.runs import Claim, RunFolder, WandbMode, install_checkpoint_io
 from vrft_pl.runs.limits import MOST_LEVELS
 from vrft_pl.runs.manifest import note_ways, versions, write_manifest
 from vrft_pl.source import SOURCE
@@ -313,11 +313,27 @@ class RunCLI(LightningCLI):
         """
         config = self.parser.dump(self.config, skip_unset=False)
         if self.trainer.is_global_zero:
+            self.claim_folder()
             resolved = yaml.safe_load(config)
             self.folder.write_text(RunFolder.CONFIG, config)
             write_manifest(self.folder, self.command, self.args, resolved, self.trainer, self.datamodule)
             for logger in self.trainer.loggers:
                 logger.log_hyperparams(resolved)
+
+    claim: Claim | None = None
+    """What keeps other processes out of the folder."""
+
+    def claim_folder(self) -> None:
+        """Keep other processes out of the folder of the run.
+
+        Raises:
+            InputError: If one writes there already, which is left alone.
+        """
+        try:
+            self.claim = Claim(self.folder.path)
+        except InputError:
+            self.existed = True
+            raise
 
     def constants(self, split: Split, scores: Mapping[str, float]) -> Constants:
         """Constant answers beside the policy's scores; none where there are no scores, or none are wanted."""
@@ -354,7 +370,10 @@ class RunCLI(LightningCLI):
         note_ways(self.folder, type(module.policy.hf_model).__name__, module.policy.verdicts.state_dict())
 
     def close(self) -> None:
-        """Close the engine that wrote completions, and leave the other ranks."""
+        """Close the engine that wrote completions, leave the other ranks, and let others into the folder."""
+        if self.claim is not None:
+            self.claim.release()
+            self.claim = None
         if isinstance(module := getattr(self, "model", None), PolicyModule):
             module.sampler.close()
         if watchdog := getattr(self, "config_init", {}).get("watchdog"):

@@ -6,10 +6,9 @@ from typing import Any
 
 from jsonargparse.typing import register_type
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.loops.fit_loop import _FitLoop
 
 from vrft_pl.callbacks import StopOnSignal
-from vrft_pl.runs import RunFolder
+from vrft_pl.runs import RunFolder, install_loop
 
 TRAINER_DEFAULTS = {
     "val_check_interval": 1_000_000,  # evaluated before and after training only
@@ -39,34 +38,6 @@ def read_batches(value: object) -> int | float:
 
 
 register_type(Batches, serializer=read_batches, deserializer=read_batches, type_check=lambda value, _: False)
-
-
-class RunLoop(_FitLoop):
-    """Lightning's loop of training, which also comes to its end where it goes on from the checkpoint of its last step.
-
-    That checkpoint was written before the step, its validation and its epoch had ended. Lightning leaves them so, calls
-    no hook of training, and counts what comes after training to the step before.
-    """
-
-    @property
-    def skip(self) -> bool:
-        """Whether there is nothing to do; a run that goes on has at least to end."""
-        goes_on = self.is_resuming and self.max_batches > 0 and self.trainer.limit_train_batches > 0
-        return super().skip and not goes_on
-
-    def on_run_start(self) -> None:
-        """Call the hooks, and end what was the last step already."""
-        super().on_run_start()
-        if self.is_resuming and self.done:
-            self._end()
-
-    def _end(self) -> None:
-        epoch: Any = self.epoch_progress.current
-        if self.restarted_mid_epoch:
-            self.epoch_loop._batches_that_stepped += 1
-        if epoch.processed < epoch.started:
-            self.on_advance_end()
-        epoch.completed = epoch.processed
 
 
 class RunTrainer(Trainer):
@@ -99,9 +70,7 @@ class RunTrainer(Trainer):
             overfit_batches=overfit_batches,
             **kwargs,
         )
-        steps = self.fit_loop.epoch_loop
-        self.fit_loop = RunLoop(self, self.fit_loop.min_epochs, self.fit_loop.max_epochs)
-        self.fit_loop.epoch_loop = steps
+        install_loop(self)
 
     run_folder: RunFolder | None = None
     """Where the run keeps its files, whichever loggers it has."""

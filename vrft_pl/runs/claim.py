@@ -1,0 +1,55 @@
+"""One process at a time writes into a folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from vrft_pl.types import InputError
+
+SECONDS = 10.0
+"""How long to wait for another process: workers that read data outlive one that was killed by some seconds."""
+POLL = 0.2
+"""Seconds between two tries."""
+
+
+class Claim:
+    """Keeps others out of a folder until it is released, or the process ends, however it does.
+
+    A file system that has no locks lets everybody in.
+
+    Args:
+        folder: The folder, which is made.
+        seconds: How long to wait for another process.
+
+    Raises:
+        InputError: If another process has claimed it.
+    """
+
+    def __init__(self, folder: Path, seconds: float = SECONDS) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.handle = os.open(folder, os.O_RDONLY)
+        end = time.monotonic() + seconds
+        while not self._locked():
+            if time.monotonic() > end:
+                self.release()
+                raise InputError(
+                    f"Expected nobody else to write into {folder}, but another process does. Wait until it has ended, "
+                    "or name another folder with `--run.folder`."
+                )
+            time.sleep(POLL)
+
+    def _locked(self) -> bool:
+        try:
+            fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def release(self) -> None:
+        """Let others in."""
+        os.close(self.handle)
