@@ -1,4 +1,4 @@
-"""Completions that each reward grades a second, on one core.
+"""Completions that each reward grades a second of CPU time, on one core: what else runs on the machine counts little.
 
 python tools/bench_rewards.py --json rewards.json
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import statistics
 import time
@@ -36,6 +37,13 @@ def typical(family: str, count: int, seed: int) -> list[Batch]:
     return batches
 
 
+def cpu_seconds() -> float:
+    """CPU time of this process and of the one that it started to compare mathematics."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    fields = [Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split() for child in children]
+    return time.process_time() + sum(int(ticks) for row in fields for ticks in row[11:13]) / os.sysconf("SC_CLK_TCK")
+
+
 def rate(reward: Reward, batches: list[Batch], other: list[Batch], passes: int) -> float:
     """Completions a second: the median of passes, none of which remembers the one before; ``other`` warms up."""
     seconds = []
@@ -45,10 +53,10 @@ def rate(reward: Reward, batches: list[Batch], other: list[Batch], passes: int) 
         mathematics.WORKER.stop()  # it has read the expressions
         for completions, samples in other:
             reward.grade(completions, samples)
-        start = time.perf_counter()
+        start = cpu_seconds()
         for completions, samples in batches:
             reward.grade(completions, samples)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(cpu_seconds() - start)
     return sum(len(samples) for _, samples in batches) / statistics.median(seconds)
 
 

@@ -82,7 +82,7 @@ def parse_box(answer: str, y_first: bool = False) -> XYXY | Unread:
     if isinstance(values, Unread):
         return values
     form = _Form(y_first)
-    entries = form.entries([item for item in values.items if not isinstance(item, Word)])
+    entries = form.entries([item for item in values.items if not _is_words(item)])
     boxes = [corners for corners in map(form.corners, entries) if corners is not None]
     if len(boxes) > 1:
         return Unread.AMBIGUOUS
@@ -135,6 +135,11 @@ def parse_detections(answer: str, categories: tuple[str, ...] = (), y_first: boo
         return Unread.TRUNCATED if not values.complete else next(a for a in answers if isinstance(a, Unread))
     found = found[:MAX_BOXES]
     return Detections(found, len(answers) - len(found))
+
+
+def _is_words(value: Any) -> bool:
+    """Whether a value is words, also in brackets."""
+    return isinstance(value, Word) or (isinstance(value, list) and value != [] and all(map(_is_words, value)))
 
 
 def _quoted_label(reference: re.Match[str]) -> str:
