@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from graders.questions import PROSE, complete, honest, questions, rewards
 
-from vrft_pl.rewards import MathMatch, Reward, detection, mathematics
+from vrft_pl.rewards import MathMatch, Reward, detection, mathematics, precision
 from vrft_pl.types import Completions, Sample
 
 BATCH = 128
@@ -49,6 +49,7 @@ def rate(reward: Reward, batches: list[Batch], other: list[Batch], passes: int) 
     seconds = []
     for _ in range(passes):
         detection.forget()
+        precision.picture_precision.cache_clear()
         mathematics.forget()
         mathematics.WORKER.stop()  # it has read the expressions
         for completions, samples in other:

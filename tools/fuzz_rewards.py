@@ -30,7 +30,7 @@ from graders.questions import CATEGORIES, FAMILIES, FRAME, complete, questions, 
 
 from vrft_pl.metrics import COCOAveragePrecision, GroundingIoU, LVISAveragePrecision
 from vrft_pl.metrics.collected import Collected
-from vrft_pl.rewards import Reward, detection, mathematics
+from vrft_pl.rewards import Reward, detection, mathematics, precision
 from vrft_pl.types import Completions, Sample
 
 LIMIT_SECONDS = 0.05
@@ -162,6 +162,7 @@ def timed(reward: Reward, batch: Completions, samples: list[Sample]) -> float:
 def forget() -> None:
     """Forget what rewards remember of earlier completions."""
     detection.forget()
+    precision.picture_precision.cache_clear()
     mathematics.forget()
 
 

@@ -7,7 +7,7 @@ import torch
 from builders import make_completions, make_sample
 
 from vrft_pl.answers import Box
-from vrft_pl.rewards import BoxAccuracy, BoxIoU, GuardedReward, NumberMatch, Staged
+from vrft_pl.rewards import BoxAccuracy, BoxIoU, GuardedReward, JudgeReward, NumberMatch, Staged
 from vrft_pl.rollout.scoring import score
 
 SAMPLE = make_sample(Box((0.0, 0.0, 10.0, 10.0)), "answer")
@@ -33,6 +33,22 @@ def test_held_out_completions_are_judged_by_the_last_stage_whatever_was_trained_
     reward.update(HALF, [SAMPLE])
     assert reward.compute() == 0
     assert set(reward.values()) == {"Strict", "parse_failures/Strict"}
+
+
+def test_what_stages_cost_is_added_up_and_goes_on():
+    def judge(**kwargs):
+        return JudgeReward(
+            "some", base_url="http://127.0.0.1:9/v1", backoff=0.0, retries=0, reads="completion", **kwargs
+        )
+
+    reward = Staged([judge(), judge(high=2.0)], [0, 5])
+    with pytest.warns(UserWarning, match="Expected a verdict of judge"):
+        assert [score([GuardedReward(reward)], [SAMPLE], HALF, step).total.item() for step in (0, 5)] == [0, 0]
+    assert (reward.costs, reward.spent["requests"], reward.spent["failures"]) == (True, 2, 2)
+    again = Staged([judge(), judge(high=2.0)], [0, 5])
+    again.go_on_counting(reward.spent)
+    assert again.spent["requests"] == 2
+    assert (staged().costs, staged().spent) == (False, {})
 
 
 def test_the_weight_is_that_of_the_whole():

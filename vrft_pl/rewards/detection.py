@@ -60,11 +60,11 @@ def read_detections(text: str, sample: Sample, frame: AnswerFrame | None) -> Ans
     truth = sample.solution
     assert isinstance(truth, Instances)
     answer = read_answer(text, sample.style)
-    return answer if isinstance(answer, Unread) else _read_detections(answer, truth.categories, frame)
+    return answer if isinstance(answer, Unread) else read_list(answer, truth.categories, frame)
 
 
 @lru_cache(maxsize=512)
-def _read_detections(answer: str, categories: tuple[str, ...], frame: AnswerFrame | None) -> Answered | Unread:
+def read_list(answer: str, categories: tuple[str, ...], frame: AnswerFrame | None) -> Answered | Unread:
     """Read an answer once for every reward and for those of its group that give the same."""
     detections = parse_detections(answer, categories, frame is not None and frame.y_first)
     if isinstance(detections, Unread):
@@ -89,7 +89,7 @@ def _read_detections(answer: str, categories: tuple[str, ...], frame: AnswerFram
 
 def forget() -> None:
     """Forget the answers that were read in this process."""
-    _read_detections.cache_clear()
+    read_list.cache_clear()
     match_answer.cache_clear()
 
 
@@ -183,7 +183,7 @@ def match_answer(
     answer: str, truth: Instances, frame: AnswerFrame | None, threshold: float, prefers_confident: bool
 ) -> tuple[Floats, Floats, int] | Unread:
     """Match an answer once for the completions of its group that give the same. Returns what `credit` takes."""
-    answered = _read_detections(answer, truth.categories, frame)
+    answered = read_list(answer, truth.categories, frame)
     if isinstance(answered, Unread):
         return answered
     true, stated = true_objects(truth), answered.confidences

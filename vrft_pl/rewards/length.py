@@ -62,7 +62,7 @@ class LengthPenalty(Reward):
     def __init__(self, correct: Reward, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.correct = correct
-        self.solution_type = correct.solution_type
+        self.solution_type, self.costs = correct.solution_type, correct.costs
 
     def judges(self, sample: Sample) -> bool:
         """Whether the answer can be right or wrong."""

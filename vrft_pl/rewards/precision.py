@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from vrft_pl.rewards.detection import (
     Ints,
     TrueObjects,
     match_answer,
-    read_detections,
+    read_list,
     true_objects,
 )
 from vrft_pl.rewards.overlap import Floats, box_areas, intersections, iou_matrix
@@ -83,16 +84,19 @@ class DetectionAP(Reward):
         matched, _, num_true = counted
         if not num_true:
             return float(not len(matched))
-        precision = picture_precision(text, sample, frame, self.thresholds)
+        precision = picture_precision(answer, sample.solution, frame, self.thresholds)
         return precision * min(1.0, num_true / len(matched)) if self.length_penalty and len(matched) else precision
 
 
+@lru_cache(maxsize=512)
 def picture_precision(
-    text: str, sample: Sample, frame: AnswerFrame | None, thresholds: tuple[float, ...] = COCO_THRESHOLDS
+    answer: str, truth: Instances, frame: AnswerFrame | None, thresholds: tuple[float, ...] = COCO_THRESHOLDS
 ) -> float:
-    """Mean average precision of one picture, over its categories that have an object; 0 for what can't be read."""
-    assert isinstance(sample.solution, Instances)
-    answered, true = read_detections(text, sample, frame), true_objects(sample.solution)
+    """Mean average precision of one picture, over its categories that have an object; 0 for what can't be read.
+
+    Computed once for the completions of a group that give the same answer.
+    """
+    answered, true = read_list(answer, truth.categories, frame), true_objects(truth)
     if isinstance(answered, Unread):
         return 0.0
     scores = np.nan_to_num(answered.confidences, nan=1.0)

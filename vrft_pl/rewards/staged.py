@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 from vrft_pl.rewards.base import Grades, Reward
 from vrft_pl.types import Completions, Sample
+
+
+def added(a: Mapping[str, float], b: Mapping[str, float]) -> dict[str, float]:
+    """Numbers of the same names added up.
+
+    Example:
+        >>> added({"requests": 1}, {"requests": 2, "failures": 1})
+        {'requests': 3, 'failures': 1}
+    """
+    return {**a, **{name: a.get(name, 0) + value for name, value in b.items()}}
 
 
 class Staged(Reward):
@@ -49,8 +60,19 @@ class Staged(Reward):
             raise ValueError(f"Expected `stages` to judge the same kinds of ground truth, but got {names}.")
         self.stages, self.starts = tuple(stages), tuple(starts)
         [(self.solution_type, self.reads_answers)] = kinds
+        self.costs = any(stage.costs for stage in stages)
         lows, highs = zip(*(stage.bounds for stage in stages), strict=True)
         self.bounds = (min(lows), max(highs))
+
+    @property
+    def spent(self) -> Mapping[str, float]:  # type: ignore[override]  # what is read only there may change here
+        """What asking all stages took."""
+        return reduce(lambda total, stage: added(total, stage.spent), self.stages, dict[str, float]())
+
+    def go_on_counting(self, spent: Mapping[str, float]) -> None:
+        """Count on in the last stage that costs something."""
+        for stage in [stage for stage in self.stages if stage.costs][-1:]:
+            stage.go_on_counting(spent)
 
     def at(self, step: int) -> Reward:
         """The stage after ``step`` optimizer steps."""
