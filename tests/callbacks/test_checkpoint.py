@@ -124,6 +124,27 @@ def test_a_monitored_checkpoint_must_hold_the_weights_that_were_judged(qwen3_vl,
             fit(sft(qwen3_vl), task, callbacks=[keep], num_sanity_val_steps=0, **settings)
 
 
+@pytest.mark.parametrize("monitor", ["val/id/Shore", "train/los"])
+def test_a_metric_that_there_is_not_can_decide_nothing(qwen3_vl, tmp_path, monitor):
+    """Without an error the run would end without a checkpoint."""
+    task = counting(size=2, batch_size=1, val={"id": CountingScenes(size=1, image_size=32)})
+    keep = StepCheckpoint(tmp_path, monitor=monitor, every_n_train_steps=1 if monitor.startswith("train") else None)
+    nearest = {"val/id/Shore": "val/id/Share", "train/los": "train/loss"}[monitor]
+    said = f"Expected `checkpoint.monitor` to be a metric of the run, but got {monitor}.* The nearest is {nearest}."
+    with pytest.raises(InputError, match=said):
+        fit(sft(qwen3_vl), task, callbacks=[keep], num_sanity_val_steps=0, val_check_interval=1,
+            enable_checkpointing=True)  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_metric_of_a_validation_that_never_comes_can_decide_nothing(qwen3_vl, tmp_path):
+    task = counting(size=2, batch_size=1, val={"id": CountingScenes(size=1, image_size=32)})
+    keep = StepCheckpoint(tmp_path, monitor="val/id/Share")
+    settings = {"val_check_interval": 1_000_000, "check_val_every_n_epoch": None, "enable_checkpointing": True}
+    with pytest.raises(InputError, match="the run ends before the first. Set `trainer.val_check_interval`."):
+        fit(sft(qwen3_vl), task, callbacks=[keep], num_sanity_val_steps=0, **settings)
+
+
 def test_lightnings_own_callback_would_lose_gradients(qwen3_vl, tmp_path):
     """The fault itself; when Lightning mends it, `StepCheckpoint` can do with less."""
     with pytest.raises(Killed):

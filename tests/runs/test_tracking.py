@@ -1,6 +1,8 @@
 import logging
 import os
+import time
 from pathlib import Path
+from threading import Event
 
 import pytest
 import wandb
@@ -79,6 +81,43 @@ def test_a_run_goes_on_without_wandb_where_it_fails_later(tmp_path, monkeypatch,
     lines = [record.message for record in caplog.records if "W&B" in record.message]
     assert lines == ["W&B failed, so the run leaves it out from here on: BrokenPipeError: its process is gone"]
     assert len(asked) == 1
+
+
+def test_wandb_that_does_not_answer_holds_a_run_up_once(tmp_path, monkeypatch, caplog):
+    """As when its process is frozen, and takes nothing any more."""
+    made, let_go = logger(tmp_path / "run", offline=True), Event()
+    made.log_metrics({"train/reward": 0.5}, 3)
+    monkeypatch.setattr(tracking, "CALL_SECONDS", 0.1)
+    monkeypatch.setattr(made.experiment, "log", lambda *args, **kwargs: let_go.wait(30))
+    start = time.monotonic()
+    with caplog.at_level(logging.INFO):
+        for step in (4, 5, 6):
+            made.log_metrics({"train/reward": 0.5}, step)
+    assert time.monotonic() - start < 5
+    let_go.set()
+    lines = [record.message for record in caplog.records if "W&B" in record.message]
+    assert lines == ["W&B failed, so the run leaves it out from here on: TimeoutError: no answer within 0 s"]
+
+
+def test_the_end_of_a_run_waits_for_wandb_no_longer_than_it_may(monkeypatch, caplog):
+    let_go, ended = Event(), []
+    monkeypatch.setattr(tracking, "end_service", lambda: ended.append(True))
+    with caplog.at_level(logging.INFO), monkeypatch.context() as patch:
+        patch.setattr(wandb, "finish", lambda exit_code=None: let_go.wait(30))
+        tracking.finish(seconds=0.1)
+    let_go.set()
+    assert ended == [True]
+    assert "W&B was not done within 0 s and is left behind; `wandb sync` uploads" in caplog.text
+
+
+def test_wandb_that_fails_at_the_end_does_not_end_a_run_with_an_error(monkeypatch, caplog):
+    def broken(exit_code=None):
+        raise BrokenPipeError("its process is gone")
+
+    with caplog.at_level(logging.INFO), monkeypatch.context() as patch:
+        patch.setattr(wandb, "finish", broken)
+        tracking.finish()
+    assert "W&B failed at the end of the run: its process is gone" in caplog.text
 
 
 @pytest.fixture

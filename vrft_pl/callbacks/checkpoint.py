@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from vrft_pl.runs.checksums import manifest_of, seal
 from vrft_pl.types import InputError
+
+OF_VALIDATION = "val"
+"""How metrics of a validation begin."""
+MOST_NAMED = 8
+"""Metrics that a message names."""
 
 
 def between_optimizer_steps(trainer: Trainer) -> bool:
@@ -33,6 +41,12 @@ def validates_within_steps(trainer: Trainer) -> bool:
     return every % step != 0 or (across_epochs and batches % step != 0)
 
 
+def never_validates(trainer: Trainer) -> bool:
+    """Whether training ends before its first validation by micro-batches."""
+    every, steps = trainer.val_check_batch, trainer.estimated_stepping_batches
+    return isinstance(every, int) and every > steps * trainer.accumulate_grad_batches
+
+
 class StepCheckpoint(ModelCheckpoint):
     """Lightning's ``ModelCheckpoint``, which only ever saves between optimizer steps.
 
@@ -48,8 +62,9 @@ class StepCheckpoint(ModelCheckpoint):
 
     Raises:
         ValueError: If ``keep`` is not positive.
-        InputError: When training starts, if ``monitor`` is set and validation comes in the middle of optimizer steps:
-            the weights that are saved would not be those that were judged.
+        InputError: If ``monitor`` is set: when training starts, where validation comes in the middle of optimizer steps
+            (the weights that are saved would not be those that were judged) or never; and as soon as it is known that
+            no metric has that name.
     """
 
     _due = False
@@ -73,11 +88,37 @@ class StepCheckpoint(ModelCheckpoint):
                 "(`accumulate_grad_batches`), because `checkpoint.monitor` saves the weights that were judged, but it "
                 f"comes every {trainer.val_check_batch}. Change `val_check_interval`."
             )
+        if self.monitor is not None and self.monitor.startswith(OF_VALIDATION) and never_validates(trainer):
+            raise InputError(
+                f"Expected validation while training, because `checkpoint.monitor` is {self.monitor}, but the run ends "
+                "before the first. Set `trainer.val_check_interval`."
+            )
+
+    def refuse_unknown(self, names: Collection[str]) -> None:
+        """Refuse a metric that decides which checkpoints stay, and that there is not.
+
+        Args:
+            names: Those that there are.
+
+        Raises:
+            InputError: If `monitor` is not among them.
+        """
+        if self.monitor is None or self.monitor in names:
+            return
+        close = get_close_matches(self.monitor, sorted(names), n=1, cutoff=0)
+        nearest = f" The nearest is {close[0]}." if close else ""
+        kinds = ", ".join(sorted(names)[:MOST_NAMED]) + (", ..." if len(names) > MOST_NAMED else "")
+        raise InputError(
+            f"Expected `checkpoint.monitor` to be a metric of the run, but got {self.monitor}, and there are "
+            f"{kinds or 'none'}.{nearest}"
+        )
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         """Save when it is due and an optimizer step has just ended."""
         if not between_optimizer_steps(trainer):
             return
+        if not (self.monitor or "").startswith(OF_VALIDATION):
+            self.refuse_unknown(trainer.callback_metrics)
         if self._due:
             self._due = False
             super().on_validation_end(trainer, pl_module)
@@ -85,6 +126,8 @@ class StepCheckpoint(ModelCheckpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save after validation, or at the end of the optimizer step that it came in the middle of."""
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self.refuse_unknown(trainer.callback_metrics)
         if between_optimizer_steps(trainer):
             super().on_validation_end(trainer, pl_module)
         else:

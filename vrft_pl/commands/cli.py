@@ -16,7 +16,6 @@ from typing import Any, ClassVar, NoReturn
 
 import torch
 import transformers
-import wandb
 import yaml
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
@@ -48,8 +47,8 @@ from vrft_pl.distributed import Facts, device_refusal, launch_refusals, passes_a
 from vrft_pl.metrics import Constants
 from vrft_pl.modules import PolicyModule
 from vrft_pl.policy import VLM
-from vrft_pl.runs import Claim, RunFolder, WandbMode, install_checkpoint_io
-from vrft_pl.runs.limits import MOST_LEVELS
+from vrft_pl.runs import Claim, RunFolder, WandbMode, install_checkpoint_io, tracking
+from vrft_pl.runs.limits import YAMLLimits
 from vrft_pl.runs.manifest import note_ways, versions, write_manifest
 from vrft_pl.source import SOURCE
 from vrft_pl.types import InputError
@@ -158,6 +157,7 @@ class RunCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's folder, the callbacks that every run has, what the method takes; link what two parts need."""
         parser.add_class_arguments(RunOptions, "run")
+        parser.add_class_arguments(YAMLLimits, "yaml")
         for name, callback in OF_EVERY_RUN.items():
             parser.add_class_arguments(callback, name, fail_untyped=False, instantiate=True, sub_configs=True)
         parser.set_defaults({"checkpoint.mode": "max", "checkpoint.filename": "{step}"})
@@ -170,15 +170,21 @@ class RunCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Read the arguments, and refuse what their types allow and nothing can be done with."""
-        reading.install()
         assert isinstance(parser, OneLineParser)
         parser.given = self.args
+        try:
+            limits = reading.limits_of(self.args)
+        except ValueError as error:
+            fail(error, 2)
+        reading.install(limits)
         try:
             super().parse_arguments(parser, args)
         except UnicodeDecodeError as error:
             fail(f"Expected configs in UTF-8, but one can't be read: {error}.", 2)
         except RecursionError:
-            fail(f"Expected values of at most {MOST_LEVELS} levels, but got more.", 2)
+            fail(f"Expected values of at most {limits.levels} levels, but got more.", 2)
+        if YAMLLimits(**self.config.yaml.as_dict()) != limits:
+            fail("Expected `yaml` to be set on the command line, but a config sets it, which is read by then.", 2)
         if refusal := out_of_range(flat(self.config.as_dict())):
             fail(refusal, 2)
 
@@ -347,7 +353,7 @@ class RunCLI(LightningCLI):
         try:
             yield
         except InputError:
-            wandb.finish()
+            tracking.finish()
             if not self.existed and self.trainer.global_step == 0 and self.trainer.is_global_zero:
                 shutil.rmtree(self.folder.path, ignore_errors=True)
             raise
@@ -387,7 +393,7 @@ class RunCLI(LightningCLI):
         signum, advice = self.stopped_by()
         if not self.trainer.is_global_zero:
             sys.exit(0)
-        wandb.finish(exit_code=128 + signum)
+        tracking.finish(exit_code=128 + signum)
         fail(f"Ended by {signum.name} after step {self.trainer.global_step}, not finished.{advice}", 128 + signum)
 
     def stopped_by(self) -> tuple[signal.Signals, str]:

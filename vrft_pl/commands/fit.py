@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import wandb
 import yaml
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.accelerators import CUDAAccelerator
@@ -16,6 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_info
 
 from vrft_pl.callbacks import CostMeter, OwedValidation, PredictionWriter, StopOnSignal
+from vrft_pl.callbacks.checkpoint import OF_VALIDATION, StepCheckpoint
 from vrft_pl.callbacks.preflight import refusals
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.constants import warnings_of
@@ -26,7 +26,7 @@ from vrft_pl.commands.tables import Scores, fault_lines, finite, print_summary
 from vrft_pl.data import SampleData
 from vrft_pl.distributed import Facts
 from vrft_pl.modules import PolicyModule
-from vrft_pl.runs import CutBack, RunFolder, run_loggers
+from vrft_pl.runs import CutBack, RunFolder, run_loggers, tracking
 from vrft_pl.runs.manifest import data_ids
 from vrft_pl.types import InputError
 
@@ -133,6 +133,9 @@ class FitCLI(RunCLI):
         self.start()
         self.describe_data()
         before = self.evaluate() if self.options.evaluate_before else {}
+        saver: StepCheckpoint = self.config_init.checkpoint
+        if before and (saver.monitor or "").startswith(OF_VALIDATION):
+            saver.refuse_unknown(before)
         self.trainer.fit(self.model, datamodule=self.datamodule, **self.method_kwargs)
         self.describe_data()  # rows of a stream are left out while they are read
         after = self.evaluate() if self.options.evaluate_after else {}
@@ -140,7 +143,7 @@ class FitCLI(RunCLI):
         faults, spent = self.faults(), self.model.spent() if isinstance(self.model, PolicyModule) else {}
         if self.trainer.is_global_zero:
             self.summarize(before, after, seconds, cost | ({"rewards": spent} if spent else {}), faults)
-            wandb.finish()  # last: it waits for what is yet to be uploaded, as long as a slow server takes
+            tracking.finish()  # last: it waits for what is yet to be uploaded
 
     def faults(self) -> dict[str, int]:
         """How often something failed that did not end the run, by name, on all ranks."""

@@ -39,6 +39,7 @@ MAY_CHANGE = (
     "val_subset.",
     "watchdog.",
     "weights_only",
+    "yaml.",
 )
 """How the keys begin that decide on no training step: where files go, when something is judged, when training ends."""
 MOST_NAMED = 3

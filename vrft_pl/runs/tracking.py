@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import netrc
 import os
-from collections.abc import Iterator, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +24,10 @@ WandbMode = Literal["auto", "online", "offline", "off"]
 
 SECONDS = 20
 """How long to wait for the server."""
+CALL_SECONDS = 60.0
+"""How long one call of W&B may hold up a run; its process may be frozen, or its disk."""
+FINISH_SECONDS = 600.0
+"""How long the end of a run may wait for what is yet to be uploaded."""
 DATA_DIR = "WANDB_DATA_DIR"
 """W&B's own variable for where files wait for their upload."""
 
@@ -29,7 +36,7 @@ class WandbOrOffline(WandbLogger):
     """Lightning's W&B logger; goes on offline, with one line, where the server does not answer or refuses the key.
 
     Where not even files can be written, W&B is left out; so it is, with one line, from where it fails later on: its
-    process is gone, or the disk is full.
+    process is gone or frozen, or the disk is full. What it has been given by then stays in the run's folder.
 
     Args:
         folder: Folder of the run.
@@ -56,7 +63,8 @@ class WandbOrOffline(WandbLogger):
     ) -> None:
         if wrong := [tag for tag in tags if not 1 <= len(tag) <= 64]:
             raise ValueError(f"Expected `tags` of 1 to 64 characters each, but got {wrong[0]!r}.")
-        settings = wandb.Settings(silent=True, init_timeout=SECONDS)
+        waits = {"finish_timeout": FINISH_SECONDS} if "finish_timeout" in wandb.Settings.model_fields else {}
+        settings = wandb.Settings(silent=True, init_timeout=SECONDS, **waits)
         super().__init__(
             name=name,
             save_dir=folder.absolute(),  # not relative: its process may have begun in another working directory
@@ -74,29 +82,27 @@ class WandbOrOffline(WandbLogger):
     @rank_zero_only
     def log_metrics(self, *args: Any, **kwargs: Any) -> None:
         """Log numbers, unless W&B is down."""
-        with self.unless_down() as up:
-            if up:
-                super().log_metrics(*args, **kwargs)
+        self.unless_down(super().log_metrics, *args, **kwargs)
 
     @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """Log the config, unless W&B is down."""
-        with self.unless_down() as up:
-            if up:
-                super().log_hyperparams(*args, **kwargs)
+        self.unless_down(super().log_hyperparams, *args, **kwargs)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """End, unless W&B is down."""
-        with self.unless_down() as up:
-            if up:
-                super().finalize(status)
+        if self._experiment is not None:
+            self.unless_down(super().finalize, status)
 
-    @contextmanager
-    def unless_down(self) -> Iterator[bool]:
-        """Surround a call of W&B, whose failure is told once and does not end the run."""
+    def unless_down(self, call: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+        """Make a call of W&B, whose failure is told once and does not end the run; nor does it hold it up for long."""
+        if self.down:
+            return
         try:
-            yield not self.down
+            self.experiment  # noqa: B018  # started here: its own time limit holds
+            if not ended_within(CALL_SECONDS, call, *args, **kwargs):
+                raise TimeoutError(f"no answer within {CALL_SECONDS:.0f} s")
         except Exception as error:  # W&B has a dozen kinds, some of them of no common class
             self.down = True
             reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -108,9 +114,8 @@ class WandbOrOffline(WandbLogger):
 
         W&B would put them below the home directory, apart from an offline run that is to be uploaded later, or moved.
         """
-        with self.unless_down() as up, staged_below(self.folder / "wandb"):
-            if up:
-                super().log_table(*args, **kwargs)
+        with staged_below(self.folder / "wandb"):
+            self.unless_down(super().log_table, *args, **kwargs)
 
     @property
     @rank_zero_experiment
@@ -135,6 +140,56 @@ class WandbOrOffline(WandbLogger):
         run.define_metric("trainer/global_step")
         run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
         return run
+
+
+def finish(exit_code: int | None = None, seconds: float = FINISH_SECONDS) -> None:
+    """End W&B's run; what it could not upload in time stays in its folder.
+
+    Args:
+        exit_code: Of the run.
+        seconds: How long to wait.
+    """
+    try:
+        done = ended_within(seconds, wandb.finish, exit_code)
+    except Exception as error:  # as above; whatever it is, the run is over and its own files are whole
+        rank_zero_info(f"W&B failed at the end of the run: {' '.join(str(error).split())[:200]}")
+        return
+    if not done:
+        end_service()
+        rank_zero_info(
+            f"W&B was not done within {seconds:.0f} s and is left behind; `wandb sync` uploads what lies in `wandb` of "
+            "the run's folder."
+        )
+
+
+def end_service() -> None:
+    """End W&B's own process, which Python would wait for at its exit; its file has what it was given."""
+    for task in Path("/proc/self/task").glob("*/children"):
+        for pid in task.read_text().split():
+            if Path(f"/proc/{pid}/comm").read_text().startswith("wandb"):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+def ended_within(seconds: float, call: Callable[..., object], *args: Any, **kwargs: Any) -> bool:
+    """Make a call in a thread; whether it ended in time. A thread that is left behind does not hold up an exit.
+
+    Raises:
+        Exception: What the call raises.
+    """
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            call(*args, **kwargs)
+            done.set_result(None)
+        except Exception as error:  # raised where it is waited for
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    wait([done], seconds)
+    if done.done():
+        done.result()
+    return done.done()
 
 
 @contextmanager
