@@ -78,15 +78,21 @@ class Meter(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the file."""
         self._folder, self._start = Path(trainer.log_dir or "."), time.perf_counter()
-        self._write([[field.name for field in fields(Row)]], "w")
+        self.write([[field.name for field in fields(Row)]], "w")
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
         """Look around."""
         if trainer.global_step % self.every == 0:
             row = measured(trainer.global_step, time.perf_counter() - self._start, self._folder)
-            self._write([[*asdict(row).values()]], "a")
+            self.write([[*asdict(row).values()]], "a")
 
-    def _write(self, rows: list[list[Any]], mode: str) -> None:
+    def write(self, rows: list[list[Any]], mode: str) -> None:
+        """Write lines of the table.
+
+        Args:
+            rows: The cells.
+            mode: ``w`` for a new file, ``a`` to append.
+        """
         with self.output.open(mode, newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
 

@@ -274,3 +274,23 @@ def test_a_held_out_part_needs_a_row_for_each_process():
         task.val_dataloader()
     share |= {"num_replicas": 2, "rank": 1}
     assert len(task.val_dataloader()[0].dataset) == 2
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_picture_that_is_cut_while_training_is_a_bad_row_too(tmp_path, num_workers, recwarn):
+    for i in range(4):
+        Image.effect_noise((40 + i, 40), 50).save(tmp_path / f"{i}.png")
+    content = [{"problem": "How many?", "image": f"{i}.png", "answer": i} for i in range(4)]
+    (tmp_path / "rows.json").write_text(json.dumps(content))
+    task = Counting(
+        train=ReasonJSON(str(tmp_path / "rows.json")), on_bad_row="skip", num_workers=num_workers, batch_size=1
+    )
+    batches = task.train_dataloader()
+    cut = tmp_path / "1.png"
+    cut.write_bytes(cut.read_bytes()[:600])
+    read = [sample for batch in batches for sample in batch]
+    assert sorted(sample.solution.value for sample in read) == [0, 2, 2, 3]
+    assert sorted(sample.images[0].open().width for sample in read) == [40, 42, 42, 43]
+    if not num_workers:
+        ((said,),) = task.skipped.values()
+        assert "row 1: expected a whole picture" in said

@@ -45,8 +45,8 @@ def test_what_grows_after_the_warm_up_is_a_fault(soak, growth, said):
 def test_a_table_is_read_as_it_was_measured(soak, tmp_path):
     meter = soak.Meter(str(tmp_path / "soak.csv"), every=1)
     row = soak.measured(1, 2.5, tmp_path)
-    meter._write([[field.name for field in soak.fields(soak.Row)]], "w")
-    meter._write([[*vars(row).values()]], "a")
+    meter.write([[field.name for field in soak.fields(soak.Row)]], "w")
+    meter.write([[*vars(row).values()]], "a")
     assert soak.read(tmp_path / "soak.csv") == [row]
     assert row.own_mb > 0
     assert row.handles > 2

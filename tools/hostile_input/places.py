@@ -69,18 +69,21 @@ def places() -> Cases:
         "resume with starts that are a number": (in_folder(holds(manifest__json='{"starts": 7}'), "--resume"), 1),
     }
     cases = {f"run folder/{name}": Case(make, code) for name, (make, code) in written.items()}
+    good = '{"after": {"val/x": 0.5}}'
     reports: dict[str, tuple[Make, int]] = {
-        "metrics that are binary": (reported(metrics__csv=bytes(range(256))), 0),
-        "empty metrics": (reported(metrics__csv=""), 0),
-        "metrics without numbers": (reported(metrics__csv="step,train/reward\nx,y\n"), 0),
-        "a summary that is no JSON": (reported(summary__json="hello"), 0),
-        "a summary that is a list": (reported(summary__json="[]"), 0),
+        "metrics that are binary": (reported(metrics__csv=bytes(range(256))), 1),
+        "metrics that are binary beside scores": (reported(metrics__csv=bytes(range(256)), summary__json=good), 0),
+        "empty metrics": (reported(metrics__csv=""), 1),
+        "metrics without numbers": (reported(metrics__csv="step,train/reward\nx,y\n"), 1),
+        "a summary that is no JSON": (reported(summary__json="hello"), 1),
+        "a summary that is a list": (reported(summary__json="[]"), 1),
         "a summary of texts": (reported(summary__json='{"before": "x", "after": 7}'), 0),
         "scores that are texts": (reported(scores__json='{"val/x": "high"}'), 0),
-        "completions that are no JSON": (reported(completions__jsonl="hello\n", summary__json="{}"), 0),
-        "completions that are numbers": (reported(completions__jsonl="7\n", summary__json="{}"), 0),
-        "a config that is no YAML": (reported(config__yaml="{", summary__json="{}"), 0),
-        "an alias bomb as config": (reported(config__yaml=bomb_of_configs(), summary__json="{}"), 0),
+        "completions that are no JSON": (reported(completions__jsonl="hello\n", summary__json=good), 0),
+        "completions that are no JSON, and nothing else": (reported(completions__jsonl="hello\n"), 1),
+        "completions that are numbers": (reported(completions__jsonl="7\n", summary__json=good), 0),
+        "a config that is no YAML": (reported(config__yaml="{", summary__json=good), 0),
+        "an alias bomb as config": (reported(config__yaml=bomb_of_configs(), summary__json=good), 0),
     }
     return cases | {f"report/{name}": Case(make, code) for name, (make, code) in reports.items()}
 

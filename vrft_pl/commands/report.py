@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from vrft_pl.commands.errors import OneLineParser, fail
-from vrft_pl.report import read_report
+from vrft_pl.report import Report, read_report
 from vrft_pl.report.completions import MOST_RECORDS, read_columns
 from vrft_pl.report.figure import draw
 from vrft_pl.report.live import LivePage, serve
@@ -49,7 +49,10 @@ def main(args: Sequence[str]) -> None:
         serve_page(paths, options)
         return
     target = Path(options.output) if options.output else default_output(paths, options.format)
-    write(paths, options, target)
+    report = read_report(paths)
+    for path in report.unread:
+        print(f"vrft_pl: {path} can't be read: the report does without it.", file=sys.stderr)
+    write(report, options, target)
     print(f"Report: {target}")
 
 
@@ -74,13 +77,13 @@ def default_output(paths: Sequence[str], name: Format) -> Path:
     return (Path(paths[0]) if len(paths) == 1 else Path()) / f"report.{name}"
 
 
-def write(paths: Sequence[str], options: ReportOptions, target: Path) -> None:
+def write(report: Report, options: ReportOptions, target: Path) -> None:
     """Make the file, whole or not at all.
 
     Raises:
         InputError: If it can't be written.
     """
-    made = content(paths, options)
+    made = content(report, options)
     try:
         with whole_file(target) as file:
             file.write(made)
@@ -88,27 +91,26 @@ def write(paths: Sequence[str], options: ReportOptions, target: Path) -> None:
         raise InputError(f"Expected to write {target}, but: {error}. Name another file with `--output`.") from error
 
 
-def content(paths: Sequence[str], options: ReportOptions) -> bytes:
+def content(report: Report, options: ReportOptions) -> bytes:
     """What the file holds."""
     if options.format == "png":
         file = BytesIO()
-        draw(read_report(paths), file)
+        draw(report, file)
         return file.getvalue()
-    with_pages = {"html": lambda: page(paths, options), "md": lambda: markdown(read_report(paths))}
-    text = with_pages.get(options.format, lambda: comma_separated(read_report(paths)))()
+    with_pages = {"html": lambda: page(report, options), "md": lambda: markdown(report)}
+    text = with_pages.get(options.format, lambda: comma_separated(report))()
     return text.encode(errors="backslashreplace")
 
 
-def page(paths: Sequence[str], options: ReportOptions, stamp: float = 0.0) -> str:
+def page(report: Report, options: ReportOptions, stamp: float = 0.0) -> str:
     """The page as it is now."""
-    report = read_report(paths)
     return render(report, read_columns(report.subject.entries, options.completions), stamp)
 
 
 def serve_page(paths: Sequence[str], options: ReportOptions) -> None:
     """Serve until Ctrl+C."""
     read_report(paths)  # a wrong folder is said at once
-    live = LivePage(lambda: changed_at(paths), lambda stamp: page(paths, options, stamp))
+    live = LivePage(lambda: changed_at(paths), lambda stamp: page(read_report(paths), options, stamp))
     try:
         server = serve(live, options.port)
     except OSError as error:

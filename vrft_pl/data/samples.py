@@ -78,10 +78,10 @@ class Samples(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         """Read one sample and check its ground truth. Worker processes decode its pictures ahead.
 
-        Where the task skips bad rows but could not look for them beforehand, in a stream to train on, the next good row
-        is read in place of a bad one. The task counts it unless a worker process reads.
+        Where the task skips bad rows, the next good row is read in place of one to train on that it could not look at
+        beforehand, in a stream, or that has become bad since. The task counts it unless a worker process reads.
         """
-        if self.rows is not None or not self.source.streamed or self.task.on_bad_row == "error":
+        if self.part.split != "train" or self.task.on_bad_row == "error":
             return self._read(index)
         for step in range(len(self)):
             row = (index + step) % len(self)
@@ -106,10 +106,11 @@ class Samples(Dataset[Sample]):
 
     def _verified(self, image: ImageSource) -> ImageSource:
         """Decode a picture where the task verifies pictures, so that it is decoded once; else read its header."""
+        if not isinstance(image, EncodedImage):
+            return image
         if self.task.verify_images:
             return DecodedImage(image.open())
-        if isinstance(image, EncodedImage):
-            image.size()
+        image.size()
         return image
 
     def _skip(self, row: int, reason: str) -> None:

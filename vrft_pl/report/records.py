@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from vrft_pl.runs import CompletionRecord, RunFolder
@@ -50,8 +51,33 @@ def held(run: RunFolder, name: str) -> Any:
 
 
 def unread(run: RunFolder) -> list[str]:
-    """The files of a run that are there and can't be read."""
-    return [str(run.path / name) for name in _FILES if (run.path / name).exists() and held(run, name) is None]
+    """The files of a run that are there and can't be read; those of rows where none of them can."""
+    wrong = [name for name in _FILES if (run.path / name).exists() and held(run, name) is None]
+    wrong += [name for name, rows in _rows(run).items() if not any(rows) and _has_lines(run.path / name)]
+    return [str(run.path / name) for name in wrong]
+
+
+def tells(run: RunFolder) -> bool:
+    """Whether anything of a run can be read."""
+    return any(held(run, name) for name in _FILES) or any(any(rows) for rows in _rows(run).values())
+
+
+def _rows(run: RunFolder) -> dict[str, Iterator[Any]]:
+    """Rows of each file of rows that say something."""
+    logged = ({name: value for name, value in row.items() if name != "step"} for row in run.metrics())
+    return {
+        RunFolder.METRICS: (found for row in logged if (found := numbers(row))),
+        RunFolder.COMPLETIONS: readable(run.completions()),
+        RunFolder.PREDICTIONS: readable(run.predictions()),
+    }
+
+
+def _has_lines(path: Path) -> bool:
+    """Whether a file holds more than its first line, or one that is no header."""
+    if not path.exists():
+        return False
+    lines = path.read_bytes().splitlines()
+    return len(lines) > (path.suffix == ".csv")
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

@@ -10,12 +10,15 @@ from vrft_pl.report.comparison import Comparison, compare_cells, compare_runs
 from vrft_pl.report.costs import Spent, read_costs
 from vrft_pl.report.curves import Panel, fitting, read_panels
 from vrft_pl.report.entries import Subject, read_subject
-from vrft_pl.report.records import unread
+from vrft_pl.report.records import tells, unread
 from vrft_pl.report.settings import Difference, Facts, differences, facts
 from vrft_pl.runs import RunFolder
+from vrft_pl.types import InputError
 
 MOST_FACTS = 40
 """Runs that a page tells the config of."""
+MOST_NAMED = 3
+"""Files that an error names."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def read_report(paths: Sequence[str | Path]) -> Report:
     """Read runs, an ablation or a folder of runs.
 
     Raises:
-        InputError: If there are none.
+        InputError: If there are none, or nothing of them can be read.
     """
     subject = read_subject(paths)
     entries = subject.entries
@@ -65,6 +68,12 @@ def read_report(paths: Sequence[str | Path]) -> Report:
     runs: dict[Path, tuple[str, RunFolder]] = {}
     for label, run in ((entry.label, run) for entry in entries for run in entry.stages if run.path.exists()):
         runs.setdefault(run.path, (label, run))  # several arms may begin with the same stage
+    damaged = tuple(name for _, run in runs.values() for name in unread(run))
+    if runs and not any(tells(run) for _, run in runs.values()):
+        raise InputError(
+            f"Expected something to report of {subject.title}, but none of its files can be read: "
+            f"{', '.join(damaged[:MOST_NAMED]) or 'they are empty'}."
+        )
     told = tuple(facts(label, run) for label, run in list(runs.values())[:MOST_FACTS])
     logged = read_panels(entries)
     panels = fitting(logged)
@@ -78,7 +87,7 @@ def read_report(paths: Sequence[str | Path]) -> Report:
         differ,
         told,
         len(runs),
-        tuple(name for _, run in runs.values() for name in unread(run)),
+        damaged,
     )
 
 

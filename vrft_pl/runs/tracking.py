@@ -142,13 +142,14 @@ class WandbOrOffline(WandbLogger):
         return run
 
 
-def finish(exit_code: int | None = None, seconds: float = FINISH_SECONDS) -> None:
+def finish(exit_code: int | None = None, seconds: float | None = None) -> None:
     """End W&B's run; what it could not upload in time stays in its folder.
 
     Args:
         exit_code: Of the run.
-        seconds: How long to wait.
+        seconds: How long to wait; `FINISH_SECONDS` by default.
     """
+    seconds = FINISH_SECONDS if seconds is None else seconds
     try:
         done = ended_within(seconds, wandb.finish, exit_code)
     except Exception as error:  # as above; whatever it is, the run is over and its own files are whole
