@@ -92,7 +92,7 @@ class Fault(Callback):
         owner: Any = __import__(module, fromlist=["_"])
         for part in owners:
             owner = getattr(owner, part)
-        plain, calls = getattr(owner, name), []
+        plain, calls = getattr(owner, name), list[None]()
 
         def interrupted(*args: Any, **kwargs: Any) -> Any:
             calls.append(None)

@@ -63,7 +63,9 @@ class WandbOrOffline(WandbLogger):
     ) -> None:
         if wrong := [tag for tag in tags if not 1 <= len(tag) <= 64]:
             raise ValueError(f"Expected `tags` of 1 to 64 characters each, but got {wrong[0]!r}.")
-        waits = {"finish_timeout": FINISH_SECONDS} if "finish_timeout" in wandb.Settings.model_fields else {}
+        waits: dict[str, Any] = {}
+        if "finish_timeout" in wandb.Settings.model_fields:  # of newer versions
+            waits["finish_timeout"] = FINISH_SECONDS
         settings = wandb.Settings(silent=True, init_timeout=SECONDS, **waits)
         super().__init__(
             name=name,
