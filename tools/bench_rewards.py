@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import statistics
-import time
 from pathlib import Path
 
 import torch
+from graders.clock import cpu_seconds
 from graders.questions import PROSE, complete, honest, questions, rewards
 
 from vrft_pl.rewards import MathMatch, Reward, detection, mathematics, precision
@@ -35,13 +34,6 @@ def typical(family: str, count: int, seed: int) -> list[Batch]:
         texts = [text[: chance.randint(0, len(text))] if chance.random() < 0.1 else text for text in texts]
         batches.append((complete(texts), asked))
     return batches
-
-
-def cpu_seconds() -> float:
-    """CPU time of this process and of the one that it started to compare mathematics."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    fields = [Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split() for child in children]
-    return time.process_time() + sum(int(ticks) for row in fields for ticks in row[11:13]) / os.sysconf("SC_CLK_TCK")
 
 
 def rate(reward: Reward, batches: list[Batch], other: list[Batch], passes: int) -> float:
