@@ -7,6 +7,7 @@ from training import FixedSampler, Share, counting, fit, grpo
 
 from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.callbacks import Curriculum, DynamicSampling, NoisyRollout, ReferenceUpdate, Replay
+from vrft_pl.modules import PerceptionTerm
 from vrft_pl.rollout import RolloutCallback
 
 EVERY = {
@@ -15,6 +16,7 @@ EVERY = {
     "noisy": lambda: [NoisyRollout(middle=0.9)],
     "replay": lambda: [replay()],
     "reference": lambda: [ReferenceUpdate(every_n_steps=2, share=0.5)],
+    "perception": lambda: [],
     "all": lambda: [
         Curriculum(right=0.3),
         replay(),
@@ -24,6 +26,8 @@ EVERY = {
     ],
 }
 """Makes the callbacks of a run, by its name."""
+OPTIONS = {"perception": {"terms": [PerceptionTerm(0.1, 0.01, 0.02)]}}
+"""Options of the module of a run, by its name."""
 
 
 def replay():
@@ -53,16 +57,16 @@ class Diary(RolloutCallback):
         self.batches = []
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx):
-        reference = batch.reference_logprobs.sum().item()
+        reference = 0.0 if batch.reference_logprobs is None else batch.reference_logprobs.sum().item()
         places = [sample.place for sample in batch.samples]
         self.batches.append((places, batch.completions.texts, batch.num_tokens, reference))
 
 
-def loop(checkpoint, callbacks, ckpt_path=None, size=6, batch_size=2, window=2, sampler=None, loss=None, **kwargs):
+def loop(checkpoint, callbacks, ckpt_path=None, size=6, batch_size=2, window=2, loss=None, options=None, **kwargs):
     """Two epochs in which each window is trained on twice. Returns the module and what it was trained on."""
     torch.manual_seed(0)
     loss = loss or GRPOLoss(kl_coefficient=0.1, importance_cap=2.0)
-    module = grpo(checkpoint, rewards=[Moody()], num_iterations=2, window=window, sampler=sampler, loss=loss)
+    module = grpo(checkpoint, rewards=[Moody()], num_iterations=2, window=window, loss=loss, **(options or {}))
     task, diary = counting(size=size, batch_size=batch_size), Diary()
     fit(module, task, ckpt_path, max_epochs=2, callbacks=[*callbacks, diary], **kwargs)
     return module, diary.batches
@@ -70,5 +74,6 @@ def loop(checkpoint, callbacks, ckpt_path=None, size=6, batch_size=2, window=2, 
 
 def loop_of_ranks(checkpoint, name, ranks, **kwargs):
     """The same rows and completions on any number of processes."""
-    layout = {"batch_size": 4 // ranks, "window": 1, "size": 10, "sampler": Sure()}
-    return loop(checkpoint, EVERY[name](), **layout, **kwargs)
+    layout = {"batch_size": 4 // ranks, "window": 1, "size": 10}
+    options = {"sampler": Sure(), **OPTIONS.get(name, {})}
+    return loop(checkpoint, EVERY[name](), options=options, **layout, **kwargs)

@@ -28,7 +28,7 @@ class Module:
         return groups(*self.prepared.pop(0)) if count else None
 
     def note(self, numbers):
-        self.noted |= numbers
+        self.noted |= {name: number for name, number in numbers.items() if not name.startswith("time/")}
 
 
 def end(callback, module, *alive):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from looping import EVERY, loop, loop_of_ranks
+from looping import EVERY, OPTIONS, loop, loop_of_ranks
 from training import weights
 
 from vrft_pl.algorithms import GRPOLoss
@@ -18,8 +18,9 @@ NIGHTLY = [pytest.param(name, marks=[] if name == "all" else pytest.mark.nightly
 def interrupted(checkpoint, folder, name, stop):
     """A whole run, one that goes on where it was stopped, and what both trained on."""
     keep = ModelCheckpoint(folder, "{step}", save_top_k=-1, every_n_train_steps=1)
-    whole, batches = loop(checkpoint, [*EVERY[name](), keep], enable_checkpointing=True)
-    resumed, rest = loop(checkpoint, EVERY[name](), str(folder / f"step={stop}.ckpt"))
+    options = OPTIONS.get(name)
+    whole, batches = loop(checkpoint, [*EVERY[name](), keep], options=options, enable_checkpointing=True)
+    resumed, rest = loop(checkpoint, EVERY[name](), str(folder / f"step={stop}.ckpt"), options=options)
     return whole, resumed, batches, rest
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -22,8 +23,8 @@ class DynamicSampling(RolloutCallback):
     what is there. Dropped groups are in no denominator. All ranks together fill what is missing on any of them.
 
     Logs of each window, over all ranks, ``train/dropped_groups`` and ``train/missing_groups`` (what was not replaced),
-    and ``train/extra_rounds``. Rewards and lengths are logged as before: of the first round, in which nothing is
-    selected.
+    ``train/extra_rounds`` and their seconds, ``time/extra_rounds``. Rewards and lengths are logged as before: of the
+    first round, in which nothing is selected.
 
     Args:
         rounds: Most extra rounds of a window; 0 only drops.
@@ -55,7 +56,7 @@ class DynamicSampling(RolloutCallback):
     def on_rollout_end(self, trainer: Trainer, module: LightningModule, experience: Experience) -> Experience:
         """Fill the window with groups that have an advantage."""
         assert isinstance(module, CollectsMore)
-        parts, rounds = [live(experience)], 0
+        parts, rounds, start = [live(experience)], 0, time.perf_counter()
         missing = dropped = len(experience) - len(parts[0])
         while rounds < self.rounds and any_rank(missing > 0):
             rounds += 1
@@ -64,10 +65,11 @@ class DynamicSampling(RolloutCallback):
                 dropped += missing - len(parts[-1])
                 missing -= len(parts[-1])
         self.dropped += dropped
-        totals = [sum(counts) for counts in zip(*gather((dropped, missing)), strict=True)]
-        module.note(
-            {"train/dropped_groups": totals[0], "train/missing_groups": totals[1], "train/extra_rounds": rounds}
-        )
+        told = gather((dropped, missing, time.perf_counter() - start))
+        total_dropped, total_missing, seconds = (sum(values) for values in zip(*told, strict=True))
+        counts = {"dropped_groups": total_dropped, "missing_groups": total_missing, "extra_rounds": rounds}
+        numbers = {f"train/{name}": float(count) for name, count in counts.items()}
+        module.note({**numbers, "time/extra_rounds": seconds / len(told)})
         filled = [part for part in parts if len(part)]
         if not filled:  # other ranks wait for the passes of this one
             return muted(experience.select([0]), experience.samples[:1])

@@ -78,4 +78,4 @@ class PerceptionTerm(Term):
             masked(sample, self.share, self.patch, "mask", *own)
             for sample, own in zip(experience.samples, written, strict=True)
         ]
-        return policy.logprobs(policy.look(policy.encode(hidden)), experience.completions, temperature)
+        return policy.logprobs(policy.encode(hidden), experience.completions, temperature)
