@@ -82,9 +82,10 @@ def interval(values: list[float]) -> str:
 
 
 def table(curves: dict[str, dict[int, list[list[float]]]]) -> str:
-    """Accuracy of each arm at shares of the tokens that plain GRPO generates, and against it seed by seed."""
+    """Accuracy of each arm at shares of the tokens that all arms of a seed generated, and against plain GRPO."""
     seeds = sorted(set.intersection(*(set(own) for own in curves.values())))
-    budgets = {share: [share * curves["plain"][s][-1][1] for s in seeds] for share in (0.5, 1.0)}
+    spent_by_all = [min(own[s][-1][1] for own in curves.values()) for s in seeds]
+    budgets = {share: [share * spent for spent in spent_by_all] for share in (0.5, 1.0)}
     lines = [
         "| arm | at half of the tokens | at all of them | minus plain | after the last step | thousand tokens |",
         "|---|---|---|---|---|---|",
