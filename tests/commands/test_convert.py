@@ -61,3 +61,31 @@ def test_mistakes_are_one_line(rows, capsys, args, code, said):
     line = capsys.readouterr().err
     assert line.count("\n") == 1
     assert said in line
+
+
+def test_a_coco_file_becomes_questions_and_every_sixth_picture_is_held_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    images = [{"id": i, "file_name": f"{i:02}.png"} for i in range(12)]
+    for image in images:
+        Image.new("RGB", (64, 48)).save(image["file_name"])
+    boxes = [
+        {"id": 2 * i + j, "image_id": i, "category_id": j, "bbox": [1, 2, 30, 40]} for i in range(12) for j in range(2)
+    ]
+    categories = [{"id": 0, "name": "dog"}, {"id": 1, "name": "cat"}]
+    coco = {"images": images, "annotations": boxes, "categories": categories}
+    (tmp_path / "coco.json").write_text(json.dumps(coco))
+    main(["convert", "coco.json", "--output", "train.jsonl", "--held_out", "val.jsonl"])
+    train, val = ([json.loads(line) for line in (tmp_path / f"{name}.jsonl").open()] for name in ("train", "val"))
+    assert (len(train), {row["image"] for row in val}) == (20, {"05.png", "11.png"})
+    assert val[0] == {"image": "05.png", "problem": "Locate the dog.", "answer": [1, 2, 31, 42]}
+    assert "Answers: box (20)." in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["convert", "coco.json", "--output", "more.jsonl", "--held_out", "val.jsonl"])
+    assert "Expected `held_out` to be a new file" in capsys.readouterr().err
+
+
+def test_too_few_pictures_to_hold_some_out_are_told(rows, capsys):
+    with pytest.raises(SystemExit):
+        main(["convert", "good.json", "--output", "train.jsonl", "--held_out", "val.jsonl"])
+    assert "Expected at least 6 pictures to hold some out, but got 1." in capsys.readouterr().err
+    assert not (rows / "train.jsonl").exists()

@@ -1,14 +1,15 @@
-"""``vrft_pl convert``: rows of other tools as rows that `ReasonJSON` reads."""
+"""``vrft_pl convert``: rows of other tools, or boxes of a COCO file, as rows that `ReasonJSON` reads."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from vrft_pl.commands.errors import OneLineParser
+from vrft_pl.data import COCOSingles
 from vrft_pl.data.foreign import converted, kind
 from vrft_pl.data.images import below
 from vrft_pl.data.sources.rows import image_paths, read_rows
@@ -21,31 +22,59 @@ FAMILIES = {
     "text": "vrft_pl.data.Classification or vrft_pl.data.Structure",
 }
 """What reads answers of a kind."""
+EVERY = 6
+"""Of so many pictures one is held out."""
 BadRow = Literal["error", "skip"]
 
 
 def main(args: Sequence[str]) -> None:
     """Convert, and say how to read what was written."""
     parser = OneLineParser(prog="vrft_pl convert", description=__doc__, allow_abbrev=False)
-    parser.add_argument("rows", type=str, help="A .json or .jsonl file of TRL, ms-swift, VLM-R1 or LLaMA-Factory.")
+    rows_help = "A .json or .jsonl file of TRL, ms-swift, VLM-R1 or LLaMA-Factory, or a COCO instances file."
+    parser.add_argument("rows", type=str, help=rows_help)
     parser.add_argument("--output", type=str, required=True, help="The .jsonl file to write; it must not exist.")
     parser.add_argument("--image_root", type=str | None, help="Folder of the pictures. Defaults to that of the rows.")
     parser.add_argument("--answer", type=str | None, help="Column of the answer. Defaults to `solution` or the like.")
     parser.add_argument("--on_bad_row", type=BadRow, default="error", help="`skip` leaves a bad row out.")
+    parser.add_argument("--held_out", type=str | None, help="A second .jsonl file, for rows of every sixth picture.")
     given = parser.parse_args(list(args))
     source, output = Path(given.rows), Path(given.output)
-    if output.exists():
-        raise InputError(f"Expected `output` to be a new file, but there is {output}. Name another one.")
+    held_out = None if given.held_out is None else Path(given.held_out)
+    for name, path in {"output": output, "held_out": held_out}.items():
+        if path is not None and path.exists():
+            raise InputError(f"Expected `{name}` to be a new file, but there is {path}. Name another one.")
     root = source.parent if given.image_root is None else Path(given.image_root)
     rows, bad = convert(source, root, given.answer, given.on_bad_row)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write_rows(output, rows)
+    if held_out is not None:
+        rows, apart = parted(rows)
+        write(held_out, apart)
+    write(output, rows)
     if bad:
         print(f"Left out {len(bad)} of {len(bad) + len(rows)} rows. First: {bad[0]}", file=sys.stderr)
     kinds = Counter(kind(row["answer"]) for row in rows).most_common()
     print(f"Wrote {len(rows)} rows to {output}. Answers: {', '.join(f'{name} ({count})' for name, count in kinds)}.")
     print(f"A family for most of them: {FAMILIES[kinds[0][0]]}. As its `train`, or a part of its `val`:")
     print(f"{{class_path: vrft_pl.data.ReasonJSON, init_args: {{path: {output}, image_root: {root}}}}}")
+
+
+def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows into a file, and make its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_rows(path, rows)
+
+
+def parted(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Take the rows of every sixth picture apart, by name, so that no picture is on both sides.
+
+    Raises:
+        InputError: If there are fewer pictures.
+    """
+    first = [next(iter(image_paths(row, f"row {i}")), "") for i, row in enumerate(rows)]
+    chosen = set(sorted(set(first))[EVERY - 1 :: EVERY])
+    if not chosen:
+        raise InputError(f"Expected at least {EVERY} pictures to hold some out, but got {len(set(first))}.")
+    apart = [row for row, picture in zip(rows, first, strict=True) if picture in chosen]
+    return [row for row, picture in zip(rows, first, strict=True) if picture not in chosen], apart
 
 
 def convert(path: Path, root: Path, answer: str | None, on_bad_row: BadRow) -> tuple[list[dict[str, Any]], list[str]]:
@@ -64,10 +93,11 @@ def convert(path: Path, root: Path, answer: str | None, on_bad_row: BadRow) -> t
         InputError: If the file can't be read, a row is bad, or all of them are.
     """
     rows, bad = [], []
-    for i, row in enumerate(read_rows(path)):
+    boxes = is_coco(path)
+    for i, row in enumerate(located(path, root) if boxes else read_rows(path)):
         owner = f"{path}, row {i}"
         try:
-            made = converted(row, owner, answer)
+            made = row if boxes else converted(row, owner, answer)
             for picture in image_paths(made, owner):
                 if not below(root, picture, owner).is_file():
                     raise InputError(f"{owner}: expected a picture at {root / picture}, but there is none.")
@@ -79,3 +109,18 @@ def convert(path: Path, root: Path, answer: str | None, on_bad_row: BadRow) -> t
     if not rows:
         raise InputError(f"Expected at least one good row in {path}, but all {len(bad)} are bad: {bad[0]}")
     return rows, bad
+
+
+def is_coco(path: Path) -> bool:
+    """Whether a file holds one object of lists, as COCO's, and not a list of rows."""
+    if path.suffix != ".json" or not path.is_file():
+        return False
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return file.read(64).lstrip().startswith("{")
+
+
+def located(path: Path, root: Path) -> Iterator[dict[str, Any]]:
+    """A question for each category that occurs once in a picture of a COCO file: where is it?"""
+    source = COCOSingles(str(path), str(root))
+    for (_, picture, _, _), record in zip(source.rows, source, strict=True):
+        yield {"image": picture, "problem": record.problem, "answer": list(record.answer.xyxy)}
