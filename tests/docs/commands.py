@@ -10,25 +10,32 @@ from jsonargparse import ArgumentParser
 
 from vrft_pl.__main__ import COMMANDS, main
 
-PLACEHOLDERS = {"x.yaml": "configs/quickstart.yaml", "mine.yaml": "configs/quickstart.yaml", "...": ""}
+PLACEHOLDERS = {
+    "x.yaml": "configs/quickstart.yaml",
+    "mine.yaml": "configs/quickstart.yaml",
+    "photographs.yaml": "docs/photographs.yaml",
+    "...": "",
+}
 RUNS = ("fit", "validate", "test", "predict", "check")
 """Commands that take the config of a run; their parsers are slow to build."""
 OTHERS = {
-    "pytest",
-    "pip",
-    "python",
-    "python3",
-    ".",
-    "cd",
-    "mkdocs",
-    "wandb",
-    "mkdir",
-    "torchrun",
-    "sbatch",
-    "bash",
-    "git",
-    "ls",
+    *("pip", "pre-commit", "pytest", "python", "python3", "mkdocs", "wandb"),
+    *(".", "bash", "cd", "git", "ls", "mkdir", "sbatch", "torchrun"),
 }
+SECTIONS = (
+    "model",
+    "data",
+    "trainer",
+    "run",
+    "checkpoint",
+    "val_subset",
+    "completions",
+    "predictions",
+    "export",
+    "config",
+)
+"""What options of a run begin with."""
+BASE = ["vrft_pl", "fit", "--config", "configs/grounding/grpo.yaml"]
 _parsers = {}
 
 
@@ -48,10 +55,27 @@ def commands(page):
                     yield words
 
 
+def options(page):
+    """The words of each option of a run that a page names within its text."""
+    for text in re.findall(r"`(--[^`]+)`", page.read_text(encoding="utf-8")):
+        words = shlex.split(text.replace("\n", " "))
+        if len(words) > 1 and re.match(rf"--({'|'.join(SECTIONS)})\b", words[0]):
+            yield words
+
+
+def refused(options):
+    """Those options that a run refuses."""
+    if not fault([*BASE, *(word for words in options for word in words)]):
+        return []
+    return [" ".join(words) for words in options if fault([*BASE, *words])]
+
+
 def parse(words):
     """Let the command read its arguments, and do no more; `SystemExit` where it refuses them."""
     given = [PLACEHOLDERS.get(word, word) for word in words[2:]]
-    given = [str(ROOT / word) if word.startswith(("configs/", "experiments/")) else word for word in given if word]
+    given = [
+        str(ROOT / word) if word.startswith(("configs/", "docs/", "experiments/")) else word for word in given if word
+    ]
     command = words[1]
     if command in _parsers:
         _parsers[command].parse_args(given)

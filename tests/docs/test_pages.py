@@ -3,7 +3,7 @@ import sys
 from importlib.util import find_spec
 
 import pytest
-from docs.commands import commands, fault
+from docs.commands import commands, fault, options, refused
 from docs.pages import PAGES, ROOT
 
 OLD = {"HOSTILE.md"}
@@ -28,6 +28,12 @@ def test_a_wrong_command_is_noticed(no_argv, capsys, monkeypatch):
     assert fault(["python", "tools/nothing.py"]) == "there is no tools/nothing.py"
     assert fault(["pip", "install", "vrft_pl[nothing]"]) == "there is no nothing"
     assert fault(["brew", "install"]) == "an unknown program"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
+def test_every_option_that_a_page_advises_is_one(page, no_argv, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert refused(list(options(page))) == [], capsys.readouterr().err
 
 
 @pytest.mark.skipif(find_spec("mkdocs") is None, reason="mkdocs is not installed")
