@@ -8,7 +8,9 @@ from PIL import Image
 from vrft_pl.__main__ import main
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / name for name in ("README.md", "docs/overview.md", "docs/sources.md")]
+README = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+"""What a newcomer reads first, and the two pages that hold its longer examples."""
 SHORT = ["--trainer.max_steps", "1", "--trainer.enable_progress_bar", "false", "--run.wandb", "off"]
 
 
