@@ -1,3 +1,8 @@
+import io
+import re
+
+from rich import reconfigure
+from rich.text import Text
 from training import counting, fit, grpo
 
 from vrft_pl.callbacks import RewardProgressBar, RolloutCallback
@@ -42,6 +47,24 @@ def test_the_progress_bar_shows_reward_and_seconds_by_phase(qwen3_vl):
             shown.append(super().get_metrics(trainer, module))
             return shown[-1]
 
-    trainer = fit(grpo(qwen3_vl), counting(size=4), callbacks=[Bar()], enable_progress_bar=True)
+    wide = Bar(console_kwargs={"width": 160})
+    trainer = fit(grpo(qwen3_vl), counting(size=4), callbacks=[wide], enable_progress_bar=True)
     assert {"loss", "reward", "rollout s", "reward s", "update s"} <= set(shown[-1])
     assert shown[-1]["reward"] == f"{float(trainer.callback_metrics['train/reward']):.3f}"
+
+
+def test_80_columns_hold_the_step_out_of_all_steps_and_the_reward_on_one_line(qwen3_vl):
+    """Two micro-batches a step, two epochs of a step each."""
+    screen = io.StringIO()
+    bar = RewardProgressBar(console_kwargs={"file": screen, "force_terminal": True, "width": 80})
+    settings = {"accumulate_grad_batches": 2, "max_epochs": 2, "enable_progress_bar": True}
+    try:
+        fit(grpo(qwen3_vl), counting(size=4), callbacks=[bar], **settings)
+    finally:
+        reconfigure()
+    lines = [Text.from_ansi(line).plain.rstrip() for line in re.split(r"[\r\n]", screen.getvalue())]
+    counted = [found[0] for line in lines if (found := re.match(r"step .* \d/\d .* reward: \d\.\d{3}$", line))]
+    assert all(len(line) <= 80 for line in lines)
+    assert "2/2" in counted[-1]
+    assert not [line for line in lines if "Epoch" in line]
+    assert not [line for line in lines if line.startswith(" ") and "reward" in line]
