@@ -10,6 +10,7 @@ happened to. Exits with 1 where something is lost, or a fault shows a traceback 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import hashlib
 import json
@@ -46,6 +47,8 @@ PHASES = {
 """A function of each phase in which a signal comes."""
 AT = 3
 """Optimizer steps done when something happens."""
+VARIABLE = "ENVIRONMENT_FAULT"
+"""Kind of a fault, and the phase of a signal behind a slash."""
 TMPFS = "disk"
 """Folder of a small file system of its own."""
 TMPFS_SIZE = "64m"
@@ -56,15 +59,10 @@ WAIT = 3.0
 
 
 class Fault(Callback):
-    """Breaks something after some optimizer steps.
+    """Breaks something after some optimizer steps, as the environment says: the config stays the same."""
 
-    Args:
-        kind: What.
-        phase: Of a signal.
-    """
-
-    def __init__(self, kind: str, phase: str = "update") -> None:
-        self.kind, self.phase = kind, phase
+    def __init__(self) -> None:
+        self.kind, _, self.phase = os.environ.get(VARIABLE, "").partition("/")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wait for the phase of a signal."""
@@ -105,13 +103,9 @@ class Fault(Callback):
 
 def fill(folder: Path) -> None:
     """Leave no byte free on a file system."""
-    with (folder / "filler").open("wb") as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-                file.flush()
-        except OSError:
-            return
+    with (folder / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
 
 
 def delete(folder: Path) -> None:
@@ -127,7 +121,7 @@ def jump(folder: Path) -> None:
 
 def no_handles(folder: Path) -> None:
     """Allow for no further open file."""
-    most = len(os.listdir("/proc/self/fd"))
+    most = len(os.listdir("/proc/self/fd")) - 1  # it has one of its own
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
@@ -151,8 +145,9 @@ def to_wandb(signum: signal.Signals) -> Callable[[Path], None]:
 
 def second(folder: Path) -> None:
     """Start another run in the same folder, and say how it ended."""
-    args = [sys.executable, "-m", "vrft_pl", "fit", "--config", "config.yaml", "--trainer.callbacks", "null"]
-    done = subprocess.run(args, capture_output=True, text=True, timeout=LONGEST)
+    args = [sys.executable, "-m", "vrft_pl", "fit", "--config", "config.yaml"]
+    env = {**os.environ, VARIABLE: "", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(args, capture_output=True, text=True, timeout=LONGEST, env=env)
     print(f"vrft_pl: the second run: exit code {done.returncode}: {done.stderr.strip()[-300:]}", file=sys.stderr)
 
 
@@ -191,7 +186,9 @@ class Trouble:
     changes: dict[str, Any] = field(default_factory=dict)
     """Of the config."""
     same: bool = True
-    """Whether the run goes on to the same end; not where rows are others."""
+    """Whether the run goes on to the same end; not where rows are others, or what was recorded is deleted."""
+    gone: str = "nothing"
+    """What is lost where it does not."""
 
 
 def full(what: str, kind: str, code: int = 1) -> Trouble:
@@ -209,7 +206,7 @@ TROUBLES = {
     "stdout": Trouble("closed standard output", closed=(1,), fresh=True),
     "locale": Trouble("`LC_ALL=C`, a folder in Greek", env={"LC_ALL": "C"}, fresh=True, folder="αβγ"),
     "home": Trouble("an unwritable HOME, W&B offline", env={"HOME": "/proc/x"}, changes={"run__wandb": "offline"}),
-    "deleted": Trouble("the run's folder is deleted", "deleted"),
+    "deleted": Trouble("the run's folder is deleted", "deleted", same=False, gone="what was deleted"),
     "checkpoint": full("disk full while a checkpoint is written", "full for a checkpoint"),
     "records": full("disk full while records are written", "full for records"),
     "export": full("disk full while weights are exported", "full for an export"),
@@ -236,13 +233,8 @@ TROUBLES = {
 """By name."""
 
 
-def config(trouble: Trouble, broken: bool) -> dict[str, Any]:
-    """The config of a run.
-
-    Args:
-        trouble: What happens to it.
-        broken: Whether it does.
-    """
+def config(trouble: Trouble) -> dict[str, Any]:
+    """The config of a run that something happens to."""
     made = base(**{"trainer__max_steps": 6, "run__evaluate_after": True, "checkpoint__every_n_train_steps": 2})
     made["run"]["folder"], made["export"] = trouble.folder, {"enabled": True}
     made["completions"] = {"every_n_rollouts": 1}
@@ -252,9 +244,7 @@ def config(trouble: Trouble, broken: bool) -> dict[str, Any]:
         for name in above:
             section = section.setdefault(name, {})
         section[last] = value
-    if broken and trouble.kind is not None:
-        init = {"kind": trouble.kind, "phase": trouble.phase}
-        made["trainer"]["callbacks"] = [{"class_path": f"{Path(__file__).stem}.Fault", "init_args": init}]
+    made["trainer"]["callbacks"] = [{"class_path": f"{Path(__file__).stem}.Fault"}]
     return made
 
 
@@ -271,12 +261,13 @@ def carried_out(trouble: Trouble, folder: Path, broken: bool) -> process.Outcome
     """A run in a folder that has been used already or not."""
 
     def make(folder: Path) -> list[str]:
-        return ["fit", *write_config(folder, config(trouble, broken)), "--resume"]
+        return ["fit", *write_config(folder, config(trouble)), "--resume"]
 
     shutil.rmtree(folder / process.TEMPORARY, ignore_errors=True)
     for name in (process.OUTPUT, process.ERRORS):
         (folder / name).unlink(missing_ok=True)
     env = {**trouble.env, "PYTHONPATH": os.pathsep.join(sys.path)} if broken else {}
+    env[VARIABLE] = f"{trouble.kind}/{trouble.phase}" if broken and trouble.kind else ""
     closed = trouble.closed if broken else ()
     return process.run(Case(make, 0, env, closed, leaves=True, fresh=trouble.fresh), folder)
 
@@ -313,6 +304,13 @@ def unmount(folder: Path) -> None:
     ctypes.CDLL(None).umount2(os.fsencode(folder), 2)
 
 
+def seen(said: str) -> str:
+    """The last line that is about what happened."""
+    lines = [line.strip() for line in said.splitlines()]
+    about = [line for line in lines if line.startswith(("vrft_pl: ", "W&B ", "Got SIG")) or "Warning: " in line]
+    return about[-1].removeprefix("vrft_pl: ").rpartition("Warning: ")[2] if about else ""
+
+
 def row(trouble: Trouble, expected: dict[str, Any]) -> tuple[str, bool]:
     """A line of the table, and whether all is as it should be."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -328,11 +326,11 @@ def row(trouble: Trouble, expected: dict[str, Any]) -> tuple[str, bool]:
                 path.write_bytes(png(32 + int(path.stem), 32))
             again = "" if first.code == 0 and (folder / trouble.folder / "summary.json").exists() else "; goes on"
             last = carried_out(trouble, folder, broken=False) if again else first
-            what = lost(folder / trouble.folder, expected) if trouble.same else "nothing"
+            what = lost(folder / trouble.folder, expected) if trouble.same else trouble.gone
         finally:
             unmount(disk)
-    line = first.line.removeprefix("vrft_pl: ").replace("|", "\\|")[:260] if first.code or first.line else ""
-    good = first.code == trouble.code and last.code == 0 and what == "nothing" and "Traceback" not in first.said
+    line = seen(first.said).replace("|", "\\|")[:260]
+    good = first.code == trouble.code and last.code == 0 and what == trouble.gone and "Traceback" not in first.said
     code = f"{first.code}{again}{f' with {last.code}' if again else ''}"
     return f"| {trouble.what} | {line} | {code} | {what} |", good
 

@@ -1,4 +1,5 @@
 import csv
+import shutil
 
 import pytest
 import torch
@@ -125,3 +126,13 @@ def test_a_row_that_was_not_due_is_not_made_on_resume(qwen3_vl, tmp_path):
 
     assert run() == ["1"]
     assert run(str(tmp_path / "kept/step=1.ckpt")) == ["1"]
+
+
+def test_a_folder_that_is_deleted_in_the_middle_of_a_run_is_told_of_and_numbers_keep_their_names(tmp_path):
+    logger = MetricsLogger(tmp_path / "run")
+    logger.log_metrics({"train/reward": 0.25}, 0)
+    shutil.rmtree(tmp_path / "run")
+    with pytest.warns(UserWarning, match="is gone, and with it what was logged before step 1"):
+        logger.log_metrics({"train/reward": 0.5}, 1)
+    logger.log_metrics({"train/reward": 0.75}, 2)
+    assert [(row["step"], row["train/reward"]) for row in read(logger.folder)] == [("1", "0.5"), ("2", "0.75")]

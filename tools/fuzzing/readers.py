@@ -55,6 +55,8 @@ class Reader:
     """Of the file."""
     read: Callable[[Path], None]
     """Reads all of it, in the folder."""
+    good: bytes
+    """What it may hold."""
     beside: Mapping[str, bytes] = field(default_factory=lambda: {"a.png": PNG})
     """Files that are right."""
 
@@ -141,6 +143,8 @@ def voc(folder: Path) -> data.Source:
 def readers() -> dict[str, Reader]:
     """All of them by name."""
     counting = data.Counting
+    import vrft_pl.commands.fit  # noqa: F401  # before a limit of time could end the import
+
     in_voc = {"JPEGImages/a.png": PNG, "ImageSets/Main/train.txt": b"a\n"}
     lines = changed([ROWS]).map(in_lines) | edited([in_lines(ROWS)])
     quick = base(trainer__max_steps=2)
@@ -151,32 +155,56 @@ def readers() -> dict[str, Reader]:
         return lambda folder: kind(str(folder / file), image_root=str(folder), **kwargs)
 
     found: dict[str, Reader] = {
-        "JSON": Reader(json_files([ROWS]), "rows.json", rows_of(counting, rows(data.ReasonJSON, "rows.json"))),
-        "JSONL": Reader(lines, "rows.jsonl", rows_of(counting, rows(data.ReasonJSON, "rows.jsonl"))),
+        "JSON": Reader(
+            json_files([ROWS]), "rows.json", rows_of(counting, rows(data.ReasonJSON, "rows.json")), in_json(ROWS)
+        ),
+        "JSONL": Reader(lines, "rows.jsonl", rows_of(counting, rows(data.ReasonJSON, "rows.jsonl")), in_lines(ROWS)),
         "ShareGPT": Reader(
-            json_files([SHARED, OPENAI]), "rows.json", rows_of(counting, rows(data.ShareGPT, "rows.json"))
+            json_files([SHARED, OPENAI]),
+            "rows.json",
+            rows_of(counting, rows(data.ShareGPT, "rows.json")),
+            in_json(SHARED),
         ),
-        "COCO": Reader(json_files([COCO]), "coco.json", rows_of(data.Detection, rows(data.COCODetection, "coco.json"))),
+        "COCO": Reader(
+            json_files([COCO]),
+            "coco.json",
+            rows_of(data.Detection, rows(data.COCODetection, "coco.json")),
+            in_json(COCO),
+        ),
         "COCO singles": Reader(
-            json_files([COCO]), "coco.json", rows_of(data.Grounding, rows(data.COCOSingles, "coco.json"))
+            json_files([COCO]), "coco.json", rows_of(data.Grounding, rows(data.COCOSingles, "coco.json")), in_json(COCO)
         ),
-        "LVIS": Reader(json_files([LVIS]), "lvis.json", rows_of(data.Detection, rows(data.LVISDetection, "lvis.json"))),
-        "VOC": Reader(edited([VOC.encode()]), "Annotations/a.xml", rows_of(data.Detection, voc), in_voc),
+        "LVIS": Reader(
+            json_files([LVIS]),
+            "lvis.json",
+            rows_of(data.Detection, rows(data.LVISDetection, "lvis.json")),
+            in_json(LVIS),
+        ),
+        "VOC": Reader(edited([VOC.encode()]), "Annotations/a.xml", rows_of(data.Detection, voc), VOC.encode(), in_voc),
         "VOC list": Reader(
             edited([b"a\n", b"a 1\nb -1\n"]),
             "ImageSets/Main/train.txt",
             rows_of(data.Detection, voc),
+            b"a\n",
             {"JPEGImages/a.png": PNG, "Annotations/a.xml": VOC.encode()},
         ),
-        "LISA": Reader(json_files([LISA]), "a.json", rows_of(data.Grounding, lambda folder: data.LISA(str(folder)))),
+        "LISA": Reader(
+            json_files([LISA]), "a.json", rows_of(data.Grounding, lambda folder: data.LISA(str(folder))), in_json(LISA)
+        ),
         "CSV": Reader(
             edited([TABLE, TABLE.replace(b",", b";")]),
             "rows.csv",
             rows_of(data.Classification, rows(data.LabelCSV, "rows.csv")),
+            TABLE,
         ),
-        "Parquet": Reader(tables(), "rows.parquet", rows_of(counting, rows(data.ParquetRows, "rows.parquet", id="id"))),
-        "images": Reader(edited(encoded()), "picture", picture, {}),
-        "configs": Reader(configs, "config.yaml", config, {}),
+        "Parquet": Reader(
+            tables(),
+            "rows.parquet",
+            rows_of(counting, rows(data.ParquetRows, "rows.parquet", id="id")),
+            stored(COLUMNS),
+        ),
+        "images": Reader(edited(encoded()), "picture", picture, PNG, {}),
+        "configs": Reader(configs, "config.yaml", config, texts[0], {}),
     }
     return found
 

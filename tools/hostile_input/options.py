@@ -173,6 +173,7 @@ def command_line() -> Cases:
         case = Case(replaced(command, fit(**without)), code, leaves=command == "check")
         cases[f"command line/{command} without held-out data"] = case
     policy = f"--{MODEL}.policy.init_args"
+    # the weights alone can refute these, which are read when training starts: as of data, the code is 1
     for key, value in {"attention": "x", "freeze_pattern": "(", "freeze_pattern ": "nothing_like_it"}.items():
         cases[f"weights/{key.strip()}={value}"] = Case(fit(f"{policy}.{key.strip()}={value}"), 1)
     return cases

@@ -14,7 +14,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.core.module import LightningModule
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from vrft_pl.runs.files import read_table, write_table
 from vrft_pl.runs.folder import RunFolder
@@ -70,6 +70,12 @@ class MetricsLogger(Logger):
         assert self._columns is not None
         row = {name: str(float(value) if hasattr(value, "item") else value) for name, value in metrics.items()}
         row["step"] = str(0 if step is None else step)
+        if self._columns and not self.path.exists():
+            rank_zero_warn(
+                f"{self.path} is gone, and with it what was logged before step {row['step']}: somebody deleted it, or "
+                "the run's folder. The run goes on and begins a new one."
+            )
+            self._columns = []
         if self._again:
             self._write([*without_last(read_table(self.path), row), row])
         elif set(row) <= set(self._columns):
