@@ -7,7 +7,7 @@ from checkpoints import loaded
 from lightning import Trainer
 from torch.optim import SGD
 
-from vrft_pl.algorithms import GRPOLoss
+from vrft_pl.algorithms import BatchAdvantage, GRPOLoss, KLPenalty
 from vrft_pl.data import Counting, CountingScenes
 from vrft_pl.modules import GRPOModule, SFTModule
 from vrft_pl.policy import VLM
@@ -80,6 +80,9 @@ def run(kind, checkpoint):
     """A module that trains on what it writes itself, or on given answers."""
     if kind == "grpo":
         return grpo(checkpoint, loss=GRPOLoss("token"))
+    if kind == "batch":  # what is of the whole batch, on all ranks
+        loss = GRPOLoss("token", entropy_share=0.4, entropy_coefficient=0.01)
+        return grpo(checkpoint, loss=loss, advantage=KLPenalty(0.1, BatchAdvantage("batch")))
     return SFTModule(loaded(checkpoint, max_pixels=1024), optimizer=sgd)
 
 
