@@ -62,7 +62,7 @@ if __name__ == "__main__":
             sys.exit()
     elif task.startswith("run"):
         module = run(task.split("-")[1], checkpoint)
-        trainer = fit(module, counting(size=8 if task == "run-batch" else 7, batch_size=1), max_epochs=2, **ranks)
+        trainer = fit(module, counting(size=7, batch_size=1), max_epochs=2, **ranks)
     elif task.startswith("loop"):
         module, _ = loop_of_ranks(checkpoint, task.split("-")[1], **ranks, ranks=2)
         trainer = module.trainer

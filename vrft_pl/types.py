@@ -201,6 +201,9 @@ class Scores:
     divergence: Tensor | None = None
     """Log-prob of each completion under the policy less that under the reference, summed over its tokens; ``None``
     where the advantage does not ask for it. Shape ``(N,)``."""
+    counted: Tensor | None = None
+    """False for completions that only keep other ranks company, and are weighed but not trained on; ``None`` where none
+    do. Shape ``(N,)``, bool."""
 
     @property
     def total(self) -> Tensor:

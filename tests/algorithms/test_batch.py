@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from builders import make_scores
@@ -66,6 +68,17 @@ def test_two_ranks_with_unequal_shares_weigh_as_one(advantage):
     shares = [{name: part[:6] for name, part in rewards.items()}, {name: part[6:] for name, part in rewards.items()}]
     apart = of_two([lambda share=share: advantage(make_scores(2, **share)) for share in shares])
     torch.testing.assert_close(torch.cat(apart), advantage(make_scores(2, **rewards)))
+
+
+@pytest.mark.parametrize("advantage", [BatchAdvantage(), BatchAdvantage("batch"), GDPOAdvantage()], ids=repr)
+def test_company_for_another_rank_counts_nowhere(advantage):
+    rewards = torch.randn(10)
+    company = replace(
+        make_scores(2, a=torch.cat([rewards[6:], torch.tensor([70.0, -9.0])])), counted=torch.arange(6) < 4
+    )
+    apart = of_two([lambda: advantage(make_scores(2, a=rewards[:6])), lambda: advantage(company)])
+    expected = advantage(make_scores(2, a=rewards))
+    torch.testing.assert_close(torch.cat([apart[0], apart[1][:4]]), expected)
 
 
 @pytest.mark.parametrize(

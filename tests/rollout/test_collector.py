@@ -105,6 +105,16 @@ def test_tokens_are_weighed_by_the_entropy_of_the_policy_that_sampled(policy):
     assert torch.equal(selected.token_weights, experience.token_weights[4:8, : selected.completions.ids.shape[1]])
 
 
+def test_the_last_batch_of_a_rank_that_keeps_others_company_counts_nowhere(policy):
+    told, batches = [], [samples(3)[:2], samples(3)[2:]]
+    advantage = lambda scores: told.append(scores) or GroupAdvantage()(scores)  # noqa: E731
+    experience = collector(policy, advantage=advantage)(batches, reused=False, filler=True)
+    assert told[0].counted.tolist() == [True] * 8 + [False] * 4
+    assert experience.loss_mask.any(dim=1).tolist() == [True] * 8 + [False] * 4
+    collector(policy, advantage=advantage)(batches, reused=False)
+    assert told[1].counted is None
+
+
 def test_a_reward_counts_from_the_step_that_it_starts_at(policy):
     late = Share(name="Late", start=3)
     totals = [collector(policy, rewards=[Share(), late], hooks=Hooks(step=lambda step=step: step)) for step in (2, 3)]

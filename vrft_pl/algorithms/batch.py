@@ -44,25 +44,26 @@ class BatchAdvantage(Advantage):
         """Shape ``(N,)``."""
         rewards = scores.total
         if self.baseline == "batch":
-            advantages = rewards - batch_moments(rewards)[0]
+            advantages = rewards - batch_moments(rewards, scores.counted)[0]
         else:
             advantages = group_advantage(rewards, scores.group_size, scale_by_std=False, baseline=self.baseline)
-        std = batch_moments(rewards if self.std_of == "rewards" else advantages)[1]
+        std = batch_moments(rewards if self.std_of == "rewards" else advantages, scores.counted)[1]
         return advantages / (std + self.eps)
 
 
-def batch_moments(values: Tensor) -> tuple[Tensor, Tensor]:
+def batch_moments(values: Tensor, counted: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Mean and unbiased standard deviation of the values of all ranks, as if one had them all.
 
     Args:
         values: Those of this rank. Shape ``(N,)``.
+        counted: Those of them that count; ``None`` for all. Shape ``(N,)``, bool.
 
     Returns:
         Two scalars.
     """
-    own = values.double()
+    own = (values if counted is None else values[counted]).double()
     count, total = mean_over_ranks(torch.stack([torch.ones_like(own).sum(), own.sum()]))
-    mean = total / count
+    mean = total / count.clamp(min=1e-9)
     squares = mean_over_ranks((own - mean).square().sum())
     std = (squares / (count - 1 / world_size()).clamp(min=1e-9)).sqrt()
     return mean.to(values.dtype), std.to(values.dtype)

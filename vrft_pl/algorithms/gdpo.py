@@ -35,4 +35,4 @@ class GDPOAdvantage(Advantage):
             for name, weight in scores.weights.items()
         ]
         advantages = torch.stack(weighted).sum(dim=0)
-        return advantages / (batch_moments(advantages)[1] + self.eps)
+        return advantages / (batch_moments(advantages, scores.counted)[1] + self.eps)

@@ -108,20 +108,28 @@ class Collector:
         completions = restore_completions(state, prompts).to(self.writer.policy.device)
         return Begun(prompts, lambda: completions)
 
-    def __call__(self, batches: list[list[Sample]], reused: bool, begun: Begun | None = None) -> Experience:
+    def __call__(
+        self, batches: list[list[Sample]], reused: bool, begun: Begun | None = None, filler: bool = False
+    ) -> Experience:
         """Collect the experience of one window.
 
         Args:
             batches: The prompts of the window, by micro-batch.
             reused: Whether the policy will have changed before the last micro-batch is trained on.
             begun: The window as it was sampled by the policy before; ``None`` samples it now.
+            filler: Whether the last micro-batch only keeps other ranks company.
         """
         if begun is None:
             self.hooks.on_start()
-        return self.hooks.on_end(self.groups(batches, reused, begun))
+        return self.hooks.on_end(self.groups(batches, reused, begun, filler=filler))
 
     def groups(
-        self, batches: list[list[Sample]], reused: bool, begun: Begun | None = None, key: Sequence[int | str] = ()
+        self,
+        batches: list[list[Sample]],
+        reused: bool,
+        begun: Begun | None = None,
+        key: Sequence[int | str] = (),
+        filler: bool = False,
     ) -> Experience:
         """Collect experience that no hook is told of, such as what a hook itself asks for.
 
@@ -130,6 +138,7 @@ class Collector:
             reused: Likewise.
             begun: Likewise.
             key: What tells its draws from those of the same prompts at the same step.
+            filler: See above.
         """
         samples = [sample for batch in batches for sample in batch]
         sizes, seconds, step = [len(batch) for batch in batches], dict[str, float](), self.hooks.step()
@@ -149,6 +158,10 @@ class Collector:
                     reference = freeze(self.reference.model()).logprobs if self.reference is not None else None
                 scores = scoring.result()
         loss_mask = self.token_mask(completions)
+        if filler:
+            company = len(batches[-1]) * self.group_size
+            counted = torch.arange(len(completions), device=loss_mask.device) < len(completions) - company
+            loss_mask, scores = loss_mask & counted[:, None], replace(scores, counted=counted)
         weights = self.token_weights(own.entropy, loss_mask) if self.token_weights and own is not None else None
         if self.divergence and reference is not None:
             logprobs = sampled if own is None else own.logprobs

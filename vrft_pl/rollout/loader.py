@@ -23,13 +23,16 @@ from vrft_pl.types import Experience, InputError, Opaque, Prompts, Sample
 class Collect(Protocol):
     """Samples, scores and weighs the completions of one window."""
 
-    def __call__(self, batches: list[list[Sample]], reused: bool, begun: Begun | None = None) -> Experience:
+    def __call__(
+        self, batches: list[list[Sample]], reused: bool, begun: Begun | None = None, filler: bool = False
+    ) -> Experience:
         """Collect experience.
 
         Args:
             batches: The prompts of the window, by micro-batch.
             reused: Whether the policy will have changed before the last micro-batch is trained on.
             begun: The window as an older policy sampled it; ``None`` samples it now.
+            filler: Whether the last micro-batch only keeps other ranks company, and will not be trained on.
         """
 
     def groups(
@@ -138,8 +141,9 @@ class RolloutLoader(ResumableLoader):
                 prompts = self.encode(self.asked)
                 self._experience = restore_experience(self._loaded["experience"], self.asked, prompts)
             else:
-                self._experience = self._collected(window, self._reused)
-                if not self.counts(read + len(window) - 1):
+                filler = not self.counts(read + len(window) - 1)
+                self._experience = self._collected(window, self._reused, filler)
+                if filler:
                     self._experience = muted(self._experience, window[-1])
             self._begun = self._begin(following[0]) if following is not None else None
             read, self._loaded = read + len(window), None
@@ -165,12 +169,13 @@ class RolloutLoader(ResumableLoader):
             left -= len(schedule)
             yield window, schedule
 
-    def _collected(self, window: list[list[Sample]], reused: bool) -> Experience:
+    def _collected(self, window: list[list[Sample]], reused: bool, filler: bool) -> Experience:
         """Collect a window, from what was begun of it where something was."""
         if self._begun is None and (state := self._loaded_ahead()) is not None:
             assert self.ahead is not None
             self._begun = self.ahead.resume(window, state)
-        return self.collect(window, reused) if self._begun is None else self.collect(window, reused, self._begun)
+        told: dict[str, Any] = {} if self._begun is None else {"begun": self._begun}
+        return self.collect(window, reused, **told, **({"filler": True} if filler else {}))
 
     def _begin(self, window: list[list[Sample]]) -> Begun:
         """Begin to sample the window after the one in work, unless the run had done so before it stopped."""
