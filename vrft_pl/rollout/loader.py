@@ -175,7 +175,9 @@ class RolloutLoader(ResumableLoader):
             assert self.ahead is not None
             self._begun = self.ahead.resume(window, state)
         told: dict[str, Any] = {} if self._begun is None else {"begun": self._begun}
-        return self.collect(window, reused, **told, **({"filler": True} if filler else {}))
+        if filler:
+            told["filler"] = True
+        return self.collect(window, reused, **told)
 
     def _begin(self, window: list[list[Sample]]) -> Begun:
         """Begin to sample the window after the one in work, unless the run had done so before it stopped."""
