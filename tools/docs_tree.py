@@ -38,6 +38,7 @@ REFERENCE = {
 """Title of the reference of each package."""
 _FENCE = re.compile(r"^(`{3,}).*?^\1`*$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"(?<=\]\()([^)\s#]+)")
+_FOUND_LAST = "---\nsearch:\n  boost: 0.3\n---\n\n"
 _UNSEARCHED = "---\nsearch:\n  exclude: true\n---\n\n"
 
 
@@ -135,7 +136,7 @@ def reference_pages() -> Iterator[tuple[str, str]]:
     """Pages of what each package makes public, in the order of the alphabet."""
     for name, title in REFERENCE.items():
         entries = "\n".join(f"::: {where}.{public}\n" for public, where in sorted(public_names(name).items()))
-        yield f"docs/reference/{name}.md", f"# {title}\n\nFrom `vrft_pl.{name}`.\n\n{entries}"
+        yield f"docs/reference/{name}.md", f"{_FOUND_LAST}# {title}\n\nFrom `vrft_pl.{name}`.\n\n{entries}"
 
 
 def public_names(package: str) -> dict[str, str]:

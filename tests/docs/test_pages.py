@@ -36,6 +36,7 @@ def test_every_option_that_a_page_advises_is_one(page, no_argv, capsys, monkeypa
     assert refused(list(options(page))) == [], capsys.readouterr().err
 
 
+@pytest.mark.nightly  # `.ci/run` builds the site by itself
 @pytest.mark.skipif(find_spec("mkdocs") is None, reason="mkdocs is not installed")
 def test_the_site_builds_without_a_warning_and_without_a_network(tmp_path):
     build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
