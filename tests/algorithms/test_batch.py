@@ -62,7 +62,9 @@ def test_moments_are_those_of_torch(values):
     torch.testing.assert_close(std, values.std(), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("advantage", [BatchAdvantage(), BatchAdvantage("batch"), GDPOAdvantage()], ids=repr)
+@pytest.mark.parametrize(
+    "advantage", [BatchAdvantage(), BatchAdvantage("batch"), GDPOAdvantage()], ids=["group", "batch", "gdpo"]
+)
 def test_two_ranks_with_unequal_shares_weigh_as_one(advantage):
     rewards = {"a": torch.randn(10), "b": torch.rand(10)}
     shares = [{name: part[:6] for name, part in rewards.items()}, {name: part[6:] for name, part in rewards.items()}]

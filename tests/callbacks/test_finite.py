@@ -79,7 +79,7 @@ def test_a_run_without_faults_is_the_same_to_the_bit(qwen3_vl):
     assert guard.faults() == {}
 
 
-def test_one_micro_batch_of_several_leaves_out_their_step(qwen3_vl):
+def test_one_micro_batch_of_several_leaves_out_their_step(qwen3_vl, tmp_path):
     class Second(Poison):
         def on_before_backward(self, trainer, module, loss):
             if trainer.fit_loop.epoch_loop.batch_idx == 1:
@@ -88,7 +88,13 @@ def test_one_micro_batch_of_several_leaves_out_their_step(qwen3_vl):
     module, guard, start = grpo(qwen3_vl), NonFiniteGuard(), None
     start = weights(module)
     with pytest.warns(UserWarning, match="of step 0"):
-        fit(module, counting(size=4), callbacks=[Second({0}), guard], accumulate_grad_batches=2)
+        fit(
+            module,
+            counting(size=4),
+            callbacks=[Second({0}), guard],
+            accumulate_grad_batches=2,
+            default_root_dir=tmp_path,
+        )
     assert same(start, weights(module))
     assert guard.skipped == 1
 
