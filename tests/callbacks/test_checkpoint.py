@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 from checkpoints import loaded
@@ -10,7 +12,8 @@ from vrft_pl.callbacks import StepCheckpoint
 from vrft_pl.data import CountingScenes
 from vrft_pl.modules import SFTModule
 from vrft_pl.rollout import SamplingParams
-from vrft_pl.runs import RunFolder
+from vrft_pl.runs import RunFolder, WholeCheckpointIO
+from vrft_pl.runs.checksums import manifest_of
 from vrft_pl.types import InputError
 
 
@@ -143,6 +146,21 @@ def test_a_metric_of_a_validation_that_never_comes_can_decide_nothing(qwen3_vl, 
     settings = {"val_check_interval": 1_000_000, "check_val_every_n_epoch": None, "enable_checkpointing": True}
     with pytest.raises(InputError, match="the run ends before the first. Set `trainer.val_check_interval`."):
         fit(sft(qwen3_vl), task, callbacks=[keep], num_sanity_val_steps=0, **settings)
+
+
+def test_what_a_kill_left_to_do_of_a_checkpoint_is_done_on_resume(qwen3_vl, tmp_path):
+    """Its manifest comes after it, and then go those that it takes the place of."""
+    train(sft, qwen3_vl, tmp_path, max_steps=3, plugins=WholeCheckpointIO())
+    newest, older = tmp_path / "step=3.ckpt", tmp_path / "step=1.ckpt"
+    assert not older.exists()
+    content = manifest_of(newest).read_bytes()
+    manifest_of(newest).unlink()
+    manifest_of(older).touch()
+    os.link(newest, older)
+    train(sft, qwen3_vl, tmp_path, max_steps=4, plugins=WholeCheckpointIO(), ckpt_path=newest)
+    kept = {tmp_path / f"step={step}.ckpt" for step in (3, 4)}
+    assert set(tmp_path.iterdir()) == kept | {manifest_of(path) for path in kept}
+    assert manifest_of(newest).read_bytes() == content
 
 
 def test_lightnings_own_callback_would_lose_gradients(qwen3_vl, tmp_path):

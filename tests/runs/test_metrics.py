@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from training import counting, fit, grpo
 
 from vrft_pl.runs import CutBack, MetricsLogger
@@ -136,3 +136,33 @@ def test_a_folder_that_is_deleted_in_the_middle_of_a_run_is_told_of_and_numbers_
         logger.log_metrics({"train/reward": 0.5}, 1)
     logger.log_metrics({"train/reward": 0.75}, 2)
     assert [(row["step"], row["train/reward"]) for row in read(logger.folder)] == [("1", "0.5"), ("2", "0.75")]
+
+
+def test_a_validation_in_the_middle_of_a_step_is_not_taken_for_the_row_of_the_step(tmp_path):
+    """Both have an epoch."""
+    log(MetricsLogger(tmp_path), 0, **{"epoch": 0, "train/loss": 0.5})
+    log(MetricsLogger(tmp_path), 1, **{"epoch": 0, "val/id": 0.25})
+    MetricsLogger(tmp_path).cut_back(2, {"epoch": 0, "train/loss": 0.4})
+    assert [row.get("train/loss") for row in read(tmp_path)] == ["0.5", None, "0.4"]
+
+
+class Once(Callback):
+    """Logs a number in the first and in the third step; Lightning repeats it in the rows until the epoch ends."""
+
+    def on_train_batch_end(self, trainer, module, *args):
+        if trainer.global_step in (1, 5):
+            module.log("train/once", float(trainer.global_step), batch_size=1)
+
+
+@pytest.mark.parametrize("step", [2, pytest.param(4, marks=pytest.mark.nightly)], ids=["within", "between-epochs"])
+def test_a_number_that_is_not_logged_each_step_is_repeated_as_without_the_resume(qwen3_vl, tmp_path, step):
+    def run(ckpt_path=None):
+        keep = ModelCheckpoint(tmp_path / "kept", "{step}", every_n_train_steps=1, save_top_k=-1)
+        logger = MetricsLogger(tmp_path)
+        settings = {"callbacks": [CutBack(), Once(), keep], "logger": logger, "enable_checkpointing": True}
+        fit(grpo(qwen3_vl), counting(size=8), ckpt_path, log_every_n_steps=1, max_epochs=2, max_steps=6, **settings)
+        return [{name: v for name, v in row.items() if not name.startswith("time/")} for row in read(tmp_path)]
+
+    whole = run()
+    assert [row.get("train/once") for row in whole] == ["1.0"] * 4 + ["5.0"] * 2
+    assert run(str(tmp_path / f"kept/step={step}.ckpt")) == whole

@@ -77,11 +77,12 @@ class StepCheckpoint(ModelCheckpoint):
         self._kept: list[str] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember the resumed checkpoint as saved."""
+        """Remember the resumed checkpoint as saved, and do what a process that was killed left to do of it."""
         super().on_train_start(trainer, pl_module)
         if trainer.ckpt_path is not None:
             self._last_global_step_saved = trainer.global_step
             self._last_checkpoint_saved = str(trainer.ckpt_path)
+            self._finish(trainer, Path(trainer.ckpt_path))
         if self.monitor is not None and validates_within_steps(trainer):
             raise InputError(
                 f"Expected validation after a multiple of {trainer.accumulate_grad_batches} micro-batches "
@@ -156,6 +157,16 @@ class StepCheckpoint(ModelCheckpoint):
         """Save, and remove what is older than the newest ones that stay."""
         super()._save_none_monitor_checkpoint(trainer, monitor_candidates)
         self._kept = self._newest()
+        self._remove_older(trainer)
+
+    def _finish(self, trainer: Trainer, resumed: Path) -> None:
+        """Write the manifest of a checkpoint that has none yet, and remove those that it takes the place of."""
+        own = self.dirpath is not None and resumed.parent == Path(self.dirpath)
+        if own and trainer.is_global_zero and resumed.exists() and not manifest_of(resumed).exists():
+            seal(resumed)
+        self._remove_older(trainer)
+
+    def _remove_older(self, trainer: Trainer) -> None:
         while self.save_top_k == 1 and len(self._kept) > self.keep:
             self._remove_checkpoint(trainer, self._kept.pop(0))
 

@@ -99,7 +99,8 @@ class MetricsLogger(Logger):
         if not self._earlier and not last:
             return
         kept = in_order(row for row in self._earlier if row["step"].isdecimal() and int(row["step"]) < step)
-        if last and not any(int(row["step"]) == step - 1 and row.keys() & last.keys() for row in kept):
+        trained = last.keys() - {"epoch"} if last else set()  # validation in the middle of the step has an epoch too
+        if last and not any(int(row["step"]) == step - 1 and row.keys() & trained for row in kept):
             kept.append({**{name: str(value) for name, value in last.items()}, "step": str(step - 1)})
         own = read_table(self.path)[len(self._earlier) :]
         self._earlier = []
@@ -152,29 +153,41 @@ class CutBack(Callback):
     """Cuts the run's ``metrics.csv`` back to the step where training starts or goes on, or has ended already.
 
     Lightning writes the row of a step after the step's checkpoint, which therefore holds its numbers too, but for those
-    that are not known yet, such as the seconds of the update.
+    that are not known yet, such as the seconds of the update. Until the end of an epoch it repeats in each row what is
+    not logged anew; so does a run that goes on.
     """
 
     def __init__(self) -> None:
         self._last: dict[str, float] = {}
+        self._repeated: dict[str, float] = {}
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep what is logged of the step that is being saved, where a row of it is due."""
-        values = {name: float(v) for name, v in trainer.callback_metrics.items() if name.startswith("train/")}
-        last = {"epoch": trainer.current_epoch, **values}
-        due = values and trainer._logger_connector.should_update_logs
-        checkpoint.setdefault("callbacks", {})[self.state_key] = {"last": last if due else {}}
+        """Keep what is logged of the step that is being saved, and whether it makes a row and is repeated."""
+        loop = trainer.fit_loop.epoch_loop
+        logged = loop._results.metrics(on_step=True)["log"]
+        numbers = {name: float(value) for name, value in logged.items() if name.startswith("train/")}
+        due = numbers and trainer._logger_connector.should_update_logs
+        checkpoint.setdefault("callbacks", {})[self.state_key] = {
+            "last": {"epoch": trainer.current_epoch, **numbers} if due else {},
+            "repeated": {} if loop.batch_progress.is_last_batch else numbers,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Remember what was logged of the last step."""
-        self._last = dict(state_dict["last"])
+        self._last, self._repeated = dict(state_dict["last"]), dict(state_dict["repeated"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Cut back when the checkpoint has been read."""
         self._cut_back(trainer)
 
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Log what Lightning would repeat; what this step logs takes its place."""
+        if self._repeated:
+            pl_module.log_dict(self._repeated, batch_size=1)
+        self._repeated = {}
+
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Cut back where the checkpoint is the last: training does not start then. Otherwise it has been done."""
+        """Cut back where training did not start."""
         self._cut_back(trainer)
 
     def _cut_back(self, trainer: Trainer) -> None:
