@@ -63,6 +63,25 @@ def test_a_run_trains_without_files_of_wandb(tmp_path, monkeypatch, caplog):
     assert lines == ["W&B could not start offline, so the run leaves it out: read-only file system"]
 
 
+def test_a_run_that_goes_on_is_the_same_run_of_wandb(tmp_path, monkeypatch):
+    """One that starts anew in the folder is another."""
+    started, start = [], wandb.init
+
+    def noted(**kwargs):
+        started.append((kwargs["id"], kwargs["resume"]))
+        return start(**{**kwargs, "mode": "disabled"})
+
+    monkeypatch.setattr(wandb, "init", noted)
+    (tmp_path / "run").mkdir()
+    for goes_on in (False, True, True, False):
+        WandbOrOffline(tmp_path / "run", "now", "mine", True, goes_on=goes_on).log_metrics({"train/reward": 0.5}, 3)
+    first, *rest, anew = started
+    assert rest == [first, first]
+    assert first[1] == "allow"
+    assert first[0]
+    assert anew[0] != first[0]
+
+
 def test_a_run_goes_on_without_wandb_where_it_fails_later(tmp_path, monkeypatch, caplog):
     made, asked = logger(tmp_path / "run", offline=True), []
 
@@ -180,7 +199,7 @@ def test_runs_are_logged_online_where_there_is_a_key(tmp_path, monkeypatch, mode
     monkeypatch.setattr("vrft_pl.runs.tracking.has_wandb_key", lambda: key)
     monkeypatch.setattr("vrft_pl.runs.tracking.WandbOrOffline", lambda folder, *args: made.append(args))
     run_loggers(tmp_path / "quickstart" / "now", mode, "mine", "shots", "sft", ["a"])
-    assert made == [("quickstart-now", "mine", offline, "shots", "sft", ["a"])]
+    assert made == [("quickstart-now", "mine", offline, "shots", "sft", ["a"], False)]
 
 
 def test_where_wandb_keeps_what_waits_is_left_to_a_user_who_says_it(tmp_path, monkeypatch):

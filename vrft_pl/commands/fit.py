@@ -108,8 +108,10 @@ class FitCLI(RunCLI):
         """A CSV file and W&B, unless the config has its own or wants none."""
         given = self.config_init.trainer.logger
         if given in (None, True):
-            run = self.options
-            return run_loggers(self.folder.path, run.wandb, run.project, run.group, run.job_type, run.tags)
+            run, checkpoint = self.options, self.config.get("ckpt_path")
+            goes_on = checkpoint is not None and (self.config.resume or RunFolder.holding(checkpoint) is not None)
+            folder = self.folder.path
+            return run_loggers(folder, run.wandb, run.project, run.group, run.job_type, run.tags, goes_on)
         return given
 
     def callbacks(self) -> list[Callback]:

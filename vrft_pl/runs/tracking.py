@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import netrc
 import os
+import secrets
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,8 @@ CALL_SECONDS = 60.0
 """How long one call of W&B may hold up a run; its process may be frozen, or its disk."""
 FINISH_SECONDS = 600.0
 """How long the end of a run may wait for what is yet to be uploaded."""
+ID = "vrft_pl_id"
+"""File below ``wandb`` of the run's folder with the id that W&B knows the run by."""
 DATA_DIR = "WANDB_DATA_DIR"
 """W&B's own variable for where files wait for their upload."""
 
@@ -46,6 +49,7 @@ class WandbOrOffline(WandbLogger):
         group: Group of runs that it belongs to, such as an ablation.
         job_type: What it is in its group, such as an arm.
         tags: Tags of the run, of 1 to 64 characters each.
+        goes_on: Go on with the run of W&B that an earlier process has begun in the folder.
 
     Raises:
         ValueError: If a tag is empty or too long.
@@ -60,6 +64,7 @@ class WandbOrOffline(WandbLogger):
         group: str | None = None,
         job_type: str | None = None,
         tags: Sequence[str] = (),
+        goes_on: bool = False,
     ) -> None:
         if wrong := [tag for tag in tags if not 1 <= len(tag) <= 64]:
             raise ValueError(f"Expected `tags` of 1 to 64 characters each, but got {wrong[0]!r}.")
@@ -77,7 +82,7 @@ class WandbOrOffline(WandbLogger):
             job_type=job_type,
             tags=list(tags),
         )
-        self.offline, self.folder = offline, folder
+        self.offline, self.folder, self.goes_on = offline, folder, goes_on
         self.down = False
         """Whether it failed and is left out."""
 
@@ -138,10 +143,18 @@ class WandbOrOffline(WandbLogger):
         return self._run("disabled")
 
     def _run(self, mode: Any) -> Any:
-        run = wandb.init(**{**self._wandb_init, "mode": mode})
+        run = wandb.init(**{**self._wandb_init, "mode": mode, "id": None if mode == "disabled" else self._run_id()})
         run.define_metric("trainer/global_step")
         run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
         return run
+
+    def _run_id(self) -> str:
+        path = self.folder / "wandb" / ID
+        if self.goes_on and path.is_file():
+            return path.read_text(encoding="utf-8").strip()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(own := secrets.token_hex(4), encoding="utf-8")
+        return own
 
 
 def finish(exit_code: int | None = None, seconds: float | None = None) -> None:
@@ -218,6 +231,7 @@ def run_loggers(
     group: str | None = None,
     job_type: str | None = None,
     tags: Sequence[str] = (),
+    goes_on: bool = False,
 ) -> list[Logger]:
     """A CSV file in the run's folder, and W&B unless it is switched off.
 
@@ -229,6 +243,7 @@ def run_loggers(
         group: W&B group.
         job_type: W&B job type.
         tags: W&B tags.
+        goes_on: Whether the run goes on with what an earlier process has begun.
     """
     loggers: list[Logger] = [MetricsLogger(folder)]
     if mode != "off":
@@ -236,7 +251,7 @@ def run_loggers(
         if offline and mode == "online":
             rank_zero_info("W&B has no API key here, so the run goes on offline. `wandb login` stores one.")
         name = "-".join(folder.parts[-2:])
-        loggers.append(WandbOrOffline(folder, name, project, offline, group, job_type, tags))
+        loggers.append(WandbOrOffline(folder, name, project, offline, group, job_type, tags, goes_on))
         # W&B writes elsewhere when there is no such folder; the processes beside the first may name it otherwise
         rank_zero_only(folder.mkdir)(parents=True, exist_ok=True)
     return loggers
