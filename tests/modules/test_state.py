@@ -3,11 +3,16 @@
 import random
 
 import numpy as np
+import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins import MixedPrecision
+from torch.optim import Adam
 from training import counting, fit, grpo, loaded, weights
 
 from vrft_pl.algorithms import GroupAdvantage
+from vrft_pl.modules import SFTModule
+from vrft_pl.policy.parts import LoRA
 from vrft_pl.rollout import RolloutCallback
 
 
@@ -122,3 +127,31 @@ def test_what_is_logged_of_a_window_goes_on_with_every_reason_that_occurred(qwen
     resumed, _ = run(qwen3_vl, str(tmp_path / "failed.ckpt"))
     assert resumed.trainer.logged_metrics[reason] == 0
     assert set(whole.trainer.logged_metrics) == set(resumed.trainer.logged_metrics) - {reason}
+
+
+def scaled():
+    """Half precision, with a scale of the loss that doubles every other step; on a CPU Lightning has none by itself."""
+    return {"plugins": MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", 4.0, growth_interval=2))}
+
+
+@pytest.mark.parametrize(
+    ("policy", "settings"),
+    [
+        pytest.param({}, scaled, id="scale-of-the-loss"),
+        pytest.param({}, lambda: {"precision": "bf16-mixed"}, id="bf16", marks=pytest.mark.nightly),
+        pytest.param({"lora": LoRA(rank=2)}, dict, id="lora", marks=pytest.mark.nightly),
+    ],
+)
+def test_adapters_and_the_state_of_precision_go_on_as_they_were(qwen3_vl, tmp_path, policy, settings):
+    def train(ckpt_path=None):
+        torch.manual_seed(0)
+        module = SFTModule(loaded(qwen3_vl, max_pixels=1024, **policy), optimizer=lambda p: Adam(p, lr=1e-2))
+        keep = ModelCheckpoint(tmp_path, "{step}", save_top_k=-1, every_n_train_steps=1)
+        own = {"callbacks": [keep], "enable_checkpointing": True, **settings()}
+        trainer = fit(module, counting(size=8), ckpt_path, **own)
+        return weights(module), trainer.precision_plugin.state_dict()
+
+    whole, precision = train()
+    resumed, again = train(str(tmp_path / "step=3.ckpt"))
+    assert again == precision
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())

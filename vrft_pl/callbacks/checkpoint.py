@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from vrft_pl.runs.checkpoints import WholeCheckpointIO
 from vrft_pl.runs.checksums import manifest_of, seal
 from vrft_pl.types import InputError
 
@@ -162,7 +163,8 @@ class StepCheckpoint(ModelCheckpoint):
     def _finish(self, trainer: Trainer, resumed: Path) -> None:
         """Write the manifest of a checkpoint that has none yet, and remove those that it takes the place of."""
         own = self.dirpath is not None and resumed.parent == Path(self.dirpath)
-        if own and trainer.is_global_zero and resumed.exists() and not manifest_of(resumed).exists():
+        sealed = isinstance(trainer.strategy.checkpoint_io, WholeCheckpointIO)
+        if own and sealed and trainer.is_global_zero and resumed.exists() and not manifest_of(resumed).exists():
             seal(resumed)
         self._remove_older(trainer)
 
