@@ -121,7 +121,8 @@ def jump(folder: Path) -> None:
 
 def no_handles(folder: Path) -> None:
     """Allow for no further open file."""
-    most = len(os.listdir("/proc/self/fd")) - 1  # it has one of its own
+    most = os.dup(0)  # the lowest number that is free
+    os.close(most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 

@@ -1,8 +1,11 @@
+import errno
+import os
+
 import pytest
 import torch
 
 from vrft_pl.__main__ import main, program
-from vrft_pl.commands.errors import bugs_in_one_line, out_of_memory
+from vrft_pl.commands.errors import bugs_in_one_line, of_surroundings, out_of_memory
 
 
 def test_what_nothing_foresaw_is_one_line_and_its_traceback_is_kept(tmp_path, monkeypatch, capsys):
@@ -38,3 +41,20 @@ def test_memory_that_does_not_hold_a_micro_batch_is_one_line_that_says_why_it_wa
     alone, together = (out_of_memory(full, True, strategy) for strategy in (None, "FSDP2"))
     assert alone.startswith("Expected memory to hold a micro-batch, but CUDA out of memory. Lower `data.init_args")
     assert "Under FSDP2 ranks pass through the model together, and none can split its part alone. Lower" in together
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        pytest.param(errno.ENOSPC, "Expected room on the disk of runs/a, but there is none left", id="disk"),
+        pytest.param(errno.EMFILE, "Expected to open one more file, but got: Too many open files", id="handles"),
+    ],
+)
+def test_a_run_that_has_no_room_says_how_to_go_on(number, said):
+    line = of_surroundings(OSError(number, os.strerror(number)), "runs/a")
+    assert line.startswith(said)
+    assert line.endswith("and go on with the same command and `--run.folder runs/a --resume`.")
+
+
+def test_another_error_of_the_system_stays_what_it_is():
+    assert of_surroundings(PermissionError(errno.EACCES, "no"), "runs/a") is None

@@ -36,7 +36,7 @@ from vrft_pl.callbacks import (
 )
 from vrft_pl.commands import reading
 from vrft_pl.commands.constants import constants_of
-from vrft_pl.commands.errors import fail, one_line, out_of_memory
+from vrft_pl.commands.errors import fail, of_surroundings, one_line, out_of_memory
 from vrft_pl.commands.nearest import nearest
 from vrft_pl.commands.ranges import out_of_range, refuse_unusable, unwritable
 from vrft_pl.commands.resuming import checked, flat, last
@@ -357,6 +357,10 @@ class RunCLI(LightningCLI):
             if not self.existed and self.trainer.global_step == 0 and self.trainer.is_global_zero:
                 shutil.rmtree(self.folder.path, ignore_errors=True)
             raise
+        except OSError as error:
+            if (said := of_surroundings(error, self.folder)) is None:
+                raise
+            raise InputError(said) from error
         except torch.OutOfMemoryError as error:
             strategy, trains = self.trainer.strategy, self.trainer.state.fn == TrainerFn.FITTING
             together = None if passes_alone(strategy) else type(strategy).__name__

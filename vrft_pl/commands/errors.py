@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 import tempfile
@@ -72,6 +73,21 @@ def fail(error: BaseException | str, code: int) -> NoReturn:
     """Print one line and exit."""
     print(f"vrft_pl: {one_line(str(error))}", file=sys.stderr)
     sys.exit(code)
+
+
+def of_surroundings(error: OSError, folder: object) -> str | None:
+    """Say what a run could not do for want of room; ``None`` where that is not what was wrong.
+
+    Args:
+        error: What ended it.
+        folder: Of the run.
+    """
+    again = f"and go on with the same command and `--run.folder {folder} --resume`."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"Expected room on the disk of {folder}, but there is none left ({error.strerror}). Make some, {again}"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"Expected to open one more file, but got: {error.strerror}. Raise the limit (`ulimit -n`), {again}"
+    return None
 
 
 def out_of_memory(error: torch.OutOfMemoryError, trains: bool, together: str | None) -> str:
