@@ -228,8 +228,8 @@ TROUBLES = {
         for phase in PHASES
         if phase not in ("evaluation", "export")
     },
-    "sigterm_evaluation": Trouble("SIGTERM in the evaluation after training", "signal", "evaluation", code=143),
-    "sigterm_export": Trouble("SIGTERM in the export", "signal", "export"),
+    "sigterm_evaluation": Trouble("SIGTERM in the evaluation after training, of one batch", "signal", "evaluation"),
+    "sigterm_export": Trouble("SIGTERM in the export", "signal", "export", code=-15),
 }
 """By name."""
 
