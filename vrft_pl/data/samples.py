@@ -82,11 +82,11 @@ class Samples(Dataset[Sample]):
         beforehand, in a stream, or that has become bad since. The task counts it unless a worker process reads.
         """
         if self.part.split != "train" or self.task.on_bad_row == "error":
-            return self._read(index)
+            return self.read(index)
         for step in range(len(self)):
             row = (index + step) % len(self)
             try:
-                sample = self._read(row)
+                sample = self.read(row)
                 return replace(sample, images=tuple(map(self._verified, sample.images)))
             except InputError as error:
                 self._skip(row, str(error))
@@ -97,7 +97,8 @@ class Samples(Dataset[Sample]):
         """Rows that are stored together, where that matters."""
         return None if self.rows is not None else self.source.blocks
 
-    def _read(self, index: int) -> Sample:
+    def read(self, index: int) -> Sample:
+        """Read one sample as it is, bad or not; its pictures are not looked at, but for worker processes' decoding."""
         sample = self.part.read(self.source[index if self.rows is None else self.rows[index]])
         sample = replace(sample, place=f"{self.part.key}/{index}")
         if get_worker_info() is None:

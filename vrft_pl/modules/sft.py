@@ -103,7 +103,7 @@ class SFTModule(PolicyModule):
         for part in task.datasets("train").values() if isinstance(task, SampleData) else ():
             if isinstance(part, Samples) and part.rows is not None:
                 for i in range(len(part)):
-                    check_target(self.policy.codec.processor, part[i])
+                    check_target(self.policy.codec.processor, part.read(i))
         super().on_fit_start()
 
     @property
