@@ -12,7 +12,7 @@ from pathlib import Path
 import published
 import pytest
 
-from vrft_pl.data import Counting, Grounding, ReasonJSON
+from vrft_pl.data import Counting, Grounding, LabelCSV, ReasonJSON
 from vrft_pl.names import normalize_name
 
 TOOLS = Path(__file__).parents[2] / "tools"
@@ -242,9 +242,19 @@ def test_a_pickle_that_asks_for_code_is_refused_and_runs_none(build, capsys, mon
 def test_output_may_be_another_folder(build, tmp_path):
     folder = build("pets37")
     prepare("pets37", folder, "--output", str(tmp_path / "deep/pets"))
-    assert published.read_csv(tmp_path / "deep/pets/test.csv")[1][0] == "../../pets37/images/Abyssinian_99.jpg"
-    assert (tmp_path / "deep/pets" / published.read_csv(tmp_path / "deep/pets/test.csv")[1][0]).is_file()
+    assert published.read_csv(tmp_path / "deep/pets/test.csv")[1][0] == "images/Abyssinian_99.jpg"
+    assert (tmp_path / "deep/pets/images").resolve() == (folder / "images").resolve()
+    assert LabelCSV(str(tmp_path / "deep/pets/test.csv"))[0].images[0].open().mode == "RGB"
     assert not list(folder.glob("*.csv"))
+
+
+def test_folders_of_one_name_get_links_of_their_own(tmp_path):
+    linked = importlib.import_module("prepare.files").linked
+    for split in ("train", "test"):
+        (tmp_path / split / "dress").mkdir(parents=True)
+    links = [linked(tmp_path / split / "dress", tmp_path / "rows") for split in ("train", "test", "train")]
+    assert [link.name for link in links] == ["dress", "dress-1", "dress"]
+    assert [link.resolve().parent.name for link in links] == ["train", "test", "train"]
 
 
 def test_what_was_written_is_said(build, capsys):

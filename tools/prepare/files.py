@@ -7,6 +7,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +93,29 @@ def pick(values: Sequence[Any] | NDArray[Any], number: object, owner: str) -> An
 
 
 def relative(picture: Path, folder: Path) -> str:
-    """Write the path of a picture as a file of ``folder`` names it.
+    """Write the path of a picture as a file of ``folder`` names it, by way of a link where it lies elsewhere.
 
     Raises:
         InputError: If there is no such picture.
     """
     if not picture.is_file():
         raise InputError(f"Expected a picture at {picture}, but there is no such file. Unpack the pictures there.")
+    if not Path(os.path.abspath(picture)).is_relative_to(os.path.abspath(folder)):
+        picture = linked(picture.parent, folder) / picture.name
     return Path(os.path.relpath(picture, folder)).as_posix()
+
+
+def linked(pictures: Path, folder: Path) -> Path:
+    """A link in ``folder`` to pictures elsewhere: sources read none whose path leads out of the folder of its rows."""
+    for number in count():
+        link = folder / (f"{pictures.name}-{number}" if number else pictures.name)
+        if link.exists() and link.resolve() == pictures.resolve():
+            return link
+        if not link.exists() and not link.is_symlink():
+            folder.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(pictures.resolve(), target_is_directory=True)
+            return link
+    raise AssertionError("numbers end")
 
 
 def write_labels(path: Path, rows: Iterable[Labelled]) -> None:
