@@ -64,8 +64,8 @@ def test_rows_in_the_band_and_those_never_drawn_come_most_often():
 
 def test_a_rate_moves_towards_the_newest():
     callback = curriculum(memory=0.75)
-    told(callback, first={5: 1.0}, second={5: 0.0}, third={5: 1.0})
-    assert callback.rates[5] == pytest.approx(0.75 * 0.75 + 0.25)
+    told(callback, first={5: 1.0}, second={5: 0.0})
+    assert callback.rates[5] == pytest.approx(0.75)
 
 
 def test_rates_are_those_of_all_ranks_whatever_their_order(monkeypatch):
