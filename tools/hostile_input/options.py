@@ -172,6 +172,10 @@ def command_line() -> Cases:
         code = 1 if command == "check" else 2
         case = Case(replaced(command, fit(**without)), code, leaves=command == "check")
         cases[f"command line/{command} without held-out data"] = case
+    validates = ("--checkpoint.monitor=val/id/NumberMach", "--trainer.val_check_interval=1")
+    cases["monitor/a metric that there is not"] = Case(fit(*validates), 1, leaves=True)
+    cases["monitor/a validation that never comes"] = Case(fit(*validates[:1]), 1, leaves=True)
+    cases["monitor/no metric of training"] = Case(fit("--checkpoint.monitor=train/x"), 1, leaves=True)
     policy = f"--{MODEL}.policy.init_args"
     # the weights alone can refute these, which are read when training starts: as of data, the code is 1
     for key, value in {"attention": "x", "freeze_pattern": "(", "freeze_pattern ": "nothing_like_it"}.items():
