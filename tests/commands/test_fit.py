@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import Logger
 from offline import run_of, tables
 
 from vrft_pl.__main__ import main
-from vrft_pl.runs import RunFolder
+from vrft_pl.runs import Claim, RunFolder
 
 ROOT = Path(__file__).parents[2]
 FIT = ["fit", "--config", str(ROOT / "configs/quickstart.yaml"), "--run.wandb", "off"]
@@ -96,6 +96,25 @@ def test_a_run_that_starts_anew_over_an_unfinished_one_says_so(place, caplog):
     with caplog.at_level(logging.INFO):
         main([*SHORT, "--run.folder", "run"])
     assert any("`--resume` goes on." in record.message for record in caplog.records)
+
+
+def test_a_second_run_that_finds_a_folder_taken_leaves_it_alone(place, capsys, monkeypatch):
+    """Also where neither had been there when both began: a wrong input would take the new folder away again."""
+
+    def take(folder):
+        folder.mkdir()
+        (folder / "metrics.csv").write_text("of the first\n")
+        claims.append(Claim(folder))
+        return Claim(folder, seconds=0)
+
+    claims = []
+    monkeypatch.setattr("vrft_pl.commands.cli.Claim", take)
+    with pytest.raises(SystemExit) as stop:
+        main([*SHORT, "--run.folder", "run"])
+    assert stop.value.code == 1
+    assert "nobody else to write into run, but another process does." in capsys.readouterr().err
+    assert {path.name: path.read_text() for path in Path("run").iterdir()} == {"metrics.csv": "of the first\n"}
+    claims.pop().release()
 
 
 def test_every_evaluation_of_a_run_is_kept_by_its_step(place):
