@@ -72,7 +72,9 @@ def test_two_ranks_with_unequal_shares_weigh_as_one(advantage):
     torch.testing.assert_close(torch.cat(apart), advantage(make_scores(2, **rewards)))
 
 
-@pytest.mark.parametrize("advantage", [BatchAdvantage(), BatchAdvantage("batch"), GDPOAdvantage()], ids=repr)
+@pytest.mark.parametrize(
+    "advantage", [BatchAdvantage(), BatchAdvantage("batch"), GDPOAdvantage()], ids=["group", "batch", "gdpo"]
+)
 def test_company_for_another_rank_counts_nowhere(advantage):
     rewards = torch.randn(10)
     company = replace(
