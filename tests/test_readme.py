@@ -55,3 +55,14 @@ def test_every_file_named_in_the_commands_exists():
     names = set(re.findall(r"(?:configs|tools|experiments|vrft_pl)/[\w./]+\w\.\w+", README))
     assert len(names) > 6
     assert [name for name in sorted(names) if not (ROOT / name).exists()] == []
+
+
+def test_the_table_of_strategies_is_part_of_the_measured_one():
+    def rows(path):
+        lines = [line.strip("|").split("|") for line in path.read_text().splitlines() if line.startswith("| `")]
+        return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines if "e-" in "".join(cells)}
+
+    measured, told = rows(ROOT / "vrft_pl/distributed/README.md"), rows(ROOT / "README.md")
+    assert list(told) == list(measured)
+    columns = (0, 1, 2, 4, 6, 9)
+    assert all(cells == [measured[name][i] for i in columns] for name, cells in told.items())
