@@ -45,3 +45,20 @@ def test_a_file_system_without_locks_lets_everybody_in(tmp_path, monkeypatch):
     monkeypatch.setattr("fcntl.flock", flock)
     for claim in [Claim(tmp_path, seconds=0), Claim(tmp_path, seconds=0)]:
         claim.release()
+
+
+def test_a_child_that_outlives_the_process_holds_no_claim(tmp_path):
+    """As workers that read data do where a process is killed."""
+    claim, (wait, go_on) = Claim(tmp_path), os.pipe()
+    if (child := os.fork()) == 0:
+        os.close(go_on)
+        os.read(wait, 1)
+        os._exit(0)
+    try:
+        with pytest.raises(InputError):
+            Claim(tmp_path, seconds=0)
+        claim.release()
+        Claim(tmp_path, seconds=0).release()
+    finally:
+        os.close(go_on)
+        os.waitpid(child, 0)

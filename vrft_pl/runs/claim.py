@@ -10,7 +10,7 @@ from pathlib import Path
 from vrft_pl.types import InputError
 
 SECONDS = 10.0
-"""How long to wait for another process: workers that read data outlive one that was killed by some seconds."""
+"""How long to wait for another process, which may be about to end."""
 POLL = 0.2
 """Seconds between two tries."""
 
@@ -18,7 +18,8 @@ POLL = 0.2
 class Claim:
     """Keeps others out of a folder until it is released, or the process ends, however it does.
 
-    A file system that has no locks lets everybody in.
+    A file system that has no locks lets everybody in. Children that the process forks have no part in it: workers that
+    read data may outlive one that was killed.
 
     Args:
         folder: The folder, which is made.
@@ -30,7 +31,8 @@ class Claim:
 
     def __init__(self, folder: Path, seconds: float = SECONDS) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.handle = os.open(folder, os.O_RDONLY)
+        self.handle: int | None = os.open(folder, os.O_RDONLY)
+        os.register_at_fork(after_in_child=self.release)
         end = time.monotonic() + seconds
         while not self._locked():
             if time.monotonic() > end:
@@ -42,6 +44,7 @@ class Claim:
             time.sleep(POLL)
 
     def _locked(self) -> bool:
+        assert self.handle is not None
         try:
             fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -51,5 +54,7 @@ class Claim:
         return True
 
     def release(self) -> None:
-        """Let others in."""
-        os.close(self.handle)
+        """Let others in; in a child it lets go of nothing but its own copy."""
+        if self.handle is not None:
+            os.close(self.handle)
+            self.handle = None
