@@ -49,12 +49,14 @@ def test_a_file_system_without_locks_lets_everybody_in(tmp_path, monkeypatch):
 
 def test_a_child_that_outlives_the_process_holds_no_claim(tmp_path):
     """As workers that read data do where a process is killed."""
-    claim, (wait, go_on) = Claim(tmp_path), os.pipe()
+    claim, (wait, go_on), (begun, begin) = Claim(tmp_path), os.pipe(), os.pipe()
     if (child := os.fork()) == 0:
         os.close(go_on)
+        os.write(begin, b" ")
         os.read(wait, 1)
         os._exit(0)
     try:
+        os.read(begun, 1)
         with pytest.raises(InputError):
             Claim(tmp_path, seconds=0)
         claim.release()
