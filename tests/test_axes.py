@@ -40,7 +40,7 @@ def test_a_state_holds_every_field_that_the_samples_do_not_give_again():
     experience = make_experience(lengths_mask([1, 2]), torch.ones(2), max_tokens=9)
     state = kept(experience)
     assert {f.name for f in fields(Experience)} - set(state) == {
-        *("samples", "prompts", "num_sequences", "num_tokens", "seconds")
+        *("samples", "prompts", "num_sequences", "num_tokens", "entropy", "seconds")
     }
     back = restore_experience(experience_state(experience, experience.samples), experience.samples, experience.prompts)
     assert back.max_tokens == 9

@@ -33,11 +33,11 @@ class NaNReward(Reward):
 class Interrupts(Reward):
     """Sends a signal to its own process when its n-th answer is graded."""
 
-    graded, at, signum = 0, 0, signal.SIGTERM
+    graded, moment, signum = 0, 0, signal.SIGTERM
 
     def grade_one(self, text, sample, frame):
         Interrupts.graded += 1
-        if Interrupts.graded == Interrupts.at:
+        if Interrupts.graded == Interrupts.moment:
             os.kill(os.getpid(), Interrupts.signum)
         return 1 / (1 + len(text))
 
@@ -163,7 +163,8 @@ def box_outside(tmp_path):
 
 
 def nan_reward(tmp_path):
-    return [*QUICKSTART, "--model.init_args.rewards", json.dumps([{"class_path": "test_cli.NaNReward"}])]
+    judge = json.dumps([{"class_path": "test_cli.NaNReward"}])
+    return [*QUICKSTART, "--model.init_args.rewards", judge, "--model.init_args.on_reward_error", "raise"]
 
 
 @pytest.mark.parametrize(
@@ -336,9 +337,9 @@ STEPS += ["--completions.every_n_rollouts", "1"]
 
 
 def end_by_signal(args, capsys, signum, graded):
-    Interrupts.graded, Interrupts.at, Interrupts.signum = 0, graded, signum
+    Interrupts.graded, Interrupts.moment, Interrupts.signum = 0, graded, signum
     code, said = refused(args, capsys)
-    Interrupts.at = 0
+    Interrupts.moment = 0
     return code, said
 
 

@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import pytest
 from ablation.builders import RATE, ablation, recipe
@@ -161,10 +162,11 @@ def test_shares_of_difficulty_are_in_order(low, high):
         ByDifficulty(low=low, high=high)
 
 
-def test_an_arm_is_shipped_or_a_list_of_stages_or_the_path_of_one():
+def test_an_arm_is_shipped_or_a_list_of_stages_or_the_path_of_one(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "docs/examples"))
     assert arm_of("mine", "cot_sft_rft") is ARMS["cot_sft_rft"]
     assert arm_of("mine", [Stage("sft", "answer")]).asked_in == "answer"
-    assert arm_of("mine", "extensions.arm.TWICE").stages[1].recipe == "rft"
+    assert arm_of("mine", "arm.TWICE").stages[1].recipe == "rft"
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_detected_boxes_carry_confidence_and_category():
 
 
 @pytest.mark.parametrize("solution", [Box((10, 5, 20, 15)), Instances((DOG,), ("dog",), "a.jpg")], ids=["box", "list"])
-@pytest.mark.parametrize(("text", "frame"), [("none", FRAME), ("[[1, 2, 3, 4]]", None)], ids=["unread", "no-picture"])
+@pytest.mark.parametrize(("text", "frame"), [("a dog?", FRAME), ("[[1, 2, 3, 4]]", None)], ids=["unread", "no-picture"])
 def test_an_answer_that_cannot_be_read_has_no_boxes(solution, text, frame):
     assert "boxes" not in described(solution, text, frame=frame)
 

@@ -22,7 +22,7 @@ def signal_share(step: int) -> float:
 
     Example:
         >>> [round(signal_share(step), 3) for step in (0, 500, 999)]
-        [1.0, 0.663, 0.082]
+        [1.0, 0.745, 0.081]
     """
     betas = 1 / (1 + np.exp(-np.linspace(-6, 6, DIFFUSION_STEPS))) * (5e-3 - 1e-5) + 1e-5
     return float(np.cumprod(1 - betas)[step])
