@@ -45,6 +45,17 @@ def test_a_bad_row_ends_it_or_is_left_out(rows, capsys):
     assert len((rows / "made.jsonl").read_text().splitlines()) == 1
 
 
+def test_a_cut_last_line_is_left_out_like_a_bad_row(rows, capsys):
+    line = (rows / "rows.jsonl").read_text().splitlines()[0]
+    (rows / "cut.jsonl").write_text(f"{line}\n{line}\n{line[:30]}")
+    with pytest.raises(SystemExit):
+        main(["convert", "cut.jsonl", "--output", "made.jsonl"])
+    assert "Expected JSON in line 3 of cut.jsonl" in capsys.readouterr().err
+    main(["convert", "cut.jsonl", "--output", "made.jsonl", "--on_bad_row", "skip"])
+    assert "Left out 1 of 3 rows. First: Expected JSON in line 3 of cut.jsonl" in capsys.readouterr().err
+    assert len((rows / "made.jsonl").read_text().splitlines()) == 2
+
+
 @pytest.mark.parametrize(
     ("args", "code", "said"),
     [

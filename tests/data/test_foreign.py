@@ -126,3 +126,25 @@ def test_answers_look_like_numbers_boxes_or_text():
     assert [kind(answer) for answer in ("3", 2.5, "[1, 2, 3, 4]", [1, 2, 3, 4], "dog", [1, 2], True)] == [
         *("number", "number", "box", "box", "text", "text", "text")
     ]
+
+
+@pytest.mark.parametrize(
+    "answer", ["NaN", "1e400", "-Infinity", "true", "[3]", "[1, 2, NaN, 4]", "[true, 1]", "9" * 400]
+)
+def test_numbers_that_no_family_reads_are_no_answers(answer):
+    row = {"prompt": "Why?", "image": "a.png", "solution": json.loads(answer)}
+    with pytest.raises(InputError, match="row 0: expected the answer to be a text, a finite number, a point or a box"):
+        converted(row, "row 0")
+
+
+def test_what_json_has_no_number_for_is_refused_wherever_it_stands():
+    row = {"prompt": "Why?", "image": "a.png", "solution": {"x": [float("nan")]}}
+    with pytest.raises(InputError, match="row 0: expected finite numbers in `answer`"):
+        converted(row, "row 0")
+    with pytest.raises(InputError, match="row 0: expected finite numbers in `area`"):
+        converted({**row, "solution": 3, "area": float("inf")}, "row 0")
+
+
+@pytest.mark.parametrize("answer", [3, -2.5, [3, 4], [1, 2, 3, 4], [[1, 2], [3, 4]], [], ["a"]])
+def test_numbers_points_and_boxes_are_answers(answer):
+    assert converted({"prompt": "Why?", "image": "a.png", "solution": answer}, "row 0")["answer"] == answer

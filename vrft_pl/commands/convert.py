@@ -84,7 +84,7 @@ def convert(path: Path, root: Path, answer: str | None, on_bad_row: BadRow) -> t
         path: The file.
         root: Folder of the pictures, each of which has to be there.
         answer: Column of the answer, if it is named.
-        on_bad_row: Whether a bad row ends it.
+        on_bad_row: Whether a bad row, or a last line that is cut, ends it.
 
     Returns:
         The rows, and what is wrong with those that were left out.
@@ -92,9 +92,10 @@ def convert(path: Path, root: Path, answer: str | None, on_bad_row: BadRow) -> t
     Raises:
         InputError: If the file can't be read, a row is bad, or all of them are.
     """
-    rows, bad = [], []
-    boxes = is_coco(path)
-    for i, row in enumerate(located(path, root) if boxes else read_rows(path)):
+    rows: list[dict[str, Any]] = []
+    bad: list[str] = []
+    boxes, cut = is_coco(path), bad if on_bad_row == "skip" else None
+    for i, row in enumerate(located(path, root) if boxes else read_rows(path, cut)):
         owner = f"{path}, row {i}"
         try:
             made = row if boxes else converted(row, owner, answer)

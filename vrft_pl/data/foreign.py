@@ -34,7 +34,7 @@ def converted(row: Mapping[str, Any], owner: str, answer: str | None = None) -> 
         answer: Column of the answer. Defaults to the first of `ANSWERS` that there is, and else to the last turn.
 
     Raises:
-        InputError: If it is none of these, asks more than one question, or has no answer.
+        InputError: If it is none of these, asks more than one question, or has no answer that a family reads.
 
     Example:
         >>> converted({"prompt": "How many?", "images": ["a.png"], "solution": "<answer>2</answer>"}, "row 0")
@@ -55,7 +55,9 @@ def converted(row: Mapping[str, Any], owner: str, answer: str | None = None) -> 
     others = {key: value for key, value in row.items() if key not in TAKEN and key != answer}
     content = {"image": images[0] if len(images) == 1 else images, "problem": asked[0].replace(MARKER, "").strip()}
     found = {"cot": cot, "system": system[0] if system else row.get("system")}
-    return {**others, **content, "answer": told, **{key: value for key, value in found.items() if value}}
+    made = {**others, **content, "answer": told, **{key: value for key, value in found.items() if value}}
+    check_numbers(made, owner)
+    return made
 
 
 def turns(row: Mapping[str, Any], owner: str) -> Iterator[Turn]:
@@ -157,6 +159,22 @@ def box_of(answer: Any) -> Any:
         case [{"bbox_2d": box}] | {"bbox_2d": box}:
             return corners(box)
     return answer
+
+
+def check_numbers(row: Mapping[str, Any], owner: str) -> None:
+    """Raise `InputError` for what JSON has no number for, and for numbers that are neither one, a point nor a box."""
+    answer = row["answer"]
+    numbers, counts = (answer, (2, 4)) if isinstance(answer, list) else ([answer], (1,))
+    alone = bool(numbers) and all(isinstance(number, int | float) for number in numbers)
+    if alone and (len(numbers) not in counts or not all(map(is_number, numbers))):
+        wanted = "a text, a finite number, a point or a box"
+        raise InputError(f"{owner}: expected the answer to be {wanted}, but got {reprlib.repr(answer)}.")
+    for key, value in row.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError as error:
+            got = reprlib.repr(value)
+            raise InputError(f"{owner}: expected finite numbers in `{key}`, but got {got}.") from error
 
 
 def kind(answer: Any) -> str:

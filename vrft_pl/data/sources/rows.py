@@ -133,8 +133,13 @@ def texts(row: Mapping[str, Any], key: str, owner: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path, cut: list[str] | None = None) -> list[dict[str, Any]]:
     """Read a JSON list or JSONL file of objects.
+
+    Args:
+        path: The file.
+        cut: Takes what is wrong with a last line of JSONL that is no JSON, as one is whose writer was ended; the line
+            is left out then. Defaults to an error.
 
     Raises:
         InputError: If the file is missing, empty, not JSON, or not a list of objects.
@@ -145,8 +150,11 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         raise InputError(f"Expected a JSON file of rows at {path}, but it can't be read: {error}.") from error
     if path.suffix == ".jsonl":
         # not `splitlines`: a string of JSON may hold line separators of Unicode
-        lines = enumerate(text.split("\n"), start=1)
-        rows = [parsed(line, f"line {number} of {path}") for number, line in lines if line.strip()]
+        lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+        if cut is not None and lines and (wrong := flaw(lines[-1][1], f"line {lines[-1][0]} of {path}")):
+            cut.append(wrong)
+            del lines[-1]
+        rows = [parsed(line, f"line {number} of {path}") for number, line in lines]
     else:
         rows = parsed(text, str(path)) if text.strip() else []
     if not isinstance(rows, list):
@@ -165,6 +173,15 @@ def parsed(text: str, place: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"Expected JSON in {place}, but it can't be parsed: {error}.") from error
+
+
+def flaw(text: str, place: str) -> str | None:
+    """What `parsed` says of a text that it can't parse."""
+    try:
+        parsed(text, place)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def image_paths(row: Mapping[str, Any], owner: str) -> list[str]:
