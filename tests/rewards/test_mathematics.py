@@ -117,6 +117,56 @@ def test_an_answer_is_one_expression_and_nothing_else(answer, truth, expected):
 @pytest.mark.parametrize(
     "answer",
     [
+        *(
+            r"\ne 3",
+            r"\neq 3",
+            "≠3",
+            "!= 3",
+            r"\lt 3",
+            r"\le 3",
+            r"\leq 3",
+            r"\geq 3",
+            "≥3",
+            r"\in 3",
+            r"\cdot 3",
+            "*3",
+        ),
+        *(
+            r"\hat 3",
+            r"3\bar",
+            r"\vec 3",
+            "~3",
+            "~~3",
+            "'3",
+            r"(\ne 3)",
+            r"x=\ne 3",
+            r"x = ~3",
+            r"\displaystyle\ne 3",
+            r"\left(\le 3\right)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("prose", ["strict", "lenient"])
+def test_a_sign_without_its_left_side_is_not_dropped(answer, prose):
+    assert grade(answer, Expression("3"), prose=prose) is Unread.MALFORMED
+    if prose == "lenient":
+        assert grade(f"The answer is: {answer}", Expression("3"), prose=prose) is Unread.MALFORMED
+
+
+@pytest.mark.parametrize("answer", ["3", "+3", r"\,3", "3~", r"3 ~\text{cm}", r"3~\text{cm}", "x=3", "{3}"])
+def test_a_blank_or_a_plus_before_a_number_changes_nothing(answer):
+    assert grade(answer, Expression("3")) == 1
+
+
+def test_a_number_in_another_base_is_not_the_decimal_one():
+    assert [grade(text, Expression("11_2")) for text in ("11_2", "11", "3")] == [1, 0, 0]
+    assert grade("11", Expression("11_{2}")) == 0
+    assert grade("x_{1}", Expression("x_1"), time_limit=1) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
         *("THE ANSWER IS 50", "50|60", "50)60", "50](((", "50),(60", "50°60", "50°C", "50/", "50*", "50..60", "5_0"),
         *(r"50\in60", r"50\approx60", r"50\cup60", r"50\text{A}", "60=50", "=1=2=50", "60;=50", "50²", "50·60", "50√3"),
         *("50%", "50 or 60", "50 60", "50!", r"50\%", "x=60=50", "50\\60"),

@@ -45,6 +45,8 @@ _VARIABLES = "abckmnpqrstxyz"
 """What factors of a ground truth may be called."""
 _DECIMAL = re.compile(r"[+-]?[0-9]++(?:\.([0-9]*+))?")
 _EQUALS = re.compile(r"(?<![<>!=])=(?!=)")
+_BASED = re.compile(r"[0-9]\s*+_")
+"""A number in another base, which the parser would read as a decimal one."""
 _LISTLESS = re.compile(r"[<>]|\\(?:leq?|geq?|in|pm|mp)(?![a-z])")
 """What may equal a list without being one: an inequality is an interval, plus or minus is two values."""
 
@@ -204,6 +206,8 @@ def _compare_expressions(truth: str, answer: str, time_limit: float) -> float | 
         return 0.0
     if _blankless(truth) == _blankless(answer):
         return 1.0
+    if _BASED.search(truth):
+        return 0.0
     if not _LISTLESS.search(truth + answer):
         if ("," in truth) != ("," in answer):
             return 0.0

@@ -25,6 +25,9 @@ _MARKS = set("+-*/^=<>()[]{}|,:!_'")
 _OPERATORS = set("+-*/^=<>|,:_") | {
     f"\\{name}" for name in ("cdot", "times", "div", "pm", "in", "cup", "cap", "le", "ge", "leq", "geq", "neq")
 }
+_INFIX = (_OPERATORS - {"+", "-", "|", "\\pm"}) | {"!", "'"}
+"""What stands behind something; without it, the parser drops the sign."""
+_ACCENTS = {"\\hat", "\\bar", "\\vec", "\\overline"}
 _OPENING, _CLOSING = "([{", ")]}"
 _NAMED = {"\\angle", "\\triangle", "{", "=", "m", "\\overline", "("}
 """What a name of several capitals may follow."""
@@ -34,13 +37,15 @@ _SYMBOLS = {
     "∠": "\\angle ", "△": "\\triangle ", "½": "\\frac{1}{2}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}",
     "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}", "*": "\\cdot ", "\\dfrac": "\\frac", "\\tfrac": "\\frac",
     "\\cfrac": "\\frac", "\\lt": "<", "\\gt": ">", ">=": "\\geq ", "<=": "\\leq ", "!=": "\\neq ", "\\ne": "\\neq ",
-    "≠": "\\neq ", "\\left": "", "\\right": "", "\\!": "", "\\,": " ", "\\;": " ", "\\:": " ", "\\ ": " ", "~": " ",
+    "≠": "\\neq ", "\\left": "", "\\right": "", "\\!": "", "\\,": " ", "\\;": " ", "\\:": " ", "\\ ": " ",
     "\\quad": " ", "\\qquad": " ", "\\cdotp": "\\cdot ", "{,}": ",",
 }  # fmt: skip
 _SYMBOL = re.compile(
     "|".join(re.escape(mark) + "(?![a-zA-Z])" * mark[-1].isalpha() for mark in sorted(_SYMBOLS, key=len, reverse=True))
 )
 _ROOT = re.compile(r"(?:√|(?<![\\a-zA-Z])sqrt)\s*+(?:\(([^()]*+)\)|\{([^{}]*+)\}|(\d++(?:\.\d++)?|[a-z]))")
+_TIE = re.compile(r"(?<=[\w)\]},]) ?~++")
+"""A tilde that is a blank of LaTeX; elsewhere it means `about`."""
 _BASE = re.compile(r"\\log_([0-9]++)")
 _PI = re.compile(r"(?<![\\a-zA-Z])pi(?![a-zA-Z])")
 _TEXT = re.compile(r"\\(?:text|textbf|textnormal|mathrm|mbox)\s*+\{([^{}]*+)\}\s*+((?:\^(?:\d|\{\d\}))?)$")
@@ -54,7 +59,7 @@ def translate(text: str) -> str:
         >>> translate("6√3"), translate("2*pi"), translate("x² ≤ ½")
         ('6\\sqrt{3}', '2\\cdot \\pi ', 'x^2 \\leq  \\frac{1}{2}')
     """
-    text = _BASE.sub(r"\\log_{\1}", text)
+    text = _BASE.sub(r"\\log_{\1}", _TIE.sub(" ", text))
     text = _ROOT.sub(lambda root: f"\\sqrt{{{root[1] or root[2] or root[3] or ''}}}", text)
     return _SYMBOL.sub(lambda symbol: _SYMBOLS[symbol[0]], _PI.sub(r"\\pi ", text))
 
@@ -174,7 +179,7 @@ def _untidy(tokens: list[str]) -> Unread | None:
             return Unread.MALFORMED
     if expected or tokens[-1] in _OPERATORS or tokens.count("|") % 2:
         return Unread.MALFORMED
-    if tokens.count("=") > 1 or tokens[0] in {"=", ",", ":", "^", "_", "!"}:
+    if tokens.count("=") > 1 or any(map(_hangs, ["", *tokens], tokens)) or tokens[-1] in _ACCENTS:
         return Unread.MALFORMED
     if "=" in tokens and not any(t[-1].isalpha() for t in tokens[: tokens.index("=")]):
         return Unread.MALFORMED
@@ -185,6 +190,13 @@ def _untidy(tokens: list[str]) -> Unread | None:
         if glued or between or prime or (_is_number(left) and _is_number(right)) or (left == "!" and right == "!"):
             return Unread.MALFORMED if right != "!" else Unread.TOO_LONG
     return None
+
+
+def _hangs(left: str, right: str) -> bool:
+    """Whether a sign has nothing before it, or an accent only a number behind it."""
+    if left in _ACCENTS:
+        return _is_number(right)
+    return right in _INFIX and (left in _OPERATORS - {"|"} or left in {"", "\\{", "\\displaystyle", *_OPENING})
 
 
 def _explosive(tokens: list[str]) -> Unread | None:
