@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import yaml
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.cli import LightningArgumentParser
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from vrft_pl.callbacks import CostMeter, OwedValidation, PredictionWriter, StopOnSignal
 from vrft_pl.callbacks.checkpoint import OF_VALIDATION, StepCheckpoint
@@ -48,7 +49,7 @@ class FitCLI(RunCLI):
             "--resume",
             action="store_true",
             help="Go on from the newest whole checkpoint of the run in `run.folder`, or of the newest unfinished run "
-            "of this config and seed; start from the beginning where there is none.",
+            "of this config and seed; start from the beginning where there is none, and do nothing if it is finished.",
         )
 
     def before_instantiate_classes(self) -> None:
@@ -63,9 +64,13 @@ class FitCLI(RunCLI):
         """Where the run is that wrote the checkpoint to go on from, unless another folder is named.
 
         Raises:
-            InputError: If that run is finished.
+            InputError: If that run is finished, and nobody asked to go on with whatever is there.
+            SystemExit: With 0, if it is and somebody did, as a job does that is put in the queue again.
         """
         checkpoint = self.config.get("ckpt_path")
+        if self.config.resume and self.options.folder is not None and RunFolder(self.options.folder).finished:
+            rank_zero_only(print)(f"The run in {self.options.folder} is finished: nothing is left to do.")
+            sys.exit(0)
         if self.config.resume and self.options.folder is None:
             new = super().choose_folder()
             return latest_unfinished(new.parent, self.config.seed_everything) or new

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zero_warn
 
 from vrft_pl.runs import RunFolder, damage
 from vrft_pl.types import InputError
@@ -95,7 +95,7 @@ def where_to_go_on(folder: RunFolder) -> str | None:
 
 
 def refuse_changes(folder: RunFolder, config: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-    """Compare a run that goes on with its last start.
+    """Compare a run that goes on with its last start, unless the manifest that tells of it is damaged.
 
     Args:
         folder: Of the run.
@@ -105,7 +105,17 @@ def refuse_changes(folder: RunFolder, config: Mapping[str, Any], data: Mapping[s
     Raises:
         InputError: If something has changed that decides on a training step, naming it.
     """
-    if not (starts := folder.starts()):
+    try:
+        starts = folder.starts()
+    except InputError:
+        path = folder.path / RunFolder.MANIFEST
+        kept = path.with_name(f"{path.name}.damaged")
+        rank_zero_warn(
+            f"{path} is damaged. Whether the run has changed can't be told: going on, and keeping it as {kept}."
+        )
+        set_aside(path, kept)
+        return
+    if not starts:
         return
     before = flat(starts[-1].get("config") or {})
     changed = [
@@ -121,6 +131,12 @@ def refuse_changes(folder: RunFolder, config: Mapping[str, Any], data: Mapping[s
             f"Expected `--resume` to go on with the run that {folder} holds, but {'; '.join(changed[:MOST_NAMED])}"
             f"{more}. Undo it, start anew in another folder, or go on all the same with `--ckpt_path last`."
         )
+
+
+@rank_zero_only
+def set_aside(file: Path, kept: Path) -> None:
+    """Rename a file that can't be read, so that another can be written in its place."""
+    file.replace(kept)
 
 
 def flat(config: Mapping[str, Any], above: str = "") -> dict[str, Any]:
