@@ -51,6 +51,9 @@ DOG = Detection(BOX, None, "dog")
         pytest.param("<ref>dog</ref><box>1 2.5 30 40</box>", id="numbers-in-tags"),
         pytest.param("[1, 2.5, 30, 40] (the dog)", id="words-in-brackets"),
         pytest.param('"[1, 2.5, 30, 40]"', id="quotes"),
+        pytest.param('{"bbox_2d": [1, 2.5, 30, 40], "label": "not a dog"}', id="not-in-a-label"),
+        pytest.param("<ref>man not in red</ref><box>[[1, 2.5, 30, 40]]</box>", id="not-in-a-reference"),
+        pytest.param("Nothing hides the knot: [1, 2.5, 30, 40]", id="no-denial"),
         pytest.param("Of 2 dogs:\n```json\n[1, 2.5, 30, 40]\n```\nThe left one.", id="words-around-a-fence"),
     ],
 )
@@ -79,6 +82,16 @@ def test_a_box_is_four_numbers_in_any_brackets(text):
         pytest.param("[1, 2, 30, 40)", Unread.MALFORMED, id="brackets-that-don't-match"),
         pytest.param("{1, 2, 30, 40}", Unread.MALFORMED, id="set"),
         pytest.param("No Objects", Unread.MALFORMED, id="words"),
+        pytest.param("not [1, 2, 30, 40]", Unread.MALFORMED, id="not"),
+        pytest.param("Not: [1, 2, 30, 40]", Unread.MALFORMED, id="not-and-a-colon"),
+        pytest.param("It is not [1, 2, 30, 40]", Unread.MALFORMED, id="is-not"),
+        pytest.param("The box isn't [1, 2, 30, 40].", Unread.MALFORMED, id="is-not-in-short"),
+        pytest.param("[1, 2, 30, 40] is wrong", Unread.MALFORMED, id="wrong"),
+        pytest.param("[1, 2, 30, 40] (not this one)", Unread.MALFORMED, id="not-in-brackets"),
+        pytest.param("{not: [1, 2, 30, 40]}", Unread.MALFORMED, id="not-as-a-key"),
+        pytest.param("Not this:\n```json\n[1, 2, 30, 40]\n```", Unread.MALFORMED, id="not-before-a-fence"),
+        pytest.param("```json\n[1, 2, 30, 40]\n```\nis wrong", Unread.MALFORMED, id="wrong-behind-a-fence"),
+        pytest.param("anything but [1, 2, 30, 40]", Unread.MALFORMED, id="anything-but"),
         pytest.param("[]", Unread.MALFORMED, id="no-numbers"),
         pytest.param("", Unread.MALFORMED, id="empty"),
         pytest.param("[1, 2, 30, 40], [1, 2, 30, 40]", Unread.AMBIGUOUS, id="one-box-twice"),
@@ -197,6 +210,10 @@ QWEN = '{"bbox_2d": [1, 2.5, 30, 40], "label": "dog"}'
 )
 def test_a_list_is_read_in_the_habits_of_models(text):
     assert parse_detections(text) == Detections((DOG, DOG), 0)
+
+
+def test_words_around_a_fence_that_deny_are_no_answer():
+    assert parse_detections(f"Not these:\n```json\n[{QWEN}]\n```") is Unread.MALFORMED
 
 
 def test_tokens_around_boxes_are_read_over():

@@ -74,6 +74,7 @@ def test_a_value_may_be_missing():
         pytest.param("", Unread.EMPTY, id="empty"),
         pytest.param("red and big", Unread.MALFORMED, id="prose"),
         pytest.param("not change_color(2, red)", Unread.MALFORMED, id="not"),
+        pytest.param("change_color(2, red) not", Unread.MALFORMED, id="not-behind"),
         pytest.param("First change_color(2, red)", Unread.MALFORMED, id="text-before"),
         pytest.param("change_color(2, red) is right", Unread.MALFORMED, id="text-after"),
         pytest.param("change_color(2, red) or maybe change_size(obj_1, big)", Unread.MALFORMED, id="text-between"),

@@ -36,6 +36,10 @@ _TOKENS = re.compile(r"<\|/?[a-z_]++\|>|</?box>")
 _ITEM_MARK = re.compile(
     r"^[ \t]*+(?:[0-9]++[.)]|[-*])[ \t]++(?=[\[({]|[^\W\d_][^\n:\[\]]{0,64}:[ \t]*+\[)", re.MULTILINE
 )
+_DENIAL = re.compile(
+    r"\b(?:not|never|neither|nor|cannot|wrong|incorrect)\b|n['\u2019]t\b|^\W*+(?:no|except|anything|isnt)\b|\u4e0d\u662f",
+    re.IGNORECASE,
+)
 _CONFIDENCE = re.compile(rf"\s*+({NUMBER.pattern})\s*+(%?)\s*+")
 
 
@@ -63,7 +67,7 @@ def parse_box(answer: str, y_first: bool = False) -> XYXY | Unread:
 
     Reads ``[x1, y1, x2, y2]``, ``(x1,y1),(x2,y2)``, ``{"bbox_2d": [...], "label": ...}``, in lists and code fences,
     with words before and after; where there is one closed fence, only what is in it. Several boxes are no answer, nor
-    is a list that is cut: it may have gone on.
+    is a list that is cut: it may have gone on. Nor is a box beside words that deny it.
 
     Args:
         answer: Content of the answer.
@@ -78,9 +82,12 @@ def parse_box(answer: str, y_first: bool = False) -> XYXY | Unread:
     """
     if len(answer) > MAX_ANSWER:
         return Unread.TOO_LONG
-    values = read_values(_plain(_REFERENCE.sub(" ", narrow(answer))))
+    answer = _REFERENCE.sub(" ", narrow(answer))
+    values = read_values(_plain(answer))
     if isinstance(values, Unread):
         return values
+    if _denies_fence(answer) or any(map(_denies, values.items)):
+        return Unread.MALFORMED
     form = _Form(y_first)
     entries = form.entries([item for item in values.items if not _is_words(item)])
     boxes = [corners for corners in map(form.corners, entries) if corners is not None]
@@ -114,6 +121,7 @@ def parse_detections(answer: str, categories: tuple[str, ...] = (), y_first: boo
     """
     if len(answer) > MAX_LIST:
         return Unread.TOO_LONG
+    denied = _denies_fence(narrow(answer))
     answer = _plain(_REFERENCE.sub(_quoted_label, narrow(answer)))
     if not answer:
         return Unread.EMPTY
@@ -123,6 +131,8 @@ def parse_detections(answer: str, categories: tuple[str, ...] = (), y_first: boo
     values = read_values(answer)
     if isinstance(values, Unread):
         return values
+    if denied:
+        return Unread.MALFORMED
     form = _Form(y_first, names)
     items = form.labelled(values.items)
     if not items and not values.complete:
@@ -140,6 +150,19 @@ def parse_detections(answer: str, categories: tuple[str, ...] = (), y_first: boo
 def _is_words(value: Any) -> bool:
     """Whether a value is words, also in brackets."""
     return isinstance(value, Word) or (isinstance(value, list) and value != [] and all(map(_is_words, value)))
+
+
+def _denies(value: Any) -> bool:
+    """Whether words that stand beside a box, in brackets or as a key too, say that it is not the answer."""
+    if isinstance(value, list | dict):
+        return any(_denies(part) for part in value if isinstance(value, dict) or isinstance(part, list | Word))
+    return isinstance(value, str) and _DENIAL.search(value) is not None
+
+
+def _denies_fence(text: str) -> bool:
+    """Whether the words around the only code fence of a text deny what is in it."""
+    parts = text.split("```", maxsplit=3)
+    return len(parts) == 3 and any(_DENIAL.search(part) for part in (parts[0], parts[2]))
 
 
 def _quoted_label(reference: re.Match[str]) -> str:

@@ -18,7 +18,9 @@ _BETWEEN_CALLS = re.compile(
     r"""(?>(?:[\s,;()\[\]"'`*]++|->|[.-](?=\s)|(?:(?:first|second|third|last)(?:ly)?|next|then|finally)[,:]|(?:and|then)\b(?!\()|step\s*+\d++\s*+[:.)]|\d++[.)](?!\d))*)""",
     re.ASCII | re.IGNORECASE,
 )
-_CUT_CALL = re.compile(r"[A-Za-z_]\w*+\s*+(?:\([^()]*+(?>(?:\([^()]*+\)?[^()]*+)*))?", re.ASCII)
+_CUT_CALL = re.compile(
+    r"(?!(?:no|not|never|wrong)\b)[A-Za-z_]\w*+\s*+(?:\([^()]*+(?>(?:\([^()]*+\)?[^()]*+)*))?", re.ASCII
+)
 _ARGUMENT_NAME = re.compile(r"\s*+[A-Za-z_]\w*+\s*+=(?!=)", re.ASCII)
 _MARKS = str.maketrans({"[": "(", "]": ")", "\u2212": "-"})
 
