@@ -22,7 +22,16 @@ ROOT = Path(__file__).parents[2]
 RUN = ["--config", str(ROOT / "configs/quickstart.yaml"), "--run.wandb", "off", "--trainer.max_steps", "1"]
 SKIP = ["--check.skip", "[tokens, gold, signal, pictures, memory, speed]"]
 LIGHTNINGS = json.dumps({"class_path": "lightning.pytorch.callbacks.ModelCheckpoint"})
+CALLBACKS = {
+    name: json.dumps({"class_path": f"vrft_pl.callbacks.{name}"})
+    for name in ("Curriculum", "DynamicSampling", "ReferenceUpdate", "Replay")
+}
 CASES = {
+    "groups dropped before they are measured": [
+        f"--trainer.callbacks=[{CALLBACKS['DynamicSampling']}, {CALLBACKS['Curriculum']}]"
+    ],
+    "groups that come again and are not weighed": ["--trainer.callbacks", CALLBACKS["Replay"]],
+    "a reference that there is not": ["--trainer.callbacks", CALLBACKS["ReferenceUpdate"]],
     "an adapter that there is not": ["--export.what", "adapter"],
     "a saver that loses gradients": ["--trainer.callbacks", LIGHTNINGS, "--trainer.accumulate_grad_batches", "2"],
     "DeepSpeed on a CPU": ["--trainer.accelerator", "cpu", "--trainer.strategy", "deepspeed_stage_2"],

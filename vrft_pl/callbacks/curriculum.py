@@ -16,7 +16,7 @@ from vrft_pl.data.samples import row_of, stored_blocks
 from vrft_pl.data.weighted import WeightedRows
 from vrft_pl.distributed import DataShare, gather
 from vrft_pl.rollout import RolloutCallback
-from vrft_pl.rollout.hooks import CollectsMore, insist_on_more, listening
+from vrft_pl.rollout.hooks import CollectsMore, Run, insist_on_more, listening
 from vrft_pl.types import Experience, InputError, Sample
 
 
@@ -78,22 +78,26 @@ class Curriculum(RolloutCallback):
         """Go on from there once there is a loader."""
         self._loaded = state_dict
 
+    def insist(self, run: Run, module: LightningModule) -> None:
+        """Refuse a module without rollouts or rewards to measure by, and groups dropped before they are measured."""
+        insist_on_more(module, self)
+        before = listening(run)[: listening(run).index(self)]
+        if any(isinstance(callback, DynamicSampling) for callback in before):
+            raise InputError("Expected Curriculum before DynamicSampling, which drops groups. Exchange the two.")
+        self.success.choose(module, self)
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take over the order of the training rows.
 
         Raises:
-            InputError: If there is nothing to measure or to draw, or groups are dropped before they are measured.
+            InputError: If there is nothing to measure or to draw.
         """
+        super().setup(trainer, pl_module, stage)
         if stage != "fit":
             return
-        insist_on_more(pl_module, self)
         data = getattr(trainer, "datamodule", None)
         if not isinstance(data, SampleData):
             raise InputError(f"Expected the data of a task for Curriculum, but got {type(data).__name__}.")
-        before = listening(trainer)[: listening(trainer).index(self)]
-        if any(isinstance(callback, DynamicSampling) for callback in before):
-            raise InputError("Expected Curriculum before DynamicSampling, which drops groups. Exchange the two.")
-        self.success.choose(pl_module, self)
         self._data, data.order = data, self.order
 
     def order(self, samples: Dataset[Sample], share: DataShare) -> WeightedRows:

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from vrft_pl.distributed import any_rank, gather
 from vrft_pl.rollout import RolloutCallback
-from vrft_pl.rollout.hooks import CollectsMore, insist_on_more
+from vrft_pl.rollout.hooks import CollectsMore, Run, insist_on_more
 from vrft_pl.rollout.loader import muted
 from vrft_pl.types import Experience
 
@@ -48,10 +48,9 @@ class DynamicSampling(RolloutCallback):
         """Go on counting."""
         self.dropped = state_dict["dropped"]
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def insist(self, run: Run, module: LightningModule) -> None:
         """Refuse a module that collects no rollouts."""
-        if stage == "fit":
-            insist_on_more(pl_module, self)
+        insist_on_more(module, self)
 
     def on_rollout_end(self, trainer: Trainer, module: LightningModule, experience: Experience) -> Experience:
         """Fill the window with groups that have an advantage."""

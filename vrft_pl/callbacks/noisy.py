@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from vrft_pl.data.distorted import DIFFUSION_STEPS, noisy
 from vrft_pl.rollout import RolloutCallback
-from vrft_pl.rollout.hooks import CollectsMore, View, insist_on_more
+from vrft_pl.rollout.hooks import CollectsMore, Run, View, insist_on_more
 from vrft_pl.types import Experience, InputError, Sample
 
 
@@ -40,12 +40,10 @@ class NoisyRollout(RolloutCallback):
             raise ValueError(f"Expected `steepness` to be above 0, but got {steepness}.")
         self.share, self.strength, self.middle, self.steepness = share, strength, middle, steepness
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def insist(self, run: Run, module: LightningModule) -> None:
         """Refuse a module that collects no rollouts, or begins to before it is their turn."""
-        if stage != "fit":
-            return
-        insist_on_more(pl_module, self)
-        if getattr(pl_module, "rollout_ahead", 0):
+        insist_on_more(module, self)
+        if getattr(module, "rollout_ahead", 0):
             raise InputError("Expected `rollout_ahead: 0` with NoisyRollout, but got 1.")
 
     def on_rollout_views(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.strategies import DeepSpeedStrategy, ModelParallelStrategy, Strategy
 
 from vrft_pl.callbacks.checkpoint import StepCheckpoint
 from vrft_pl.callbacks.export import HFExport
 from vrft_pl.distributed import strategy_class
+from vrft_pl.rollout.hooks import Run, listening
+from vrft_pl.types import InputError
 
 
 def refusals(
@@ -28,6 +30,15 @@ def refusals(
     exports = [callback.refusal(strategy, has_adapter) for callback in callbacks if isinstance(callback, HFExport)]
     own = (lost_gradients(callbacks, accumulate), no_gpu(strategy, on_gpu), no_cut(strategy))
     return [why for why in (*own, *exports) if why]
+
+
+def refusals_of_callbacks(run: Run, module: LightningModule) -> Iterator[str]:
+    """Why callbacks around rollouts can't train this module, or beside each other."""
+    for callback in listening(run):
+        try:
+            callback.insist(run, module)
+        except InputError as error:
+            yield str(error)
 
 
 def no_gpu(strategy: Strategy | str, on_gpu: bool) -> str | None:

@@ -10,6 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from vrft_pl.distributed import shards_weights
 from vrft_pl.policy.reference import Reference
 from vrft_pl.rollout import RolloutCallback
+from vrft_pl.rollout.hooks import Run
 from vrft_pl.types import InputError
 
 KEY = "vrft_pl_reference"
@@ -54,14 +55,12 @@ class ReferenceUpdate(RolloutCallback):
         """Go on from there."""
         self.step = state_dict["step"]
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def insist(self, run: Run, module: LightningModule) -> None:
         """Refuse a run without a reference, or with sharded weights."""
-        if stage != "fit":
-            return
-        if getattr(pl_module, "reference", None) is None:
+        if getattr(module, "reference", None) is None:
             raise InputError("Expected a loss with a reference for ReferenceUpdate. Set its `kl_coefficient` above 0.")
-        if shards_weights(trainer.strategy):
-            name = type(trainer.strategy).__name__
+        if shards_weights(run.strategy):
+            name = type(run.strategy).__name__
             raise InputError(f"Expected a strategy that shards no weights with ReferenceUpdate, but got {name}.")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:

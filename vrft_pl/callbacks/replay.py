@@ -12,7 +12,7 @@ from vrft_pl.callbacks.success import Success
 from vrft_pl.data.samples import row_of
 from vrft_pl.distributed import gather
 from vrft_pl.rollout import RolloutCallback
-from vrft_pl.rollout.hooks import CollectsAgain, insist_on_more
+from vrft_pl.rollout.hooks import CollectsAgain, Run, insist_on_more
 from vrft_pl.types import Experience, InputError
 
 
@@ -103,13 +103,11 @@ class Replay(RolloutCallback):
         """Go on from there."""
         self.stored = [Stored(**group) for group in state_dict["stored"]]
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def insist(self, run: Run, module: LightningModule) -> None:
         """Refuse a module that collects no rollouts, or a loss that does not weigh what another policy wrote."""
-        if stage != "fit":
-            return
-        insist_on_more(pl_module, self)
-        self.success.choose(pl_module, self)
-        if not pl_module.loss.corrects_sampler:  # type: ignore[union-attr]  # a module with rollouts
+        insist_on_more(module, self)
+        self.success.choose(module, self)
+        if not module.loss.corrects_sampler:  # type: ignore[union-attr]  # a module with rollouts
             raise InputError(
                 "Expected `importance_cap` of the loss to be set with Replay, which truncates its weights."
             )

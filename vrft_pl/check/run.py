@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
-from vrft_pl.callbacks.preflight import refusals
+from vrft_pl.callbacks.preflight import refusals, refusals_of_callbacks
 from vrft_pl.check.boxes import check_boxes
 from vrft_pl.check.constant import check_constant
 from vrft_pl.check.data import check_data
@@ -71,7 +71,7 @@ def check_run(
     if not isinstance(module, PolicyModule) or not isinstance(task, SampleData):
         raise InputError("`vrft_pl check` needs a module that is a PolicyModule and data that are a SampleData.")
     start = time.perf_counter()
-    findings: dict[str, list[Finding]] = {"trainer": trainer_findings(section, module.policy.has_adapter)}
+    findings: dict[str, list[Finding]] = {"trainer": trainer_findings(section, module)}
     module.configure_model()
     with preserved(module), quiet():
         trainer = make_trainer(section, findings["trainer"])
@@ -103,11 +103,11 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def trainer_findings(section: TrainerSection, has_adapter: bool) -> list[Finding]:
+def trainer_findings(section: TrainerSection, module: PolicyModule) -> list[Finding]:
     """What `fit` would refuse, and what this machine lacks."""
     accumulate = section.options.get("accumulate_grad_batches", 1)
-    refused = refusals(section.strategy, section.gpu, section.callbacks, accumulate, has_adapter)
-    findings = [Finding("error", refusal) for refusal in refused]
+    refused = refusals(section.strategy, section.gpu, section.callbacks, accumulate, module.policy.has_adapter)
+    findings = [Finding("error", refusal) for refusal in (*refused, *refusals_of_callbacks(section, module))]
     if not section.available:
         lacking = f"The run is for {section.devices} GPUs that this machine lacks: measured without them."
         findings.append(Finding("warning", lacking))

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from lightning.pytorch import Callback, Trainer
@@ -17,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from vrft_pl.callbacks import CostMeter, OwedValidation, PredictionWriter, StopOnSignal
 from vrft_pl.callbacks.checkpoint import OF_VALIDATION, StepCheckpoint
-from vrft_pl.callbacks.preflight import refusals
+from vrft_pl.callbacks.preflight import refusals, refusals_of_callbacks
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.constants import warnings_of
 from vrft_pl.commands.errors import fail
@@ -27,6 +27,7 @@ from vrft_pl.commands.tables import Scores, fault_lines, finite, print_summary
 from vrft_pl.data import SampleData
 from vrft_pl.distributed import Facts
 from vrft_pl.modules import PolicyModule
+from vrft_pl.rollout.hooks import Run
 from vrft_pl.runs import CutBack, RunFolder, run_loggers, tracking
 from vrft_pl.runs.manifest import data_ids
 from vrft_pl.types import InputError
@@ -95,7 +96,8 @@ class FitCLI(RunCLI):
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
         on_gpu = isinstance(trainer.accelerator, CUDAAccelerator)
         adapts = isinstance(self.model, PolicyModule) and self.model.policy.has_adapter
-        for refusal in refusals(trainer.strategy, on_gpu, callbacks, trainer.accumulate_grad_batches, adapts):
+        refused = refusals(trainer.strategy, on_gpu, callbacks, trainer.accumulate_grad_batches, adapts)
+        for refusal in (*refused, *refusals_of_callbacks(cast(Run, trainer), self.model)):
             raise InputError(refusal)
         return trainer
 

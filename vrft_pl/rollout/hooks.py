@@ -5,15 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import Strategy
 
 from vrft_pl.types import Experience, InputError, Sample
 
 
+class Run(Protocol):
+    """What is known of a run before it begins; a trainer is one."""
+
+    @property
+    def callbacks(self) -> Sequence[Callback]:
+        """All of them, in their order."""
+
+    @property
+    def strategy(self) -> Strategy | str:
+        """By name or built."""
+
+
 class RolloutCallback(Callback):
     """A Lightning callback that is also told of each rollout. The module does not know which callbacks exist."""
+
+    def insist(self, run: Run, module: LightningModule) -> None:
+        """Raise `InputError` where it can't train with others; asked before anything is evaluated, and by ``check``."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Insist on what it needs, in a run that was built without the command line too."""
+        if stage == "fit":
+            self.insist(cast(Run, trainer), pl_module)
 
     def on_rollout_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Called before completions are sampled, with the policy as it will sample."""
@@ -149,10 +170,9 @@ def tell_end(
     return experience
 
 
-def listening(trainer: Trainer) -> list[RolloutCallback]:
+def listening(run: Run | Trainer) -> list[RolloutCallback]:
     """The callbacks that are told of rollouts, in their order."""
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
-    return [callback for callback in callbacks if isinstance(callback, RolloutCallback)]
+    return [callback for callback in cast(Run, run).callbacks if isinstance(callback, RolloutCallback)]
 
 
 @dataclass(frozen=True)
