@@ -39,6 +39,8 @@ def graded(answer, truth=TWO, reward=None, frame=PIXELS):
         pytest.param("No Objects", 0.0, 0.0, id="none"),
         pytest.param("2", Unread.MALFORMED, Unread.MALFORMED, id="a-number"),
         pytest.param("[[1e999, 0]]", Unread.MALFORMED, Unread.MALFORMED, id="infinite"),
+        pytest.param("[[1e999, 5], [5, 5]]", 0.5, 0.0, id="one-infinite"),
+        pytest.param("[[1, 2, 3], [5, 5]]", 0.5, 0.0, id="one-of-three-numbers"),
         pytest.param("", Unread.EMPTY, Unread.EMPTY, id="empty"),
         pytest.param(f"[{'[5, 5], ' * 1500}]", 1 / 1500, 0.0, id="a-heap"),
     ],

@@ -27,6 +27,8 @@ class ShortAnswer(Reward):
     """
 
     bounds = (0.0, 1.0)
+    named = True
+    """Whether ``x =`` before an answer is a name for it."""
 
     def __init__(self, prose: Prose = "strict", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -37,7 +39,7 @@ class ShortAnswer(Reward):
     def read(self, text: str, sample: Sample) -> str | Unread:
         """The answer of a completion, taken out of its sentence where that is asked for."""
         answer = read_answer(text, sample.style)
-        return without_prose(answer) if self.lenient and isinstance(answer, str) else answer
+        return without_prose(answer, self.named) if self.lenient and isinstance(answer, str) else answer
 
 
 class NumberMatch(ShortAnswer):
@@ -149,6 +151,7 @@ class ChoiceMatch(ShortAnswer):
     """
 
     solution_type = Choice
+    named = False
 
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float | Unread | None:
         """Judge one answer."""

@@ -7,7 +7,7 @@ from typing import Any
 from vrft_pl.answers import AnswerFrame
 from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.parsing import read_blocks
-from vrft_pl.rewards.parsing.blocks import without_empty_thoughts
+from vrft_pl.rewards.parsing.blocks import is_blank, without_empty_thoughts
 from vrft_pl.styles import STYLES, AnswerStyle, StyleName, answer_style
 from vrft_pl.types import Sample
 
@@ -16,6 +16,8 @@ _ALL_TAGS = tuple(f"<{slash}{tag}>" for tag in STYLES["caption"].tags for slash 
 
 class Format(Reward):
     """1 for exactly one block of each tag, in order, none empty and nothing outside but white space; else 0.
+
+    A block of characters that nobody sees is empty.
 
     The bare ``answer`` style asks for some text and no tag at all. A closed ``<think>`` block may stand before it, for
     some models always think first; before a style that does not begin with thoughts, an empty one may, for some chat
@@ -46,5 +48,5 @@ class Format(Reward):
         elif tags[:1] != ("think",):
             text = without_empty_thoughts(text)
         if not tags:
-            return float(bool(text.strip()) and not any(tag in text for tag in _ALL_TAGS))
+            return float(not is_blank(text) and not any(tag in text for tag in _ALL_TAGS))
         return float(read_blocks(text, tags) is not None)

@@ -112,7 +112,7 @@ def is_on(point: XY, place: XYXY | XY, radius: float, slack: XY) -> bool:
 
 
 class PointCount(Reward):
-    """1 for as many points as there are objects, wherever they are, else 0.
+    """1 for as many points as there are objects, wherever they are, and no entry that is none, else 0.
 
     It looks at no place: train on it beside `PointMatch`.
 
@@ -132,4 +132,6 @@ class PointCount(Reward):
         """Judge the number of points."""
         assert isinstance(sample.solution, Points)
         pointed = read_points(text, sample, frame)
-        return pointed if isinstance(pointed, Unread) else float(pointed.count == len(sample.solution.places))
+        if isinstance(pointed, Unread):
+            return pointed
+        return float(not pointed.unreadable and pointed.count == len(sample.solution.places))

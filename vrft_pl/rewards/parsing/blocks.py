@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from vrft_pl.rewards.parsing.unread import Unread
 from vrft_pl.styles import AnswerStyle, StyleName, answer_style
@@ -12,12 +13,25 @@ MAX_ANSWER = 4096
 _FENCE = re.compile(r"```(?:[A-Za-z][\w+-]++[ \t]*+\n|json\b|python\b)?(.*)", re.DOTALL)
 _NO_THOUGHTS = re.compile(r"\s*+<think>\s*+</think>")
 """What a turn without thoughts begins with where the chat template opens them."""
+_UNSEEN = {"Cc", "Cf", "Cs", "Cn", "Zs", "Zl", "Zp", "Mn"}
+_DRAWN_BLANK = set("\u2800\u3164\uffa0\u115f\u1160")
+"""A pattern of braille without dots, and fillers of Hangul."""
 _WRAPS = (
     *((f"\\{name}{{", "}") for name in ("boxed", "fbox", "text", "textbf", "mathrm", "mathbf")),
     *(("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"), ("$", "$")),
     *(("**", "**"), ("`", "`"), ('"', '"'), ("'", "'")),
     ("<|begin_of_box|>", "<|end_of_box|>"),
 )
+
+
+def is_blank(text: str) -> bool:
+    r"""Whether a text shows nothing: no character, or only white space, controls and letters that are drawn as a blank.
+
+    Example:
+        >>> is_blank(" \u200b\u3164"), is_blank("3")
+        (True, False)
+    """
+    return all(mark in _DRAWN_BLANK or unicodedata.category(mark) in _UNSEEN for mark in text)
 
 
 def read_blocks(text: str, tags: tuple[str, ...]) -> dict[str, str] | None:
@@ -36,7 +50,7 @@ def read_blocks(text: str, tags: tuple[str, ...]) -> dict[str, str] | None:
         contents[tag] = text[start + len(opening) : end]
         position = end + len(closing)
     marks = [mark for tag in tags for mark in (f"<{tag}>", f"</{tag}>")]
-    if text[position:].strip() or not all(content.strip() for content in contents.values()):
+    if text[position:].strip() or any(map(is_blank, contents.values())):
         return None
     if any(mark in content for content in contents.values() for mark in marks):
         return None

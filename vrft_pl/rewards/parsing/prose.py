@@ -21,20 +21,25 @@ _THERE = re.compile(r"(?:there\s(?:is|are)|(?:it|this|that)(?:\sis|'s)|i\s(?:see
 _VARIABLE = re.compile(r"[a-z]\s*+=\s*+(?!=)", re.IGNORECASE | re.ASCII)
 _COUNTED = re.compile(rf"({NUMBER.pattern}|[a-z]++)\s++({_THING})\s*+\.?", re.IGNORECASE | re.ASCII)
 _NO_THING = re.compile(
-    r"\b(?:or|and|not?|nor|than|more|less|fewer|plus|minus|times|if|but|wrong|hundred|thousand|[mb]illion|dozens?|half|"
-    r"halves|thirds?|percent|is|are|was|points?|to|out|of|per|x)\b|(?:teen|ty)\b",
+    r"\b(?:or|and|not?|nor|than|more|less|fewer|plus|minus|times|if|but|wrong|hundreds?|thousands?|[mbt]illions?|dozens?|"
+    r"squared|cubed|factorial|tens|pairs?|scores?|gross|(?:four|fif|six|seven|eigh|nin|ten|hundred|thousand)ths?|"
+    r"missing|absent|half|halves|thirds?|quarters?|percent|is|are|was|points?|to|out|of|per|x)\b|(?:teen|ty)\b",
     re.IGNORECASE | re.ASCII,
 )
 
 
-def without_prose(answer: str) -> str:
+def without_prose(answer: str, named: bool = True) -> str:
     """Take off ``The answer is``, ``Answer:``, ``There are`` or ``x =``; what follows is read strictly.
+
+    Args:
+        answer: Content of the answer.
+        named: Whether ``x =`` may name the answer; where answers are letters, the name is another answer.
 
     Example:
         >>> without_prose("So the final answer is: 3."), without_prose("x = 3"), without_prose("The answer is not 3")
         ('3.', '3', 'not 3')
     """
-    for lead in (_LEAD, _THERE, _VARIABLE):
+    for lead in (_LEAD, _THERE, *([_VARIABLE] if named else [])):
         if found := lead.match(answer):
             answer = answer[found.end() :]
     return answer
