@@ -1,6 +1,7 @@
 """Adapters alone, as peft writes them, and what they make of their base."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,15 @@ def test_a_note_of_another_way_is_refused(qwen3_vl, tmp_path):
     (tmp_path / "adapter/vrft_pl.json").write_text('{"coordinates": "permille", "quantize": "int3"}')
     with pytest.raises(InputError, match="to be nf4 or null, but got 'int3'"):
         merge(tmp_path / "adapter", None, tmp_path / "whole")
+
+
+def test_another_base_than_the_adapter_names_is_told(qwen3_vl, tmp_path, recwarn):
+    adapter(qwen3_vl, tmp_path / "adapter")
+    merge(tmp_path / "adapter", f"{qwen3_vl}/../{Path(qwen3_vl).name}", tmp_path / "same")
+    assert not [w for w in recwarn if "was trained on" in str(w.message)]
+    shutil.copytree(qwen3_vl, tmp_path / "other")
+    with pytest.warns(UserWarning, match=f"was trained on {qwen3_vl}, and is merged into {tmp_path / 'other'}"):
+        merge(tmp_path / "adapter", str(tmp_path / "other"), tmp_path / "whole")
 
 
 def test_a_mistake_in_the_arguments_is_one_line(capsys):

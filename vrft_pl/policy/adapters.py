@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model_state_dict
 from peft.utils.save_and_load import load_peft_weights
 from torch import Tensor
@@ -85,7 +86,12 @@ def merge(adapter: Path, base: str | None, output: Path, quantize: Quantization 
     config = read_adapter(adapter)
     if output.exists():
         raise InputError(f"Expected `output` to be a new folder, but {output} exists. Name another one.")
-    checkpoint, revision = (base, None) if base else (config.base_model_name_or_path, config.revision)
+    own = config.base_model_name_or_path
+    if base and own and not same_place(base, own):
+        rank_zero_warn(
+            f"{adapter} was trained on {own}, and is merged into {base}: where they differ, so does the policy."
+        )
+    checkpoint, revision = (base, None) if base else (own, config.revision)
     if not checkpoint:
         raise InputError(f"Expected {adapter / PEFT_CONFIG} to name its base, but it does not. Name it with `--base`.")
     check_folder(checkpoint)
@@ -97,6 +103,11 @@ def merge(adapter: Path, base: str | None, output: Path, quantize: Quantization 
     noted = str(adapter) if (adapter / NOTE).is_file() else checkpoint
     export(whole.merge_and_unload(), read_processor(home), read_coordinates(noted), output)
     return checkpoint
+
+
+def same_place(base: str, other: str) -> bool:
+    """Whether two names of a base are one folder, or one id of a hub."""
+    return base == other or Path(base).resolve() == Path(other).resolve()
 
 
 def read_adapter(folder: Path) -> LoraConfig:
