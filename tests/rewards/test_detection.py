@@ -235,6 +235,15 @@ def test_where_nothing_is_annotated_a_list_is_no_answer_from_six_boxes_on(count,
         assert reward.grade_one(text, objects(not_exhaustive=("dog",)), PIXELS) == expected
 
 
+@pytest.mark.parametrize("options", [{}, {"relative": True}, {"relative": True, "proper": True}])
+def test_a_box_without_a_confidence_earns_nothing_where_it_cannot_be_judged(options):
+    reward, without, stated = DetectionConfidence(**options), "[[50, 50, 60, 60]]", "[[50, 50, 60, 60, 0.5]]"
+    nothing, one = objects(not_exhaustive=("dog",)), objects(LEFT, not_exhaustive=("dog",))
+    assert [reward.grade_one(text, nothing, PIXELS) for text in (without, stated, "No Objects")] == [0, 1, 1]
+    assert reward.grade_one(write((LEFT, 1.0))[:-1] + ", [50, 50, 60, 60]]", one, PIXELS) == 0.5
+    assert DetectionIoU().grade_one(without, nothing, PIXELS) == 1
+
+
 def test_a_grid_of_32_sure_boxes_earns_next_to_nothing_whatever_the_threshold():
     """It earned .25 to .45 when a box without a pair cost nothing, and .21 when any overlap vouched for five."""
     rng = np.random.default_rng(0)

@@ -151,6 +151,8 @@ class DetectionReward(Reward):
     bounds = (0.0, 1.0)
     prefers_confident = False
     """Whether of equally good boxes the most confident is paired, so that the order of writing never matters."""
+    wants_confidence = False
+    """Whether a box that can't be judged is left out only if it states a confidence."""
 
     def __init__(self, threshold: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -164,7 +166,9 @@ class DetectionReward(Reward):
         answer = read_answer(text, sample.style)
         if isinstance(answer, Unread):
             return answer
-        judged = match_answer(answer, sample.solution, frame, self.threshold, self.prefers_confident)
+        judged = match_answer(
+            answer, sample.solution, frame, self.threshold, self.prefers_confident, self.wants_confidence
+        )
         return judged if isinstance(judged, Unread) else self.credit(*judged)
 
     @abstractmethod
@@ -180,7 +184,12 @@ class DetectionReward(Reward):
 
 @lru_cache(maxsize=512)
 def match_answer(
-    answer: str, truth: Instances, frame: AnswerFrame | None, threshold: float, prefers_confident: bool
+    answer: str,
+    truth: Instances,
+    frame: AnswerFrame | None,
+    threshold: float,
+    prefers_confident: bool,
+    wants_confidence: bool = False,
 ) -> tuple[Floats, Floats, int] | Unread:
     """Match an answer once for the completions of its group that give the same. Returns what `credit` takes."""
     answered = read_list(answer, truth.categories, frame)
@@ -194,6 +203,8 @@ def match_answer(
     worthless = answered.unreadable
     if len(true.crowds) or len(true.lenient):
         crowded, unjudged = _excused(answered, true, matched)
+        if wants_confidence:
+            unjudged &= ~np.isnan(stated)
         worthless += _beyond(answered, unjudged, matched, true)
         counted = ~(crowded | unjudged)
         matched, stated = matched[counted], stated[counted]
@@ -271,7 +282,8 @@ class DetectionConfidence(DetectionReward):
     """Mean of c over paired and of 1 - c over wrong boxes, missed objects counting 0.
 
     The confidence reward of Visual-RFT (https://arxiv.org/abs/2503.01785, eq. 7). Deviations: c is limited to [0, 1]; a
-    box without one earns nothing; and a missed object is one more term of 0 in the mean, where the paper leaves it out.
+    box without one earns nothing, be it one that can't be judged; and a missed object is one more term of 0 in the
+    mean, where the paper leaves it out.
     Without an object to be found, 1 for no box, and the mean of 1 - c divided by 1 + number of boxes for some.
 
     Args:
@@ -298,6 +310,7 @@ class DetectionConfidence(DetectionReward):
     """
 
     prefers_confident = True
+    wants_confidence = True
 
     def __init__(self, threshold: float = 0.5, proper: bool = False, relative: bool = False, **kwargs: Any) -> None:
         super().__init__(threshold, **kwargs)
