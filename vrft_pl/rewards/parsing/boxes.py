@@ -37,7 +37,7 @@ _ITEM_MARK = re.compile(
     r"^[ \t]*+(?:[0-9]++[.)]|[-*])[ \t]++(?=[\[({]|[^\W\d_][^\n:\[\]]{0,64}:[ \t]*+\[)", re.MULTILINE
 )
 _DENIAL = re.compile(
-    r"\b(?:not|never|neither|nor|cannot|wrong|incorrect)\b|n['\u2019]t\b|^\W*+(?:no|except|anything|isnt)\b|\u4e0d\u662f",
+    r"\b(?:not|never|neither|nor|cannot|wrong|incorrect)\b|n['\u2019]t\b|^\W*+(?:except|anything|isnt)\b|\u4e0d\u662f",
     re.IGNORECASE,
 )
 _CONFIDENCE = re.compile(rf"\s*+({NUMBER.pattern})\s*+(%?)\s*+")
