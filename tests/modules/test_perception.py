@@ -86,7 +86,9 @@ class Dead(Share):
 def test_groups_without_advantage_are_trained_too(qwen3_vl):
     module = grpo(qwen3_vl, rewards=[Dead()], terms=[PerceptionTerm(1.0)])
     before = weights(module)
-    fit(module, counting(size=2))
+    keep = Keep()
+    fit(module, counting(size=2), callbacks=[keep])
+    assert [len(batch) for batch in keep.batches] == [2]
     assert any(not torch.equal(value, before[name]) for name, value in weights(module).items())
     assert module.trainer.logged_metrics["train/perception"] > 0
 
