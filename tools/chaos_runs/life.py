@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from chaos_runs.case import Case
@@ -25,7 +26,11 @@ def live(case: Case, folder: Path, kill: Kill | None, note: Path) -> int:
     note.unlink(missing_ok=True)
     if (child := os.fork()) == 0:
         carry_out(case, folder, kill, note)
-    return waited(child)
+    try:
+        return waited(child)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # workers that read data, which it ends without asking
 
 
 def carry_out(case: Case, folder: Path, kill: Kill | None, note: Path) -> None:
