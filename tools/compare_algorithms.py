@@ -117,7 +117,7 @@ def draw(cells: dict[str, dict[str, Any]], seeds: list[int], path: Path) -> None
         axes.set(xlabel="optimizer steps", title="four updates a window" if off else "on policy")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7, ncols=2)
-    panels[0].set_ylabel(f"accuracy of samples (mean of {SMOOTHED} steps and of the seeds)")
+    panels[0].set_ylabel(f"accuracy of samples, mean of {SMOOTHED} steps")
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
