@@ -215,7 +215,8 @@ def test_hostile_completions_earn_nothing(case):
 def test_hostile_completions_have_the_form_only_where_they_do():
     scores = Format().score(make_completions(list(TEXTS.values())), [make_sample(NUMBER)] * len(TEXTS))
     having = {name for name, score in zip(TEXTS, scores.tolist(), strict=True) if score}
-    assert having == {"long thoughts", *(f"answer {name}" for name in ANSWERS if name not in ("empty", "blank"))}
+    unseen = ("empty", "blank", "lone surrogate")
+    assert having == {"long thoughts", *(f"answer {name}" for name in ANSWERS if name not in unseen)}
 
 
 @pytest.mark.parametrize("case", [name for name in CASES if CASES[name][0].reads_answers and name != "FunctionReward"])
@@ -226,4 +227,4 @@ def test_a_right_answer_earns_in_its_place_only(case):
     assert right > 0.4
     scores = reward.score(make_completions([form.format(answer) for form in FORMS.values()]), [sample] * len(FORMS))
     earning = {name for name, score in zip(FORMS, scores.tolist(), strict=True) if score > 0}
-    assert earning == ({"among words"} if case.startswith("Box") else set())
+    assert earning == set()
