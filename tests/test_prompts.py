@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from builders import grey_scene, make_sample
@@ -250,3 +251,25 @@ def test_a_box_too_thin_for_the_space_keeps_an_area(space):
     for xyxy in ((2000.4, 100.4, 2001.3, 101.2), (3999.0, 2999.0, 4000.0, 3000.0), (0.0, 0.0, 0.3, 0.3)):
         sample = make_sample(Box(xyxy), "answer")
         assert (BoxIoU().grade_one(target_text(sample, frame), sample, frame) or 0) > 0
+
+
+def test_pictures_stand_at_their_markers_or_before_the_text():
+    def content(problem, pictures=2):
+        one = replace(
+            make_sample(Number(1.0)), problem=problem, images=(grey_scene(),) * pictures, template="{problem}"
+        )
+        return [part.get("text", "picture") for part in chat(one, "pixels")[-1]["content"]]
+
+    assert content("Same?") == ["picture", "picture", "Same?"]
+    assert content("Is <image> <image>?") == ["Is ", "picture", " ", "picture", "?"]
+    assert content("<image><image>Same?") == ["picture", "picture", "Same?"]
+    assert content("From <image> to <image>") == ["From ", "picture", " to ", "picture"]
+    assert content("Count.", 0) == ["Count."]
+
+
+@pytest.mark.parametrize(("problem", "count"), [("<image>?", 2), ("<image><image>?", 1), ("<image>?", 0)])
+def test_markers_that_are_not_as_many_as_pictures_are_refused(problem, count):
+    one = replace(make_sample(Number(1.0)), problem=problem, images=(grey_scene(),) * count)
+    marks = problem.count("<image>")
+    with pytest.raises(InputError, match=f"once for each of {count} pictures, but got {marks} in the ques"):
+        chat(one, "pixels")

@@ -11,6 +11,8 @@ from vrft_pl.answers import AnswerFrame
 from vrft_pl.styles import answer_style
 from vrft_pl.types import InputError, Sample
 
+MARKER = "<image>"
+"""Stands in a question where a picture belongs; where none stands there, pictures come before the text."""
 TEMPLATE = "{problem} {instruction}"
 """How a question is written."""
 FIELDS = ("problem", "instruction", "form", "coordinates")
@@ -47,9 +49,22 @@ def check_template(template: str | None) -> None:
 
 
 def chat(sample: Sample, coordinates: str) -> list[dict[str, Any]]:
-    """Write the conversation that ends where the policy's turn begins, pictures before the text."""
-    content: list[dict[str, Any]] = [{"type": "image"} for _ in sample.images]
-    content.append({"type": "text", "text": question(sample, coordinates)})
+    """Write the conversation that ends where the policy's turn begins, pictures at their markers or before the text.
+
+    Raises:
+        InputError: If the question has markers, but not one for each picture.
+    """
+    first, *rest = question(sample, coordinates).split(MARKER)
+    if len(rest) not in (0, len(sample.images)):
+        raise InputError(
+            f"{sample.id}: expected `{MARKER}` once for each of {len(sample.images)} pictures, but got {len(rest)} in "
+            "the question. Without any, pictures come before the text."
+        )
+    picture: dict[str, Any] = {"type": "image"}
+    content = [] if rest else [picture.copy() for _ in sample.images]
+    content += [{"type": "text", "text": first}] if first or not rest else []
+    for text in rest:
+        content += [picture.copy(), *([{"type": "text", "text": text}] if text else [])]
     system = [{"role": "system", "content": [{"type": "text", "text": sample.system}]}] if sample.system else []
     return [*system, {"role": "user", "content": content}]
 

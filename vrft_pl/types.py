@@ -50,7 +50,8 @@ class Sample(ToDevice):
     images: tuple[ImageSource, ...]
     """Pictures in the order of the question; empty for a text-only sample."""
     problem: str
-    """The question, without instructions on the style of the answer."""
+    """The question, without instructions on the style of the answer; ``<image>`` stands where a picture belongs, or
+    nowhere, and pictures come first."""
     solution: Solution
     """Ground truth in units of the original image."""
     style: AnswerStyle | StyleName = "think"

@@ -125,6 +125,21 @@ def test_a_file_of_another_shape_is_named(tmp_path, name, content, message):
         ReasonJSON(path)
 
 
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        ("<image>\n<image>How many?", "How many?"),
+        ("How many?", "How many?"),
+        ("From <image> to <image>?", "From <image> to <image>?"),
+        ("<image>First, <image>second.", "<image>First, <image>second."),
+    ],
+)
+def test_pictures_stay_where_a_question_has_them(tmp_path, problem, expected):
+    (record,) = reason(tmp_path, ROW | {"image": ["a.png", "b.png"], "problem": problem})
+    assert record.problem == expected
+    assert [image.path.name for image in record.images] == ["a.png", "b.png"]
+
+
 @pytest.mark.parametrize("read", [ReasonJSON, lambda path: COCOSingles(path, ".")], ids=["reason", "coco"])
 def test_a_file_that_cannot_be_read_is_named(tmp_path, read):
     (tmp_path / "latin.json").write_bytes(b'["\xe9"]')
@@ -139,6 +154,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, read):
         pytest.param({"problem": None}, "expected a value for `problem`, but got None", id="no-problem"),
         pytest.param({"problem": ""}, "expected a value for `problem`, but got ''", id="empty-problem"),
         pytest.param({"problem": " <image>"}, "expected a question in `problem`, but got ' <image>'", id="no-question"),
+        pytest.param(
+            {"problem": "<image> to <image>?"},
+            "expected `<image>` once for each of 1 pictures, but got 2. W",
+            id="markers",
+        ),
         pytest.param({"problem": "\ud800?"}, "expected `problem` to be a string, but got", id="half-a-character"),
         pytest.param(
             {"answer": "\udfff"}, "expected `answer` to be a string, but got", id="answer-of-half-a-character"

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vrft_pl.data.boxes import corners, is_number, written_box
-from vrft_pl.data.sources.rows import MARKER, check_text, image_paths
+from vrft_pl.data.sources.rows import check_text, image_paths, placed_pictures
 from vrft_pl.data.sources.sharegpt import ROLES, split_answer
 from vrft_pl.data.written import plain_number
+from vrft_pl.prompts import MARKER
 from vrft_pl.types import InputError
 
 ANSWERS = ("solution", "answer", "ground_truth", "completion", "output")
@@ -49,11 +50,10 @@ def converted(row: Mapping[str, Any], owner: str, answer: str | None = None) -> 
     if len(asked) != 1 or len(said) > 1 or len(system) > 1:
         raise InputError(f"{owner}: expected one question, but got turns of {[role for role, _ in spoken]}.")
     images = image_paths(row, owner)
-    if (marks := asked[0].count(MARKER)) not in (0, len(images)):
-        raise InputError(f"{owner}: expected `{MARKER}` once for each of {len(images)} pictures, but got {marks}.")
     told, cot = answer_of(row, said, owner, answer)
     others = {key: value for key, value in row.items() if key not in TAKEN and key != answer}
-    content = {"image": images[0] if len(images) == 1 else images, "problem": asked[0].replace(MARKER, "").strip()}
+    problem = placed_pictures(asked[0], len(images), owner)
+    content = {"image": images[0] if len(images) == 1 else images, "problem": problem}
     found = {"cot": cot, "system": system[0] if system else row.get("system")}
     made = {**others, **content, "answer": told, **{key: value for key, value in found.items() if value}}
     check_numbers(made, owner)

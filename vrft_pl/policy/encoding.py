@@ -14,7 +14,7 @@ from torch import Tensor
 from vrft_pl.answers import AnswerFrame
 from vrft_pl.policy.coordinates import DESCRIPTIONS, CoordinateSpace, answer_frame
 from vrft_pl.policy.tokens import control_tokens
-from vrft_pl.prompts import chat, target_text
+from vrft_pl.prompts import MARKER, chat, target_text
 from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
 
 
@@ -34,7 +34,7 @@ def encode_prompt(
     Raises:
         InputError: If the sample's text holds control tokens, or a picture can't be opened.
     """
-    refuse_special_tokens(processor, sample, sample.problem, sample.system or "")
+    refuse_special_tokens(processor, sample, *asked_texts(sample))
     tensors, images = process(processor, [sample], coordinates, asked)
     frame = answer_frame(coordinates, images[0].size, resized(processor, tensors)) if images else None
     return Prompt(tensors, frame, sample=sample)
@@ -150,7 +150,12 @@ def check_target(processor: Any, sample: Sample) -> None:
     """Raise `InputError` for a sample whose question or target can't be written. Opens no picture."""
     # any will do: only the digits of an answer depend on it
     frame = AnswerFrame(1, 1, 1.0, 1.0) if sample.images else None
-    refuse_special_tokens(processor, sample, sample.problem, sample.system or "", target_text(sample, frame))
+    refuse_special_tokens(processor, sample, *asked_texts(sample), target_text(sample, frame))
+
+
+def asked_texts(sample: Sample) -> tuple[str, ...]:
+    """What a sample's own words ask, without the markers of its pictures, which some tokenizers know."""
+    return (*sample.problem.split(MARKER), sample.system or "")
 
 
 def refuse_special_tokens(processor: Any, sample: Sample, *texts: str) -> None:

@@ -18,6 +18,7 @@ from vrft_pl.data.images import stored_images
 from vrft_pl.data.order import MIXED_BLOCKS
 from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.data.sources.rows import checked_record
+from vrft_pl.prompts import MARKER
 from vrft_pl.types import InputError
 
 KEPT_GROUPS = MIXED_BLOCKS + 1
@@ -108,6 +109,8 @@ class ParquetRows(Source):
         owner += "" if self.id is None else f" (id {row[self.id]})"
         root = Path(group.file).parent if self.image_root is None else Path(self.image_root)
         images = () if self.image is None else stored_images(row[self.image], root, owner, self.image)
+        if self.image is None and isinstance(row[self.problem], str):
+            row[self.problem] = row[self.problem].replace(MARKER, "")  # of the pictures that are left out
         return checked_record(
             {name: row[name] for name in (self.problem, self.answer, self.cot) if name is not None},
             owner,

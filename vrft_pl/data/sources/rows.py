@@ -12,10 +12,9 @@ from typing import Any
 
 from vrft_pl.data.images import FileImage, below, regular
 from vrft_pl.data.sources.base import Record, Source
+from vrft_pl.prompts import MARKER
 from vrft_pl.types import ImageSource, InputError
 
-MARKER = "<image>"
-"""Stands in a text where a picture belongs."""
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
@@ -83,12 +82,12 @@ def checked_record(
         row: What the source holds.
         owner: The row, named in errors.
         images: Its pictures.
-        problem: Key of the question; markers of pictures are taken out of it.
+        problem: Key of the question; see `placed_pictures` for its markers of pictures.
         answer: Key of the answer.
         cot: Key of the chain of thought.
 
     Raises:
-        InputError: If a value is missing or of the wrong type.
+        InputError: If a value is missing or of the wrong type, or the question has markers, but not one a picture.
     """
     for key in (problem, answer):
         if row.get(key) in (None, ""):
@@ -98,19 +97,45 @@ def checked_record(
             check_text(row[key], key, owner)
     if isinstance(row[answer], str):
         check_text(row[answer], answer, owner)
-    question = row[problem].replace(MARKER, "").strip()
-    if not question:
-        raise InputError(f"{owner}: expected a question in `{problem}`, but got {row[problem]!r}.")
     return Record(
         id=owner,
         images=images,
-        problem=question,
+        problem=placed_pictures(row[problem], len(images), owner, problem),
         answer=row[answer],
         cot=row.get(cot),
         options=texts(row, "choices" if row.get("options") is None else "options", owner),
         tags=texts(row, "tags", owner),
         system=row.get("system") or None,
     )
+
+
+def placed_pictures(question: str, pictures: int, owner: str, key: str = "problem") -> str:
+    r"""A question whose markers say where its pictures belong; those before all text say nothing, and are left out.
+
+    Args:
+        question: As it is written, with a marker for each picture or with none.
+        pictures: How many there are.
+        owner: The row, named in errors.
+        key: Where the row holds the question, named in errors.
+
+    Raises:
+        InputError: If there is no text, or another number of markers.
+
+    Example:
+        >>> placed_pictures("<image>\n<image> How many?", 2, "row 0")
+        'How many?'
+        >>> placed_pictures("From <image> to <image>?", 2, "row 0")
+        'From <image> to <image>?'
+    """
+    *before, last = [part.strip() for part in question.split(MARKER)]
+    if not any((*before, last)):
+        raise InputError(f"{owner}: expected a question in `{key}`, but got {question!r}.")
+    if len(before) not in (0, pictures):
+        raise InputError(
+            f"{owner}: expected `{MARKER}` once for each of {pictures} pictures, but got {len(before)}. Without any, "
+            "pictures come before the text."
+        )
+    return question.strip() if any(before) else last
 
 
 def check_text(value: Any, key: str, owner: str) -> None:

@@ -7,7 +7,8 @@ import reprlib
 from typing import Any
 
 from vrft_pl.data.sources.base import Record
-from vrft_pl.data.sources.rows import MARKER, JSONRows, check_text, checked_record
+from vrft_pl.data.sources.rows import JSONRows, check_text, checked_record
+from vrft_pl.prompts import MARKER
 from vrft_pl.types import InputError
 
 ROLES = {"system": "system", "user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant"}
