@@ -271,5 +271,5 @@ def test_pictures_stand_at_their_markers_or_before_the_text():
 def test_markers_that_are_not_as_many_as_pictures_are_refused(problem, count):
     one = replace(make_sample(Number(1.0)), problem=problem, images=(grey_scene(),) * count)
     marks = problem.count("<image>")
-    with pytest.raises(InputError, match=f"once for each of {count} pictures, but got {marks} in the ques"):
+    with pytest.raises(InputError, match=f"once for each of {count} pictures, but got {marks} in the"):
         chat(one, "pixels")
