@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import signal
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,32 +13,28 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import torch
-import transformers
 import yaml
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
-from vrft_pl.callbacks import (
-    CompletionRecorder,
-    HFExport,
-    NonFiniteGuard,
-    PredictionWriter,
-    RankWatchdog,
-    RewardProgressBar,
-    SpikeFlag,
-    StepCheckpoint,
-    ValSubset,
-)
+from vrft_pl.callbacks import StepCheckpoint
 from vrft_pl.commands import reading
 from vrft_pl.commands.constants import constants_of
 from vrft_pl.commands.errors import fail, of_surroundings, one_line, out_of_memory
 from vrft_pl.commands.nearest import nearest
+from vrft_pl.commands.quiet import quieten
 from vrft_pl.commands.ranges import out_of_range, refuse_unusable, unwritable
 from vrft_pl.commands.resuming import checked, flat, last
-from vrft_pl.commands.trainer import TRAINER_DEFAULTS, RunTrainer
+from vrft_pl.commands.trainer import (
+    CHECKPOINTS,
+    OF_EVERY_RUN,
+    SAVE_EVERY,
+    TRAINER_DEFAULTS,
+    RunTrainer,
+    together,
+)
 from vrft_pl.data import Source
 from vrft_pl.data.samples import Split
 from vrft_pl.distributed import Facts, device_refusal, launch_refusals, passes_alone
@@ -52,20 +46,6 @@ from vrft_pl.runs.limits import YAMLLimits
 from vrft_pl.runs.manifest import note_ways, versions, write_manifest
 from vrft_pl.source import SOURCE
 from vrft_pl.types import InputError
-
-SAVE_EVERY = 50
-"""Optimizer steps between two checkpoints, unless the config says when."""
-OF_EVERY_RUN = {
-    "completions": CompletionRecorder,
-    "predictions": PredictionWriter,
-    "val_subset": ValSubset,
-    "export": HFExport,
-    "checkpoint": StepCheckpoint,
-    "watchdog": RankWatchdog,
-    "guard": NonFiniteGuard,
-    "spikes": SpikeFlag,
-}
-"""Callbacks that have a section of the config of their own."""
 
 BUILT_BY_US: set[str | int] = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"}
 """Arguments of the Trainer's methods that are no options."""
@@ -160,8 +140,7 @@ class RunCLI(LightningCLI):
         parser.add_class_arguments(YAMLLimits, "yaml")
         for name, callback in OF_EVERY_RUN.items():
             parser.add_class_arguments(callback, name, fail_untyped=False, instantiate=True, sub_configs=True)
-        parser.set_defaults({"checkpoint.mode": "max", "checkpoint.filename": "{step}"})
-        parser.set_defaults({"checkpoint.enable_version_counter": False})  # a resumed run writes over, and not beside
+        parser.set_defaults({f"checkpoint.{name}": value for name, value in CHECKPOINTS.items()})
         parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
         parser.link_arguments("seed_everything", "model.init_args.seed", compute_fn=int)
         self.method_arguments: list[str] = []
@@ -292,12 +271,8 @@ class RunCLI(LightningCLI):
         given = config.callbacks or []
         given = list(given) if isinstance(given, list | tuple) else [given]
         own = [self.config_init[name] for name in OF_EVERY_RUN]
-        callbacks = [*given, *own, *self.extra_callbacks(given)]
-        if config.enable_checkpointing is False:
-            callbacks = [c for c in callbacks if c in given or not isinstance(c, ModelCheckpoint)]
-        if config.enable_progress_bar is not False and not any(isinstance(c, ProgressBar) for c in given):
-            callbacks.append(RewardProgressBar())
-        return callbacks
+        own = [*own, *self.extra_callbacks(given)]
+        return together(given, own, config.enable_checkpointing, config.enable_progress_bar)
 
     def extra_callbacks(self, given: list[Callback]) -> list[Callback]:
         """Those that this command alone has.
@@ -403,20 +378,3 @@ class RunCLI(LightningCLI):
     def stopped_by(self) -> tuple[signal.Signals, str]:
         """The signal that ended the run, and how to go on."""
         return signal.SIGTERM, ""
-
-
-def quieten() -> None:
-    """Silence advice about things done here on purpose, and progress bars of things done in a second."""
-    expected = (
-        "does not have many workers",
-        "in eval mode at the start of training",
-        "treespec, LeafSpec",
-        "args parameter is intended",
-        "was deprecated in v4.49",
-        "skip_none parameter",
-        "JsonargparseDeprecationWarning",
-    )
-    for message in expected:
-        warnings.filterwarnings("ignore", f".*{message}.*")
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
-    transformers.utils.logging.disable_progress_bar()

@@ -7,27 +7,25 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from vrft_pl.callbacks import CostMeter, OwedValidation, PredictionWriter, StopOnSignal
 from vrft_pl.callbacks.checkpoint import OF_VALIDATION, StepCheckpoint
-from vrft_pl.callbacks.preflight import refusals, refusals_of_callbacks
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.constants import warnings_of
 from vrft_pl.commands.errors import fail
 from vrft_pl.commands.plan import training_plan
 from vrft_pl.commands.resuming import flat, latest_unfinished, refuse_changes, where_to_go_on
 from vrft_pl.commands.tables import Scores, fault_lines, finite, print_summary
+from vrft_pl.commands.trainer import RunTrainer
 from vrft_pl.data import SampleData
 from vrft_pl.distributed import Facts
 from vrft_pl.modules import PolicyModule
-from vrft_pl.rollout.hooks import Run
 from vrft_pl.runs import CutBack, RunFolder, run_loggers, tracking
 from vrft_pl.runs.manifest import data_ids
 from vrft_pl.types import InputError
@@ -93,12 +91,8 @@ class FitCLI(RunCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the trainer, unless nothing can be trained with it."""
         trainer = super().instantiate_trainer(**kwargs)
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
-        on_gpu = isinstance(trainer.accelerator, CUDAAccelerator)
-        adapts = isinstance(self.model, PolicyModule) and self.model.policy.has_adapter
-        refused = refusals(trainer.strategy, on_gpu, callbacks, trainer.accumulate_grad_batches, adapts)
-        for refusal in (*refused, *refusals_of_callbacks(cast(Run, trainer), self.model)):
-            raise InputError(refusal)
+        assert isinstance(trainer, RunTrainer)
+        trainer.refuse(self.model)
         return trainer
 
     def facts(self) -> Facts:

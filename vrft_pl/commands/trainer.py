@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from jsonargparse.typing import register_type
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.accelerators import CUDAAccelerator
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 
-from vrft_pl.callbacks import StopOnSignal
+from vrft_pl.callbacks import (
+    CompletionRecorder,
+    HFExport,
+    NonFiniteGuard,
+    PredictionWriter,
+    RankWatchdog,
+    RewardProgressBar,
+    SpikeFlag,
+    StepCheckpoint,
+    StopOnSignal,
+    ValSubset,
+)
+from vrft_pl.callbacks.preflight import refusals, refusals_of_callbacks
+from vrft_pl.modules import PolicyModule
+from vrft_pl.rollout.hooks import Run
 from vrft_pl.runs import RunFolder, install_loop
+from vrft_pl.types import InputError
 
 TRAINER_DEFAULTS = {
     "val_check_interval": 1_000_000,  # evaluated before and after training only
@@ -17,6 +35,37 @@ TRAINER_DEFAULTS = {
     "log_every_n_steps": 1,
 }
 """Where a run wants something else than Lightning's own default."""
+OF_EVERY_RUN = {
+    "completions": CompletionRecorder,
+    "predictions": PredictionWriter,
+    "val_subset": ValSubset,
+    "export": HFExport,
+    "checkpoint": StepCheckpoint,
+    "watchdog": RankWatchdog,
+    "guard": NonFiniteGuard,
+    "spikes": SpikeFlag,
+}
+"""Callbacks of every run, by the section of the config that each has."""
+SAVE_EVERY = 50
+"""Optimizer steps between two checkpoints, unless the config says when."""
+CHECKPOINTS: dict[str, Any] = {"mode": "max", "filename": "{step}", "enable_version_counter": False}
+"""Likewise of the callback that saves; a resumed run writes over, and not beside."""
+
+
+def together(
+    given: Sequence[Callback], own: Sequence[Callback], saves: bool | None, shows_progress: bool | None
+) -> list[Callback]:
+    """Callbacks of the user's and of every run, and a progress bar unless the user has one or wants none.
+
+    Args:
+        given: The user's.
+        own: Those of the run.
+        saves: Whether checkpoints are written; where not, those of the run that write them are left out.
+        shows_progress: Whether there is a bar.
+    """
+    kept = [c for c in own if saves is not False or not isinstance(c, ModelCheckpoint)]
+    bars = [] if shows_progress is False or any(isinstance(c, ProgressBar) for c in given) else [RewardProgressBar()]
+    return [*given, *kept, *bars]
 
 
 class Batches(float):
@@ -71,6 +120,19 @@ class RunTrainer(Trainer):
             **kwargs,
         )
         install_loop(self)
+
+    def refuse(self, module: LightningModule) -> None:
+        """Refuse what nothing can be trained with.
+
+        Raises:
+            InputError: If the strategy, the callbacks or what they ask of the module do not allow it.
+        """
+        callbacks: list[Callback] = self.callbacks  # type: ignore[attr-defined]  # set by a connector
+        on_gpu = isinstance(self.accelerator, CUDAAccelerator)
+        adapts = isinstance(module, PolicyModule) and module.policy.has_adapter
+        refused = refusals(self.strategy, on_gpu, callbacks, self.accumulate_grad_batches, adapts)
+        for refusal in (*refused, *refusals_of_callbacks(cast(Run, self), module)):
+            raise InputError(refusal)
 
     run_folder: RunFolder | None = None
     """Where the run keeps its files, whichever loggers it has."""

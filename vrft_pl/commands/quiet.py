@@ -1,0 +1,25 @@
+"""What other packages say of things that are done here on purpose."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+import transformers
+
+
+def quieten() -> None:
+    """Silence advice about things done here on purpose, and progress bars of things done in a second."""
+    expected = (
+        "does not have many workers",
+        "in eval mode at the start of training",
+        "treespec, LeafSpec",
+        "args parameter is intended",
+        "was deprecated in v4.49",
+        "skip_none parameter",
+        "JsonargparseDeprecationWarning",
+    )
+    for message in expected:
+        warnings.filterwarnings("ignore", f".*{message}.*")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
+    transformers.utils.logging.disable_progress_bar()
