@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from vrft_pl.data.boxes import image_size
-from vrft_pl.data.images import EncodedImage, FileImage
+from vrft_pl.data.images import FileImage, StoredImage
 from vrft_pl.data.samples import Part
 from vrft_pl.data.sources import Record, Source
 from vrft_pl.types import ImageSource, InputError, Sample
@@ -95,4 +95,4 @@ def _measured(row: Row) -> Row:
 
 
 def _size(image: ImageSource, verify: bool) -> Size:
-    return image.open().size if verify and isinstance(image, EncodedImage) else image_size(image)
+    return image.open().size if verify and isinstance(image, StoredImage) else image_size(image)

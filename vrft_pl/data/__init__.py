@@ -31,6 +31,7 @@ from vrft_pl.data.sources import (
     Record,
     ShareGPT,
     Source,
+    VideoJSON,
     VisualRFTDataset,
     VOCDetection,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "Structure",
     "StructureScenes",
     "VOCDetection",
+    "VideoJSON",
     "VisionTask",
     "VisualRFTDataset",
     "fingerprint",

@@ -12,10 +12,11 @@ from typing import Any, Literal
 from torch.utils.data import Dataset
 
 from vrft_pl.answers import Solution
-from vrft_pl.data.images import MOST_PIXELS, BytesImage, EncodedImage, FileImage
+from vrft_pl.data.images import MOST_PIXELS, BytesImage, FileImage, StoredImage
 from vrft_pl.data.loading import SampleData
 from vrft_pl.data.samples import Part, Samples, Split
 from vrft_pl.data.sources import Record, Source
+from vrft_pl.data.videos import VideoFrame
 from vrft_pl.prompts import check_template
 from vrft_pl.styles import AnswerStyle, StyleName
 from vrft_pl.types import ImageSource, InputError, Sample
@@ -102,7 +103,7 @@ class VisionTask(SampleData):
         """The row, with the limit of this task on its pictures."""
         images = []
         for image in record.images:
-            if isinstance(image, FileImage | BytesImage):
+            if isinstance(image, FileImage | BytesImage | VideoFrame):
                 image = replace(image, most_pixels=self.most_pixels)
             images.append(image)
         return replace(record, images=tuple(images))
@@ -154,7 +155,7 @@ class VisionTask(SampleData):
     def _verify(self, image: ImageSource) -> None:
         """Raise `InputError` for a stored picture that is damaged. A file is looked at once, whoever asks about it."""
         path = str(image.path) if isinstance(image, FileImage) else None
-        if path in self._seen or not isinstance(image, EncodedImage):
+        if path in self._seen or not isinstance(image, StoredImage):
             return
         image.open() if self.verify_images else image.size()
         if path is not None:

@@ -9,7 +9,7 @@ import sys
 from typing import Any, Literal
 
 from vrft_pl.answers import XYXY
-from vrft_pl.data.images import EncodedImage
+from vrft_pl.data.images import StoredImage
 from vrft_pl.data.scenes import SceneImage
 from vrft_pl.data.written import untagged
 from vrft_pl.types import ImageSource, InputError
@@ -95,7 +95,7 @@ def image_size(image: ImageSource) -> tuple[int, int]:
     match image:
         case SceneImage(size=size):
             return size, size
-        case EncodedImage():
+        case StoredImage():
             return image.size()
         case _:
             return image.open().size

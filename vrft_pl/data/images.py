@@ -1,4 +1,4 @@
-"""Encoded pictures, in files and in memory, opened when they are needed."""
+"""Stored pictures, in files and in memory, opened when they are needed."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ ORIENTATION = 0x0112
 """EXIF tag of how a picture is turned."""
 
 
-class EncodedImage(ABC):
-    """A picture as it is stored.
+class StoredImage(ABC):
+    """A picture that comes from outside, and may be missing or damaged.
 
     Attributes:
         owner: The row it belongs to, named in errors.
@@ -39,6 +39,18 @@ class EncodedImage(ABC):
 
     owner: str
     most_pixels: int
+
+    @abstractmethod
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels as it is shown, without decoding all of it; raises `InputError` as `open` does."""
+
+    @abstractmethod
+    def open(self) -> Image.Image:
+        """Decode it to RGB; raises `InputError` where that can't be done."""
+
+
+class EncodedImage(StoredImage):
+    """A picture file as Pillow reads it."""
 
     def size(self) -> tuple[int, int]:
         """Width and height in pixels after EXIF rotation, read from the header alone.

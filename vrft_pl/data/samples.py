@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from torch.utils.data import ConcatDataset, Dataset, get_worker_info
 
-from vrft_pl.data.images import DecodedImage, EncodedImage, decoded
+from vrft_pl.data.images import DecodedImage, StoredImage, decoded
 from vrft_pl.data.sources import Record, Source
 from vrft_pl.types import ImageSource, InputError, Sample
 
@@ -107,7 +107,7 @@ class Samples(Dataset[Sample]):
 
     def _verified(self, image: ImageSource) -> ImageSource:
         """Decode a picture where the task verifies pictures, so that it is decoded once; else read its header."""
-        if not isinstance(image, EncodedImage):
+        if not isinstance(image, StoredImage):
             return image
         if self.task.verify_images:
             return DecodedImage(image.open())

@@ -8,6 +8,7 @@ from vrft_pl.data.sources.lvis import LVISDetection
 from vrft_pl.data.sources.parquet import ParquetRows
 from vrft_pl.data.sources.rows import ReasonJSON
 from vrft_pl.data.sources.sharegpt import ShareGPT
+from vrft_pl.data.sources.videos import VideoJSON
 from vrft_pl.data.sources.visual_rft import VisualRFTDataset
 from vrft_pl.data.sources.voc import VOCDetection
 
@@ -24,5 +25,6 @@ __all__ = [
     "ShareGPT",
     "Source",
     "VOCDetection",
+    "VideoJSON",
     "VisualRFTDataset",
 ]
