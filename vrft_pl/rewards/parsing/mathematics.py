@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from vrft_pl.rewards.parsing.number import UNITS
@@ -20,15 +21,22 @@ _NAMES = (
 _COMMANDS = frozenset(_NAMES.split())
 _WORDS = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "ln", "exp", "abs"}
 _FACTORS = set("abcxyz")
-_ESCAPES = {"\\,", "\\;", "\\:", "\\!", "\\ ", "\\{", "\\}", "\\|"}
+_ESCAPES = {"\\,", "\\;", "\\:", "\\!", "\\ ", "\\{", "\\}"}
 _MARKS = set("+-*/^=<>()[]{}|,:!_'")
-_OPERATORS = set("+-*/^=<>|,:_") | {
+_OPERATORS = set("+-*/^=<>,:_") | {
     f"\\{name}" for name in ("cdot", "times", "div", "pm", "in", "cup", "cap", "le", "ge", "leq", "geq", "neq")
 }
-_INFIX = (_OPERATORS - {"+", "-", "|", "\\pm"}) | {"!", "'"}
+_INFIX = (_OPERATORS - {"+", "-", "\\pm"}) | {"!", "'"}
 """What stands behind something; without it, the parser drops the sign."""
 _ACCENTS = {"\\hat", "\\bar", "\\vec", "\\overline"}
+_FUNCTIONS = {f"\\{name}" for name in "sin cos tan cot sec csc arcsin arccos arctan log ln exp frac sqrt binom".split()}
+"""What needs something behind it; without it, the parser drops the name."""
+_POWERS = {"{", "(", "\\circ", "\\degree", "\\pi", "\\theta", "\\infty"}
+"""What a power may begin with, beside a number and a letter: of anything else the parser drops a part."""
 _OPENING, _CLOSING = "([{", ")]}"
+_NEEDY = _OPERATORS | _FUNCTIONS | {"\\{", *_OPENING}
+"""What needs something behind it."""
+_ENDS = {"", "\\}", *_CLOSING}
 _NAMED = {"\\angle", "\\triangle", "{", "=", "m", "\\overline", "("}
 """What a name of several capitals may follow."""
 _SYMBOLS = {
@@ -38,7 +46,8 @@ _SYMBOLS = {
     "¼": "\\frac{1}{4}", "¾": "\\frac{3}{4}", "*": "\\cdot ", "\\dfrac": "\\frac", "\\tfrac": "\\frac",
     "\\cfrac": "\\frac", "\\lt": "<", "\\gt": ">", ">=": "\\geq ", "<=": "\\leq ", "!=": "\\neq ", "\\ne": "\\neq ",
     "≠": "\\neq ", "\\left": "", "\\right": "", "\\!": "", "\\,": " ", "\\;": " ", "\\:": " ", "\\ ": " ",
-    "\\quad": " ", "\\qquad": " ", "\\cdotp": "\\cdot ", "{,}": ",",
+    "\\quad": " ", "\\qquad": " ", "\\cdotp": "\\cdot ", "{,}": ",", "**": "^", "\\lvert": "|", "\\rvert": "|",
+    "\\vert": "|",
 }  # fmt: skip
 _SYMBOL = re.compile(
     "|".join(re.escape(mark) + "(?![a-zA-Z])" * mark[-1].isalpha() for mark in sorted(_SYMBOLS, key=len, reverse=True))
@@ -47,6 +56,12 @@ _ROOT = re.compile(r"(?:√|(?<![\\a-zA-Z])sqrt)\s*+(?:\(([^()]*+)\)|\{([^{}]*+)
 _TIE = re.compile(r"(?<=[\w)\]},]) ?~++")
 """A tilde that is a blank of LaTeX; elsewhere it means `about`."""
 _BASE = re.compile(r"\\log_([0-9]++)")
+_REPEATING = re.compile(
+    r"((?:^|[-+=,(\[{])\s*+)([0-9]{0,9})\.([0-9]{0,6})\\(?:overline|bar|dot)\s*+\{([0-9]{1,6})\}(?!\s*+[0-9.])"
+)
+_HALF_OF = re.compile(r"(?<![\w.^_/])(?<![0-9]\s)([0-9]++)\s?+/\s?+([0-9]++)\s++(?=[a-zA-Z(\\√])")
+_PART = r"\s*+(?:\{[^{}]*+\}|[0-9])"
+_POWER = re.compile(rf"\^\s*+([-+]\s*+(?:[0-9]++(?:\.[0-9]++)?|[a-zA-Z](?![a-zA-Z])|\\pi(?![a-zA-Z]))|\\frac{_PART}{_PART}|\\sqrt{_PART})")
 _PI = re.compile(r"(?<![\\a-zA-Z])pi(?![a-zA-Z])")
 _TEXT = re.compile(r"\\(?:text|textbf|textnormal|mathrm|mbox)\s*+\{([^{}]*+)\}\s*+((?:\^(?:\d|\{\d\}))?)$")
 _UNIT = re.compile(r"(\s*+)((?:\^\\circ|[a-zA-Z][a-zA-Z./]*+(?:\s++[a-zA-Z]++)?(?:\^(?:\d|\{\d\}))?)\s*+)$")
@@ -55,13 +70,27 @@ _UNIT = re.compile(r"(\s*+)((?:\^\\circ|[a-zA-Z][a-zA-Z./]*+(?:\s++[a-zA-Z]++)?(
 def translate(text: str) -> str:
     r"""Write symbols as the commands of LaTeX, which is all that the parser of mathematics knows.
 
+    Repeating decimals become fractions, ``1/2 x`` the half of x, and powers get the braces without which the parser
+    would drop their sign.
+
     Example:
         >>> translate("6√3"), translate("2*pi"), translate("x² ≤ ½")
         ('6\\sqrt{3}', '2\\cdot \\pi ', 'x^2 \\leq  \\frac{1}{2}')
+        >>> translate(r"0.1\overline{6}"), translate("1/2 x"), translate("2**-3")
+        ('\\frac{15}{90}', '\\frac{1}{2} x', '2^{-3}')
     """
     text = _BASE.sub(r"\\log_{\1}", _TIE.sub(" ", text))
+    text = _HALF_OF.sub(r"\\frac{\1}{\2} ", _REPEATING.sub(_fraction, text))
     text = _ROOT.sub(lambda root: f"\\sqrt{{{root[1] or root[2] or root[3] or ''}}}", text)
-    return _SYMBOL.sub(lambda symbol: _SYMBOLS[symbol[0]], _PI.sub(r"\\pi ", text))
+    text = _SYMBOL.sub(lambda symbol: _SYMBOLS[symbol[0]], _PI.sub(r"\\pi ", text))
+    return _POWER.sub(r"^{\1}", text)
+
+
+def _fraction(repeating: re.Match[str]) -> str:
+    before, whole, fixed, again = repeating.groups()
+    tens = 10 ** len(fixed)
+    top = int(whole + fixed + again) - int(whole + fixed or 0)
+    return f"{before}\\frac{{{top}}}{{{(10 ** len(again) - 1) * tens}}}"
 
 
 def split_unit(text: str) -> tuple[str, str | None]:
@@ -166,7 +195,17 @@ def unsafe(text: str) -> Unread | None:
     for i, token in enumerate(tokens):
         if not (_is_number(token) or _is_known(token, tokens[i - 1] if i else "", tokens[i + 1 : i + 2])):
             return Unread.MALFORMED
+    if tokens.count("|") % 2:
+        return Unread.MALFORMED
+    tokens = list(_with_bars_as_brackets(tokens))
     return _untidy(tokens) or _explosive(tokens)
+
+
+def _with_bars_as_brackets(tokens: list[str]) -> Iterator[str]:
+    opens = False
+    for token in tokens:
+        opens ^= token == "|"
+        yield ("[" if opens else "]") if token == "|" else token
 
 
 def _untidy(tokens: list[str]) -> Unread | None:
@@ -177,15 +216,15 @@ def _untidy(tokens: list[str]) -> Unread | None:
             expected.append(_CLOSING[_OPENING.index(token)])
         elif token in _CLOSING and (not expected or (expected.pop() != token and token == "}")):
             return Unread.MALFORMED
-    if expected or tokens[-1] in _OPERATORS or tokens.count("|") % 2:
+    if expected:
         return Unread.MALFORMED
-    if tokens.count("=") > 1 or any(map(_hangs, ["", *tokens], tokens)) or tokens[-1] in _ACCENTS:
+    if tokens.count("=") > 1 or any(map(_hangs, ["", *tokens], [*tokens, ""])):
         return Unread.MALFORMED
     if "=" in tokens and not any(t[-1].isalpha() for t in tokens[: tokens.index("=")]):
         return Unread.MALFORMED
     for left, right in zip(tokens, tokens[1:], strict=False):
         glued = left in ("\\circ", "\\degree") and (right[0].isalnum() or right[0] == "\\")
-        between = right in ("\\in", "\\cup", "\\cap", "_", "|") and _is_number(left)
+        between = right in ("\\in", "\\cup", "\\cap", "_") and _is_number(left)
         prime = right == "'" and not (left.isalpha() or left == "'")
         if glued or between or prime or (_is_number(left) and _is_number(right)) or (left == "!" and right == "!"):
             return Unread.MALFORMED if right != "!" else Unread.TOO_LONG
@@ -193,10 +232,14 @@ def _untidy(tokens: list[str]) -> Unread | None:
 
 
 def _hangs(left: str, right: str) -> bool:
-    """Whether a sign has nothing before it, or an accent only a number behind it."""
+    """Whether a sign, a function or a bracket lacks what it needs, or an accent or a power has something else."""
     if left in _ACCENTS:
-        return _is_number(right)
-    return right in _INFIX and (left in _OPERATORS - {"|"} or left in {"", "\\{", "\\displaystyle", *_OPENING})
+        return not right or _is_number(right)
+    if left == "^":
+        return right not in _POWERS and not right.isalpha() and not (right and _is_number(right))
+    if right in _ENDS:
+        return left in _NEEDY
+    return right in _INFIX and (left in _NEEDY or left in ("", "\\displaystyle")) and not (left in _FUNCTIONS and right in "^_")
 
 
 def _explosive(tokens: list[str]) -> Unread | None:
