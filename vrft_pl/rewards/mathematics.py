@@ -21,14 +21,17 @@ from vrft_pl.rewards.parsing.mathematics import (
     unsafe,
     without_brackets,
 )
+from vrft_pl.rewards.parsing.number import MATH_UNITS, in_unit
 from vrft_pl.rewards.parsing.rewritten import (
     approximations,
     equal_sides,
     matrix,
     named_values,
     products,
+    same_primes,
     same_words,
     tidy,
+    told_apart,
     without_point_names,
     without_words,
 )
@@ -145,8 +148,8 @@ def _compare(truth: str, answer: str, time_limit: float) -> float | Unread:
 
 
 def same_quantity(truth: str, answer: str) -> bool | Unread | None:
-    """Whether two numbers with their units agree; ``None`` where one is no number."""
-    left, right = parse_number(truth), parse_number(answer)
+    """Whether two numbers with their units agree, as ``5 m`` and ``500 cm`` do; ``None`` where one is no number."""
+    left, right = (parse_number(text, units=MATH_UNITS) for text in (truth, answer))
     if right is Unread.NOT_FINITE:
         return right
     if isinstance(left, Unread) or isinstance(right, Unread):
@@ -157,6 +160,8 @@ def same_quantity(truth: str, answer: str) -> bool | Unread | None:
     elif left.unit == "%" and right.unit is None:  # where one is asked for, its sign may be left out, or meant
         values.append(100 * right.value)
     same_unit = left.unit is None or right.unit in (None, left.unit)
+    if not same_unit and (converted := in_unit(right, left.unit)) is not None:
+        values, same_unit = [converted], True
     return same_unit and any(math.isclose(left.value, value, rel_tol=1e-9, abs_tol=1e-9) for value in values)
 
 
@@ -206,6 +211,8 @@ def _compare_expressions(truth: str, answer: str, time_limit: float) -> float | 
         return 0.0
     if _blankless(truth) == _blankless(answer):
         return 1.0
+    if len(truth) == 1 and answer.upper() == truth:  # a letter that names something may be small; `N` for `n` is wrong
+        return 1.0
     if _BASED.search(truth):
         return 0.0
     if not _LISTLESS.search(truth + answer):
@@ -225,7 +232,9 @@ def _compare_matrices(truth: Matrix, answer: Matrix, time_limit: float) -> float
 
 
 def _asked(truth: str, answer: str, time_limit: float, tolerance: float | None = None) -> float | Unread:
-    verdict = WORKER.ask(truth, answer, time_limit, tolerance)
+    if not same_primes(truth, answer):
+        return 0.0
+    verdict = WORKER.ask(*told_apart(truth, answer), time_limit, tolerance)
     if verdict is Unread.TIMEOUT:
         raise TimeoutError
     return verdict if isinstance(verdict, Unread) else float(verdict)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vrft_pl.rewards.parsing.number import UNITS
+from vrft_pl.rewards.parsing.number import MATH_UNITS
 from vrft_pl.rewards.parsing.unread import Unread
 
 MAX_EXPRESSION = 200
@@ -29,7 +29,11 @@ _OPERATORS = set("+-*/^=<>,:_") | {
 _INFIX = (_OPERATORS - {"+", "-", "\\pm"}) | {"!", "'"}
 """What stands behind something; without it, the parser drops the sign."""
 _ACCENTS = {"\\hat", "\\bar", "\\vec", "\\overline"}
-_FUNCTIONS = {f"\\{name}" for name in "sin cos tan cot sec csc arcsin arccos arctan log ln exp frac sqrt binom".split()}
+_FUNCTIONS = {
+    f"\\{name}"
+    for name in ("sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "log", "ln", "exp")
+    + ("frac", "sqrt", "binom")
+}
 """What needs something behind it; without it, the parser drops the name."""
 _POWERS = {"{", "(", "\\circ", "\\degree", "\\pi", "\\theta", "\\infty"}
 """What a power may begin with, beside a number and a letter: of anything else the parser drops a part."""
@@ -61,7 +65,9 @@ _REPEATING = re.compile(
 )
 _HALF_OF = re.compile(r"(?<![\w.^_/])(?<![0-9]\s)([0-9]++)\s?+/\s?+([0-9]++)\s++(?=[a-zA-Z(\\√])")
 _PART = r"\s*+(?:\{[^{}]*+\}|[0-9])"
-_POWER = re.compile(rf"\^\s*+([-+]\s*+(?:[0-9]++(?:\.[0-9]++)?|[a-zA-Z](?![a-zA-Z])|\\pi(?![a-zA-Z]))|\\frac{_PART}{_PART}|\\sqrt{_PART})")
+_POWER = re.compile(
+    rf"\^\s*+([-+]\s*+(?:[0-9]++(?:\.[0-9]++)?|[a-zA-Z](?![a-zA-Z])|\\pi(?![a-zA-Z]))|\\frac{_PART}{_PART}|\\sqrt{_PART})"
+)
 _PI = re.compile(r"(?<![\\a-zA-Z])pi(?![a-zA-Z])")
 _TEXT = re.compile(r"\\(?:text|textbf|textnormal|mathrm|mbox)\s*+\{([^{}]*+)\}\s*+((?:\^(?:\d|\{\d\}))?)$")
 _UNIT = re.compile(r"(\s*+)((?:\^\\circ|[a-zA-Z][a-zA-Z./]*+(?:\s++[a-zA-Z]++)?(?:\^(?:\d|\{\d\}))?)\s*+)$")
@@ -108,7 +114,7 @@ def split_unit(text: str) -> tuple[str, str | None]:
     else:
         return text, None
     rest, spelling = text[: found.start()].strip(), "".join(spelling.split())
-    unit = UNITS.get(spelling.lower())
+    unit = MATH_UNITS.get(spelling.lower())
     if unit is None or unit == "%" or not rest or re.search(r"(?<![\\a-zA-Z])[a-zA-Z]", rest):
         return text, None
     return rest, unit
@@ -239,7 +245,11 @@ def _hangs(left: str, right: str) -> bool:
         return right not in _POWERS and not right.isalpha() and not (right and _is_number(right))
     if right in _ENDS:
         return left in _NEEDY
-    return right in _INFIX and (left in _NEEDY or left in ("", "\\displaystyle")) and not (left in _FUNCTIONS and right in "^_")
+    return (
+        right in _INFIX
+        and (left in _NEEDY or left in ("", "\\displaystyle"))
+        and not (left in _FUNCTIONS and right in "^_")
+    )
 
 
 def _explosive(tokens: list[str]) -> Unread | None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, unwrap
 from vrft_pl.rewards.parsing.notation import NUMBER
 from vrft_pl.rewards.parsing.unread import Unread
-from vrft_pl.rewards.parsing.width import narrow
+from vrft_pl.rewards.parsing.width import narrow, western
 
 _NAMES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -62,9 +62,24 @@ _MEASURES = {
 }
 NUMBER_UNITS = UNITS | {name: unit for unit, names in _MEASURES.items() for name in names.split()}
 """Those of ``UNITS``, others which in a formula would be variables (``2h``), and what counts things (``3个``)."""
-_THOUSANDS = r"[+-]?[1-9][0-9]{0,2}(?>(?:,[0-9]{3})+)(?:\.[0-9]*+)?"
+MATH_UNITS = UNITS | {name: unit for name, unit in NUMBER_UNITS.items() if len(name) > 2 or name in ("kg", "hr")}
+"""Those of ``NUMBER_UNITS`` that in a formula are no variables."""
+_SIZES: dict[str, tuple[str, float]] = {
+    **{unit: ("length", size) for unit, size in {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "km": 1e3}.items()},
+    **{unit: ("length", size) for unit, size in {"inch": 0.0254, "foot": 0.3048, "yard": 0.9144}.items()},
+    **{"mile": ("length", 1609.344), "mg": ("mass", 1e-3), "g": ("mass", 1.0), "kg": ("mass", 1e3)},
+    **{"second": ("time", 1.0), "minute": ("time", 60.0), "hour": ("time", 3600.0)},
+    **{"ml": ("volume", 1e-3), "liter": ("volume", 1.0)},
+}
+"""What a unit measures, and its size."""
+_THOUSANDS = (
+    r"[+-]?[1-9][0-9]{0,2}(?>(?P<between>[, \u00a0\u2009\u202f]|\\,)[0-9]{3}"
+    r"(?>(?:(?P=between)[0-9]{3})*))(?:\.[0-9]*+)?"
+)
+_BETWEEN = str.maketrans(dict.fromkeys(", \u00a0\u2009\u202f\\"))
+_BRACKETED = re.compile(rf"\(\s*+({NUMBER.pattern})\s*+\)|\[\s*+({NUMBER.pattern})\s*+\]")
 _QUANTITY = re.compile(  # the number alone may be wrapped: `$50$ cm`, `\boxed{50}^\circ`
-    rf"(?>(\$|\\\(|\\boxed\{{|\*\*)?)\s*+({_THOUSANDS}|{NUMBER.pattern})\s*+(?(1)(?:\$|\\\)|\}}|\*\*))\s*+(.*)",
+    rf"(?>(\$|\\\(|\\boxed\{{|\*\*)?)\s*+({_THOUSANDS}|{NUMBER.pattern})\s*+(?(1)(?:\$|\\\)|\}}|\*\*))\s*+(?P<unit>.*)",
     re.DOTALL,
 )
 _TEXT_UNIT = re.compile(r"\\(?:text|mathrm|mbox|operatorname)\s*+\{([^{}]*+)\}")
@@ -81,6 +96,9 @@ class Quantity(NamedTuple):
 def parse_number(answer: str, words: bool = False, units: Mapping[str, str] = UNITS) -> Quantity | Unread:
     r"""Read an answer that is a number, with a known unit or none: ``3``, ``3.0``, ``-2e1``, ``1,234``, ``50 deg``.
 
+    Thousands may stand apart by a comma or a blank, the digits may be those of one other script, and brackets may stand
+    around a number without a unit: ``1 234``, ``٣``, ``(3)``.
+
     Args:
         answer: Content of the answer.
         words: Also read ``zero`` to ``twenty``.
@@ -92,18 +110,33 @@ def parse_number(answer: str, words: bool = False, units: Mapping[str, str] = UN
     """
     if len(answer) > MAX_ANSWER:
         return Unread.TOO_LONG
-    answer = unwrap(narrow(answer)).removesuffix(".").replace("{,}", ",").replace("\u2212", "-")
+    answer = unwrap(western(narrow(answer))).removesuffix(".").replace("{,}", ",").replace("\u2212", "-")
     if not answer:
         return Unread.EMPTY
     if words and answer.lower() in _WORDS:
         return Quantity(_WORDS[answer.lower()])
+    if bracketed := _BRACKETED.fullmatch(answer):
+        answer = bracketed[1] or bracketed[2]
     quantity = _QUANTITY.fullmatch(answer)
     if quantity is None:
         return Unread.NOT_FINITE if answer.lower().lstrip("+-") in ("nan", "inf", "infinity") else Unread.MALFORMED
-    value, unit = float(quantity[2].replace(",", "")), read_unit(quantity[3], units)
+    value, unit = float(quantity[2].translate(_BETWEEN)), read_unit(quantity["unit"], units)
     if isinstance(unit, Unread):
         return unit
     return Quantity(value, unit) if math.isfinite(value) else Unread.NOT_FINITE
+
+
+def in_unit(quantity: Quantity, unit: str | None) -> float | None:
+    """A quantity in another unit; ``None`` where they do not measure the same.
+
+    Example:
+        >>> in_unit(Quantity(5.0, "m"), "cm"), in_unit(Quantity(5.0, "m^2"), "cm"), in_unit(Quantity(5.0), "cm")
+        (500.0, None, None)
+    """
+    (name, _, power), (other, _, same) = ((known or "").partition("^") for known in (quantity.unit, unit))
+    if name not in _SIZES or other not in _SIZES or power != same or _SIZES[name][0] != _SIZES[other][0]:
+        return None
+    return quantity.value * (_SIZES[name][1] / _SIZES[other][1]) ** int(power or 1)
 
 
 @lru_cache(maxsize=256)

@@ -18,6 +18,8 @@ _AND = re.compile(
 _MIXED = re.compile(r"([+-]?)\s*+([0-9]{1,9})\s++(?:([0-9]{1,9})\s*+/\s*+([0-9]{1,9}))")
 _GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:(?: |~|\\,|\\ |\\!)[0-9]{3}){1,5}(?:\.[0-9]*+)?")
 _GROUP = re.compile(r" |~|\\[,! ]")
+_SWAPPED = re.compile(r"([^=<>!,a-zA-Z]++)=\s*+([a-zA-Z](?:_[a-zA-Z0-9])?)")
+_BRACED_BASE = re.compile(r"(?<=[0-9])\s*+_\s*+\{([0-9]{1,2})\}")
 _CURRENCY = re.compile(r"(\\\$|€)\s*+([0-9].*)", re.DOTALL)
 _MONEY = {"\\$": "dollar", "€": "euro"}
 _NO_WORDS = {"pi", "inf", "infinity", "sin", "cos", "tan", "log", "ln", "exp", "sqrt"}
@@ -29,6 +31,8 @@ _MATRIX = re.compile(
 _APPROXIMATELY = re.compile(r"\\(?:approx|simeq|doteq)(?![a-zA-Z])|≈|≅")
 _LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]")
 _NAME = r"[a-zA-Z](?:_(?:[a-zA-Z0-9]|\{[a-zA-Z0-9]++\}))?"
+_LETTERS = re.compile(r"\\[a-zA-Z]++|([a-zA-Z])")
+_PRIMED = re.compile(r"[^\s']'++")
 _PLAIN_NAME = re.compile(_NAME)
 _EQUATION = re.compile(rf"({_NAME})\s*+=(?!=)\s*+(.++)", re.DOTALL)
 _NAMES_OF_POINT = re.compile(r"\((?:[a-z],){1,5}[a-z]\)=(?=\()")
@@ -40,11 +44,15 @@ def tidy(text: str) -> str:
     Example:
         >>> tidy(r"3 \text{ and } 4"), tidy("-1 1/2"), tidy("1 000"), tidy(r"11,\! 111"), tidy(r"\$5.50")
         ('3,4', '-(1+1/2)', '1000', '11,111', '5.50 dollar')
+        >>> tidy("3 = x"), tidy("11_{2}")
+        ('x=3', '11_2')
     """
     text = " ".join(text.split()).removesuffix(".")
     if len(text) > _MAX_TEXT:
         return text
-    text = _THOUSANDS.sub(",", text)
+    text = _BRACED_BASE.sub(r"_\1", _THOUSANDS.sub(",", text))
+    if swapped := _SWAPPED.fullmatch(text):
+        return f"{swapped[2]}={swapped[1].strip()}"
     if mixed := _MIXED.fullmatch(text):
         return f"{mixed[1]}({mixed[2]}+{mixed[3]}/{mixed[4]})"
     if _GROUPED.fullmatch(text):
@@ -160,6 +168,32 @@ def products(text: str, letters: str = "abcxyz") -> str:
         return "\\cdot ".join(filter(None, (found[1], *found[2].replace(" ", ""))))
 
     return re.sub(factors, dotted, text)
+
+
+def told_apart(truth: str, answer: str) -> tuple[str, str]:
+    """Give capitals other names where the small letter occurs too: the parser of mathematics takes both for one.
+
+    Example:
+        >>> told_apart("R+r", "2r"), told_apart("2R", "R+R")
+        (('z_{82}+r', '2r'), ('2R', 'R+R'))
+    """
+    letters = set(_LETTERS.findall(truth + answer))
+
+    def named(found: re.Match[str]) -> str:
+        mark = found[1] or ""
+        return f"z_{{{ord(mark)}}}" if mark.isupper() and mark.lower() in letters else found[0]
+
+    return _LETTERS.sub(named, truth), _LETTERS.sub(named, answer)
+
+
+def same_primes(truth: str, answer: str) -> bool:
+    """Whether the same names have primes, which the parser of mathematics drops.
+
+    Example:
+        >>> same_primes("x'", "x"), same_primes("2f'(x)", "f'(x)+f'(x)"), same_primes("f'(x)", "f''(x)")
+        (False, True, False)
+    """
+    return set(_PRIMED.findall(truth)) == set(_PRIMED.findall(answer))
 
 
 def matrix(text: str) -> tuple[tuple[str, ...], ...] | None:

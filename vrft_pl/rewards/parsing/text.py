@@ -76,7 +76,7 @@ def parse_choice(answer: str, options: tuple[str, ...] = ()) -> str | Unread:
 
 def _without_marks(text: str) -> str:
     """Take the marks off that an answer and an option may be written with or without: bold, dollars, LaTeX brackets."""
-    text = _TEXT.sub(r"\1", _WRAPPED_LETTER.sub(r"\1", _MATH_MARKS.sub("", unwrap(narrow(text)))))
+    text = _TEXT.sub(r"\1", _WRAPPED_LETTER.sub(r"\1", _MATH_MARKS.sub(" ", unwrap(narrow(text)))))
     return unwrap(text)
 
 
