@@ -58,10 +58,11 @@ class MathMatch(ShortAnswer):
     r"""1 when the answer is mathematically equal to the ground truth by math-verify, else 0 (Reason-RFT, sec. 3.3).
 
     Only the content of the answer is compared, as a whole: one expression and nothing around it (math-verify itself
-    takes the last expression of any text). Units may be left out; two different ones are never equal. Comparison runs
-    in a process of its own under a limit of CPU time, which works on any thread; what exceeds it scores 0 and counts as
-    ``timeout``. The parser is many times slower on forms that it has not seen, so that a right answer in a rare form
-    may be lost once. An answer that is right in numbers gets ten times the limit for its proof.
+    takes the last expression of any text). Units may be left out; ``5 m`` is ``500 cm``, and other two are never equal.
+    Case matters, but for a truth that is one capital letter. Comparison runs in a process of its own under a limit of
+    CPU time, which works on any thread; what exceeds it scores 0 and counts as ``timeout``. The parser is many times
+    slower on forms that it has not seen, so that a right answer in a rare form may be lost once. An answer that is
+    right in numbers gets ten times the limit for its proof.
 
     Args:
         time_limit: Seconds of CPU for one comparison.
