@@ -8,7 +8,7 @@ from vrft_pl.answers import AnswerFrame
 from vrft_pl.check.rows import Row, Size
 from vrft_pl.policy import VLM
 from vrft_pl.policy.coordinates import DESCRIPTIONS, answer_frame
-from vrft_pl.policy.encoding import encode_prompt, refuse_special_tokens
+from vrft_pl.policy.encoding import asked_texts, encode_prompt, refuse_special_tokens
 from vrft_pl.prompts import chat
 from vrft_pl.types import InputError, Sample
 
@@ -58,7 +58,7 @@ class PromptMeter:
 
     def _measure(self, sample: Sample, sizes: tuple[Size, ...]) -> Measured:
         processor, space = self.policy.codec.processor, self.policy.codec.coordinates
-        refuse_special_tokens(processor, sample, sample.problem, sample.system or "")
+        refuse_special_tokens(processor, sample, *asked_texts(sample))
         text = processor.apply_chat_template(
             [chat(sample, DESCRIPTIONS[space])], tokenize=False, add_generation_prompt=True
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -12,6 +12,7 @@ from PIL import Image
 from vrft_pl.data.boxes import image_size
 from vrft_pl.data.images import FileImage, StoredImage
 from vrft_pl.data.samples import Part
+from vrft_pl.data.smaller import SmallerImage
 from vrft_pl.data.sources import Record, Source
 from vrft_pl.types import ImageSource, InputError, Sample
 
@@ -90,8 +91,14 @@ def _measured(row: Row) -> Row:
             image if isinstance(image, FileImage) else RowImage(row.part.source, row.index, i)
             for i, image in enumerate(images)
         )
-    sample = None if row.sample is None else replace(row.sample, images=images)
+    sample = None if row.sample is None else replace(row.sample, images=as_shown(row.sample.images, images))
     return replace(row, record=replace(record, images=images), sample=sample, sizes=sizes)
+
+
+def as_shown(shown: Sequence[ImageSource], kept: Sequence[ImageSource]) -> tuple[ImageSource, ...]:
+    """Pictures of a record, made smaller where those of its sample are."""
+    pairs = zip(shown, kept, strict=True)
+    return tuple(replace(own, image=image) if isinstance(own, SmallerImage) else image for own, image in pairs)
 
 
 def _size(image: ImageSource, verify: bool) -> Size:

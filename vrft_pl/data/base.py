@@ -15,6 +15,7 @@ from vrft_pl.answers import Solution
 from vrft_pl.data.images import MOST_PIXELS, BytesImage, FileImage, StoredImage
 from vrft_pl.data.loading import SampleData
 from vrft_pl.data.samples import Part, Samples, Split
+from vrft_pl.data.smaller import within
 from vrft_pl.data.sources import Record, Source
 from vrft_pl.data.videos import VideoFrame
 from vrft_pl.prompts import check_template
@@ -41,6 +42,8 @@ class VisionTask(SampleData):
             is found before training; a file of many questions once. Otherwise only headers are read.
         most_pixels: Of a stored picture; decoding takes up to 17 bytes a pixel. Pillow's own limit, some 180 million,
             stays.
+        total_pixels: Of all pictures of a question that has several; where they have more, all are made smaller by one
+            factor. Videos of many frames need it: the policy's ``max_pixels`` is that of each.
         **kwargs: Those of `SampleData`.
 
     Raises:
@@ -58,12 +61,15 @@ class VisionTask(SampleData):
         on_bad_row: Literal["error", "skip"] = "error",
         verify_images: bool = True,
         most_pixels: int = MOST_PIXELS,
+        total_pixels: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if most_pixels < 1:
             raise ValueError(f"Expected `most_pixels` to be at least 1 pixel, but got {most_pixels}.")
-        self.most_pixels = most_pixels
+        if total_pixels is not None and total_pixels < 1:
+            raise ValueError(f"Expected `total_pixels` to be at least 1 pixel, but got {total_pixels}.")
+        self.most_pixels, self.total_pixels = most_pixels, total_pixels
         self.train_source = train
         self.val_sources: Mapping[str, Source] = val or {}
         self.test_sources: Mapping[str, Source] = self.val_sources if test is None else test
@@ -100,12 +106,14 @@ class VisionTask(SampleData):
         )
 
     def limited(self, record: Record) -> Record:
-        """The row, with the limit of this task on its pictures."""
-        images = []
+        """The row, with the limits of this task on its pictures."""
+        images: list[ImageSource] = []
         for image in record.images:
             if isinstance(image, FileImage | BytesImage | VideoFrame):
                 image = replace(image, most_pixels=self.most_pixels)
             images.append(image)
+        if self.total_pixels is not None and len(images) > 1:
+            return replace(record, images=within(images, self.total_pixels))
         return replace(record, images=tuple(images))
 
     def parts(self, split: Split) -> list[Part]:

@@ -30,15 +30,7 @@ ORIENTATION = 0x0112
 
 
 class StoredImage(ABC):
-    """A picture that comes from outside, and may be missing or damaged.
-
-    Attributes:
-        owner: The row it belongs to, named in errors.
-        most_pixels: Of a picture that is read.
-    """
-
-    owner: str
-    most_pixels: int
+    """A picture that comes from outside, and may be missing or damaged."""
 
     @abstractmethod
     def size(self) -> tuple[int, int]:
@@ -50,7 +42,15 @@ class StoredImage(ABC):
 
 
 class EncodedImage(StoredImage):
-    """A picture file as Pillow reads it."""
+    """A picture file as Pillow reads it.
+
+    Attributes:
+        owner: The row it belongs to, named in errors.
+        most_pixels: Of a picture that is read.
+    """
+
+    owner: str
+    most_pixels: int
 
     def size(self) -> tuple[int, int]:
         """Width and height in pixels after EXIF rotation, read from the header alone.
