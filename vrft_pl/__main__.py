@@ -25,8 +25,8 @@ COMMANDS = {
         "Compare ways to train: same rows, matched cost, equal search, several seeds.",
     ),
     "predict": (
-        "vrft_pl.commands.evaluate:predict",
-        "Write one greedy completion to each sample of the test splits.",
+        "vrft_pl.commands.predict:main",
+        "Let a policy answer: a question about pictures of yours (`--images`), or the samples of the test splits.",
     ),
     "merge": ("vrft_pl.commands.merge:main", "Merge an adapter into its base: an ordinary checkpoint."),
     "convert": (

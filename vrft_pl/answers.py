@@ -229,6 +229,21 @@ class Expression(Solution):
 
 
 @dataclass(frozen=True)
+class Text(Solution):
+    """Free text, which a judge or a reward of one's own compares."""
+
+    value: str
+
+    def form(self, coordinates: str) -> str:
+        """A text."""
+        return "a short text"
+
+    def text(self, frame: AnswerFrame | None) -> str:
+        """The text as the source writes it."""
+        return self.value
+
+
+@dataclass(frozen=True)
 class Label(Solution):
     """A class name.
 

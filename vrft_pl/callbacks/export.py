@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.strategies import FSDPStrategy, Strategy
 
+from vrft_pl.data import VisionTask
 from vrft_pl.distributed import any_rank, strategy_class
+from vrft_pl.policy.checkpoint import note_data
 from vrft_pl.runs import RunFolder
 from vrft_pl.types import InputError
 
 
+ABOUT_ROWS = {
+    *("train", "val", "test", "on_bad_row", "verify_images", "most_pixels", "annotation_space"),
+    *("batch_size", "eval_batch_size", "num_workers", "seed"),
+}
+"""Arguments of data that say where rows are and how they are read, and not how questions are asked."""
+
+
 class HFExport(Callback):
     """Writes a Hugging Face folder to ``export`` in the run's folder at the end of ``fit``.
+
+    ``vrft_pl.json`` in it says how the policy writes coordinates and how it was asked (family, style, template), which
+    ``vrft_pl predict`` reads.
 
     Where a ``ModelCheckpoint`` watches a metric, the best policy so far is written to ``export-best`` as well.
 
@@ -82,3 +95,31 @@ class HFExport(Callback):
             policy_module: Any = module
             write = policy_module.export_adapter if self.what == "adapter" else policy_module.export
             write(folder.path / name)  # every rank gathers, the first writes
+            if trainer.is_global_zero and (asked := asked_as(getattr(trainer, "datamodule", None), folder)):
+                note_data(folder.path / name, asked)
+
+
+def asked_as(task: Any, folder: RunFolder) -> dict[str, Any] | None:
+    """How a run asks its questions: the family of its data and those of its arguments that are not about rows.
+
+    Args:
+        task: The data, whose own values stand for files that the config names.
+        folder: Of the run; ``None`` is returned where it holds no config, or one of several families.
+    """
+    data = folder.config().get("data") if (folder.path / folder.CONFIG).exists() else None
+    if not isinstance(task, VisionTask) or not isinstance(data, dict):
+        return None
+    given = {name: value for name, value in data.get("init_args", {}).items() if name not in ABOUT_ROWS}
+    values = {name: getattr(task, name, value) for name, value in given.items()}
+    return {
+        "class_path": data["class_path"],
+        "init_args": {name: value if is_plain(value) else given[name] for name, value in values.items()},
+    }
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is what JSON holds."""
+    try:
+        return bool(json.loads(json.dumps(value)) == value)
+    except (TypeError, ValueError):
+        return False

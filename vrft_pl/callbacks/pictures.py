@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from PIL import Image, ImageDraw
 
-from vrft_pl.answers import XYXY, AnswerFrame, Mark, Polygon
+from vrft_pl.answers import XY, XYXY, AnswerFrame, Mark, Polygon
 from vrft_pl.rewards import answered_marks
 from vrft_pl.runs import CompletionRecord, RunFolder
 from vrft_pl.types import Sample
 
 TRUTH, CROWD, ANSWER = "lime", "palegreen", "red"
+MOST_LABEL, MOST_LINES = 60, 6
+"""Characters of a label, and lines of a caption."""
 
 
 def draw_answer(sample: Sample, text: str, frame: AnswerFrame | None, scale: int = 1) -> Image.Image | None:
@@ -52,12 +55,38 @@ def draw_record(record: CompletionRecord, folder: RunFolder) -> Image.Image | No
         return None
     with Image.open(path) as stored:
         image = stored.convert("RGB")
+    draw_marks(image, record)
+    return image
+
+
+def draw_marks(image: Image.Image, record: CompletionRecord) -> None:
+    """Draw the marks of a record on its first picture, or on a smaller or larger one of it."""
     canvas = _Canvas(image, 1.0 if record.size is None else image.width / record.size[0])
     for marks, colour in ((record.truth, TRUTH), (record.marks or (), ANSWER)):
         for row in marks:
             mark = Mark(tuple(row["shape"]), row["label"], row["faint"])
             canvas.mark(mark, CROWD if mark.faint else colour)
-    return image
+
+
+def captioned(image: Image.Image, lines: Sequence[str]) -> Image.Image:
+    """Put texts below a picture, each wrapped at its width and cut after some lines."""
+    size = max(12, max(image.size) // 40)
+    texts = [part for line in lines for part in wrap(printable(line), max(10, 2 * image.width // size))[:MOST_LINES]]
+    whole = Image.new("RGB", (image.width, image.height + (len(texts) * 3 // 2 + 1) * size), "white")
+    whole.paste(image)
+    for i, text in enumerate(texts):
+        ImageDraw.Draw(whole).text((size // 2, image.height + (i * 3 + 1) * size // 2), text, "black", font_size=size)
+    return whole
+
+
+def printable(text: str) -> str:
+    """A text without what can't be seen, or can't be drawn.
+
+    Example:
+        >>> printable("a\x00b\ud800\nc")
+        'a b  c'
+    """
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 class _Canvas:
@@ -85,7 +114,13 @@ class _Canvas:
         self.draw.rectangle(corners, outline=colour, width=self.width)
         if label:
             corner = corners[0] + self.width + 1, corners[1] + self.width
-            self.draw.text(corner, label, fill=colour, font_size=max(10, max(self.size) // 50))
+            self._label(corner, printable(label[:MOST_LABEL]), colour)
+
+    def _label(self, corner: XY, text: str, colour: str) -> None:
+        """Write a label in black on its colour, which is legible on any photograph."""
+        size = max(10, max(self.size) // 50)
+        self.draw.rectangle(self.draw.textbbox(corner, text, font_size=size), fill=colour)
+        self.draw.text(corner, text, fill="black", font_size=size)
 
     def outline(self, polygon: Polygon, colour: str) -> None:
         """Draw the outline of a polygon."""

@@ -1,4 +1,4 @@
-"""``vrft_pl validate``, ``test`` and ``predict``: what a policy writes on held-out samples."""
+"""``vrft_pl validate`` and ``test``: how a policy does on held-out samples."""
 
 from __future__ import annotations
 
@@ -48,16 +48,3 @@ def refuse_nothing(cli: RunCLI) -> None:
         fail(
             f"Expected `data.init_args.{split}` to name at least one part for `vrft_pl {cli.command}`, but got none.", 2
         )
-
-
-def predict(args: Sequence[str]) -> None:
-    """Write one greedy completion to each sample of the test splits, as ``predictions.jsonl``."""
-    cli = RunCLI("predict", args)
-    with cli.running():
-        cli.datamodule.setup("predict")
-        refuse_nothing(cli)
-        cli.start()
-        options = {**cli.method_kwargs, "return_predictions": False}
-        cli.trainer.predict(cli.model, datamodule=cli.datamodule, **options)
-        if cli.trainer.is_global_zero:
-            print(f"Predictions: {cli.folder.path / RunFolder.PREDICTIONS}")

@@ -10,6 +10,7 @@ from vrft_pl.data.grounding import Grounding
 from vrft_pl.data.listed import Listed
 from vrft_pl.data.loading import SampleData
 from vrft_pl.data.mixture import Mixture
+from vrft_pl.data.open_ended import OpenEnded
 from vrft_pl.data.pointing import Pointing
 from vrft_pl.data.scenes import (
     ClassificationScenes,
@@ -27,6 +28,7 @@ from vrft_pl.data.sources import (
     LabelCSV,
     LVISDetection,
     ParquetRows,
+    Pictures,
     ReasonJSON,
     Record,
     ShareGPT,
@@ -60,7 +62,9 @@ __all__ = [
     "LabelCSV",
     "Listed",
     "Mixture",
+    "OpenEnded",
     "ParquetRows",
+    "Pictures",
     "Pointing",
     "ReasonJSON",
     "Record",

@@ -21,6 +21,7 @@ from vrft_pl.data.videos import VideoFrame
 from vrft_pl.prompts import check_template
 from vrft_pl.styles import AnswerStyle, StyleName
 from vrft_pl.types import ImageSource, InputError, Sample
+from vrft_pl.unanswered import Unanswered
 
 
 class VisionTask(SampleData):
@@ -87,6 +88,29 @@ class VisionTask(SampleData):
             InputError: If the answer is wrong, naming the row.
         """
 
+    def unanswered(self, record: Record) -> Solution:
+        """Any answer of the kind that a row without one asks for.
+
+        Raises:
+            InputError: If the family needs the answer to know what is asked.
+        """
+        raise InputError(
+            f"{record.id}: expected a row with an answer, but it has none, and {type(self).__name__} does not say by "
+            "`unanswered` what it asks for then."
+        )
+
+    def truth(self, record: Record, split: str) -> Solution:
+        """The typed ground truth of a row of the part with this name; what stands for it where the source has none.
+
+        Raises:
+            InputError: If the answer is wrong, or missing in a row to train on.
+        """
+        if not isinstance(record.answer, Unanswered):
+            return self.solution(record)
+        if split == "train":
+            raise InputError(f"{record.id}: expected a row with an answer to train on, but it has none.")
+        return Unanswered(self.unanswered(record))
+
     def sample(self, record: Record, split: str) -> Sample:
         """Turn a row of the part with this name into a checked Sample."""
         record = self.limited(record)
@@ -94,7 +118,7 @@ class VisionTask(SampleData):
             id=record.id,
             images=record.images,
             problem=record.problem,
-            solution=self.solution(record),
+            solution=self.truth(record, split),
             style=self.style,
             cot=record.cot,
             target=record.target,
@@ -145,7 +169,7 @@ class VisionTask(SampleData):
         for i in range(len(source)):
             try:
                 record = self.limited(source[i])
-                self.solution(record)
+                self.truth(record, part.name)
                 for image in record.images:
                     self._verify(image)
                 rows.append(i)

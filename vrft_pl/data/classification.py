@@ -84,6 +84,10 @@ class Classification(VisionTask):
         label = Label(name) if label is None else label
         return replace(label, aliases=tuple(dict.fromkeys((*label.aliases, *further)))) if further else label
 
+    def unanswered(self, record: Record) -> Solution:
+        """A class name."""
+        return Label("?")
+
     def sample(self, record: Record, split: str) -> Sample:
         """Turn a row into a checked Sample, the classes listed where that is asked for."""
         sample = super().sample(record, split)

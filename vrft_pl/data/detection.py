@@ -17,6 +17,7 @@ from vrft_pl.data.sources import Record
 from vrft_pl.data.sources.annotated import MeasuredImage
 from vrft_pl.names import normalize_name
 from vrft_pl.types import ImageSource, InputError
+from vrft_pl.unanswered import Unanswered
 
 MAX_SOLUTION = 100_000
 """Characters of a written solution: some 1500 boxes."""
@@ -74,6 +75,11 @@ class Detection(VisionTask):
             boxes = (check_box(position, record.id, image, self.annotation_space) for position in positions)
             items = [Instance(box, category) for box in boxes]
         return Instances(tuple(items), (category,), picture_name(record))
+
+    def unanswered(self, record: Record) -> Solution:
+        """Objects of the categories that the source names, or the question."""
+        known = record.answer.kind if isinstance(record.answer, Unanswered) else None
+        return known if isinstance(known, Instances) else Instances((), (self.category(record),), picture_name(record))
 
     def category(self, record: Record) -> str:
         """Find the category in the question."""

@@ -51,6 +51,11 @@ class Grounding(VisionTask):
             )
         return Box(check_box(box, record.id, record.images[0], self.annotation_space), optional=self.negatives)
 
+    def unanswered(self, record: Record) -> Solution:
+        """A box."""
+        return Box((0.0, 0.0, 1.0, 1.0), optional=self.negatives)
+
+
 
 def denies(answer: Any) -> bool:
     """Whether an answer says that nothing is there."""

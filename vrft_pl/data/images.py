@@ -163,6 +163,8 @@ class DecodedImage:
     """A picture that is decoded already."""
 
     image: Image.Image
+    path: Path | None = None
+    """Where it lies, if it is a file."""
 
     def open(self) -> Image.Image:
         """Return the picture."""
@@ -172,7 +174,7 @@ class DecodedImage:
 def decoded(image: ImageSource) -> ImageSource:
     """Decode a picture now; one that can't be decoded is left to fail where it is needed, with its own message."""
     try:
-        return DecodedImage(image.open())
+        return DecodedImage(image.open(), getattr(image, "path", None))
     except InputError:
         return image
 

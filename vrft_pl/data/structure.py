@@ -79,6 +79,11 @@ class Structure(VisionTask):
         value = plain_number(text)
         return Expression(text) if value is None else Number(value)
 
+    def unanswered(self, record: Record) -> Solution:
+        """A letter where there are options, else an expression."""
+        options = options_of(record)
+        return choice(LETTERS[0], options, record.id) if options and self.choices != "never" else Expression("?")
+
     def sample(self, record: Record, split: str) -> Sample:
         """Turn a row into a checked Sample, tagged with the kind of its answer."""
         sample = super().sample(record, split)

@@ -20,7 +20,9 @@ from vrft_pl.policy.checkpoint import (
     export,
     load_model,
     new_folder,
+    note_data,
     read_coordinates,
+    read_data,
     read_processor,
     write_note,
 )
@@ -102,6 +104,8 @@ def merge(adapter: Path, base: str | None, output: Path, quantize: Quantization 
     home = str(adapter) if has_processor(adapter) else checkpoint
     noted = str(adapter) if (adapter / NOTE).is_file() else checkpoint
     export(whole.merge_and_unload(), read_processor(home), read_coordinates(noted), output)
+    if (asked := read_data(noted)) is not None:
+        note_data(output, asked)
     return checkpoint
 
 

@@ -244,6 +244,30 @@ def export(
         write_note(new, {"coordinates": coordinates})
 
 
+def read_data(checkpoint: str) -> dict[str, Any] | None:
+    """How a policy was asked in training (``class_path`` and ``init_args`` of its data); ``None`` where no note says it.
+
+    Raises:
+        InputError: If the note is damaged.
+    """
+    path = Path(resolve(checkpoint)) / NOTE
+    if not path.is_file():
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf-8")).get("data")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise InputError(f"Expected {path} to be a JSON object, but it is not.") from error
+    if data is not None and not (isinstance(data, dict) and isinstance(data.get("class_path"), str)):
+        raise InputError(f"Expected `data` in {path} to have a `class_path`, but got {str(data)[:60]}.")
+    return data
+
+
+def note_data(folder: Path, data: dict[str, Any]) -> None:
+    """Add how a policy was asked in training to the note of a folder that `export` made."""
+    note = json.loads((folder / NOTE).read_text(encoding="utf-8")) if (folder / NOTE).is_file() else {}
+    write_note(folder, {**note, "data": data})
+
+
 def write_note(folder: Path, note: dict[str, Any]) -> None:
     """Write what only vrft_pl reads of a folder."""
     (folder / NOTE).write_text(json.dumps(note) + "\n", encoding="utf-8")

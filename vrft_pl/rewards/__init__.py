@@ -20,6 +20,7 @@ from vrft_pl.rewards.sam import SamSegmenter
 from vrft_pl.rewards.segment import SegmentIoU
 from vrft_pl.rewards.staged import Staged
 from vrft_pl.rewards.transformation import TransformationExact, TransformationMatch
+from vrft_pl.rewards.values import answered_value
 
 __all__ = [
     "BoxAccuracy",
@@ -57,5 +58,6 @@ __all__ = [
     "TransformationMatch",
     "Unread",
     "answered_marks",
+    "answered_value",
     "paper_rewards",
 ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from vrft_pl.answers import AnswerFrame, Box, Instances, Mark, Points, Solution, around
+from vrft_pl.answers import AnswerFrame, Box, Instances, Mark, Points, Solution, Text, around
 from vrft_pl.rewards.boxes import limit_box, read_grounding
 from vrft_pl.rewards.detection import read_detections
-from vrft_pl.rewards.parsing import Unread
+from vrft_pl.rewards.parsing import Unread, parse_detections, read_answer
 from vrft_pl.rewards.points import read_points
 from vrft_pl.types import Sample
 
@@ -54,6 +54,22 @@ def point_marks(solution: Points, text: str, sample: Sample, frame: AnswerFrame 
     """A small square around every point."""
     pointed = read_points(text, sample, frame)
     return None if isinstance(pointed, Unread) else tuple(Mark(around(place)) for place in pointed.places)
+
+
+@answered_marks.register
+def text_marks(solution: Text, text: str, sample: Sample, frame: AnswerFrame | None) -> tuple[Mark, ...] | None:
+    """The boxes that free text holds, if it is a list of them, labelled as it labels them."""
+    answer = read_answer(text, sample.style)
+    if isinstance(answer, Unread) or frame is None:
+        return None
+    found = parse_detections(answer, (), frame.y_first)
+    if isinstance(found, Unread):
+        return None
+    boxes = [(limit_box(frame.to_pixels(item.xyxy), frame), item) for item in found.items]
+    return tuple(
+        Mark(box, box_label(item.label or "", float("nan") if item.confidence is None else item.confidence))
+        for box, item in boxes
+    )
 
 
 def box_label(name: str, confidence: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -11,15 +11,16 @@ from torch import Tensor
 from vrft_pl.answers import AnswerFrame, Mark
 from vrft_pl.metrics.detection import Question, asked_question
 from vrft_pl.prompts import answer_text
-from vrft_pl.rewards import answered_marks
+from vrft_pl.rewards import Unread, answered_marks, answered_value
 from vrft_pl.rewards.base import REASONS
 from vrft_pl.types import Completions, Sample
+from vrft_pl.unanswered import Unanswered
 
 PIXELS = AnswerFrame(0, 0, 1.0, 1.0)
 """Writes coordinates as pixels of the original image."""
 
 
-TUPLES = ("tags", "pictures", "size", "truth", "marks")
+TUPLES = ("tags", "images", "pictures", "size", "truth", "marks")
 """Fields of a record that JSON holds as lists."""
 
 
@@ -51,7 +52,7 @@ class CompletionRecord:
     problem: str
     """The question."""
     answer: str
-    """The ground truth as the policy should write it, in pixels of the original image."""
+    """The ground truth as the policy should write it, in pixels of the original image; empty where there is none."""
     completion: str
     """What the policy wrote."""
     finish_reason: str
@@ -62,6 +63,13 @@ class CompletionRecord:
     """Of each reward, and of each metric that goes by one, that judges the sample."""
     parse_failures: dict[str, str] = field(default_factory=dict)
     """Why no answer could be read, by the reward that could not."""
+    images: tuple[str, ...] = ()
+    """Paths of the sample's pictures that are files."""
+    value: Any = None
+    """What was answered to a question without ground truth: a number, a letter, a text, or edges of boxes in pixels of
+    the original image."""
+    unread: str | None = None
+    """Why nothing could be read of that answer."""
     advantage: float | None = None
     """While training."""
     boxes: list[Any] | None = None
@@ -86,7 +94,7 @@ class CompletionRecord:
     def row_of_json(self) -> dict[str, Any]:
         """The record as JSON holds it."""
         row = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-        missing = (name for name in ("pictures", "truth") if not row[name])  # an answer of no marks is one
+        missing = (name for name in ("images", "pictures", "truth") if not row[name])  # an answer of no marks is one
         left_out = {*missing, *(name for name in row if row[name] is None and name != "split")}
         return {name: value for name, value in row.items() if name not in left_out}
 
@@ -134,8 +142,10 @@ def describe(
     """
     codes = {name: int(code[i]) for name, code in parse_failures.items()}
     text, frame, pictures = completions.texts[i], completions.frames[i], pictures or {}
-    question, boxes = answered_boxes(text, sample, frame)
-    marks = answered_marks(sample.solution, text, sample, frame)
+    asked = as_asked(sample)
+    value = None if asked is sample else answered_value(asked.solution, text, asked, frame)
+    question, boxes = answered_boxes(text, asked, frame)
+    marks = answered_marks(asked.solution, text, asked, frame)
     record = CompletionRecord(
         *key,
         split,
@@ -147,6 +157,9 @@ def describe(
         sample.groups,
         {name: round(score[i].item(), 6) for name, score in scores.items() if codes[name] >= 0},
         {name: REASONS[code - 1].value for name, code in codes.items() if code > 0},
+        images=paths(sample),
+        value=None if isinstance(value, Unread) else value,
+        unread=value.value if isinstance(value, Unread) else None,
         boxes=boxes,
         pictures=tuple(pictures),
         size=None if frame is None else (frame.width, frame.height),
@@ -154,6 +167,19 @@ def describe(
         marks=None if marks is None else mark_rows(marks),
     )
     return Told(record, question, {name: data for name, data in pictures.items() if data is not None})
+
+
+def as_asked(sample: Sample) -> Sample:
+    """A sample whose answer is read as its kind is, whether or not it has a ground truth."""
+    solution = sample.solution
+    unanswered = isinstance(solution, Unanswered) and solution.kind is not None
+    return replace(sample, solution=solution.kind) if unanswered else sample
+
+
+def paths(sample: Sample) -> tuple[str, ...]:
+    """Where the pictures of a sample lie, of those that are files."""
+    found = (getattr(image, "path", None) for image in sample.images)
+    return tuple(str(path) for path in found if path is not None)
 
 
 def mark_rows(marks: Iterable[Mark]) -> tuple[dict[str, Any], ...]:

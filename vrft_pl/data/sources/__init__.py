@@ -6,6 +6,7 @@ from vrft_pl.data.sources.folders import ImageFolder, LabelCSV
 from vrft_pl.data.sources.lisa import LISA
 from vrft_pl.data.sources.lvis import LVISDetection
 from vrft_pl.data.sources.parquet import ParquetRows
+from vrft_pl.data.sources.pictures import Pictures
 from vrft_pl.data.sources.rows import ReasonJSON
 from vrft_pl.data.sources.sharegpt import ShareGPT
 from vrft_pl.data.sources.videos import VideoJSON
@@ -20,6 +21,7 @@ __all__ = [
     "LVISDetection",
     "LabelCSV",
     "ParquetRows",
+    "Pictures",
     "ReasonJSON",
     "Record",
     "ShareGPT",

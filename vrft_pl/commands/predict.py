@@ -1,0 +1,112 @@
+"""``vrft_pl predict``: what a policy answers, about pictures of one's own or to held-out samples."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser
+
+from vrft_pl.commands.answers import write_answers
+from vrft_pl.commands.cli import RunCLI
+from vrft_pl.commands.errors import fail
+from vrft_pl.commands.evaluate import refuse_nothing
+from vrft_pl.data import OpenEnded, Pictures, VisionTask
+from vrft_pl.modules import PolicyModule
+from vrft_pl.policy.checkpoint import read_data
+from vrft_pl.runs import RunFolder
+
+PART = "pictures"
+"""Name of the part that pictures of one's own make."""
+_CHECKPOINT = re.compile(r"--model\.(?:init_args\.)?policy\.(?:init_args\.)?checkpoint(?:=(.*))?", re.DOTALL)
+
+
+def main(args: Sequence[str]) -> None:
+    """Write one greedy completion to each question, and what was read of it."""
+    cli = PredictCLI("predict", completed(args))
+    with cli.running():
+        cli.datamodule.setup("predict")
+        refuse_nothing(cli)
+        cli.start()
+        options = {**cli.method_kwargs, "return_predictions": False}
+        cli.trainer.predict(cli.model, datamodule=cli.datamodule, **options)
+        if cli.trainer.is_global_zero:
+            if cli.pictures is not None:
+                print(write_answers(cli.folder, cli.pictures, cli.datamodule.skipped, cli.config.drawings))
+            print(f"Predictions: {cli.folder.path / RunFolder.PREDICTIONS}")
+
+
+def completed(args: Sequence[str]) -> list[str]:
+    """Arguments of `PredictCLI`: where pictures are named and no config is, policy and family need not be.
+
+    The family is the one that the checkpoint was trained as, where its folder says so, and else `OpenEnded`.
+    """
+    named = [arg for arg in args if re.fullmatch(r"--(?:images|config)(?:=.*)?", arg, re.DOTALL)]
+    if not named or any(arg.startswith("--config") for arg in named):
+        return list(args)
+    asked = read_data(checkpoint_of(args)) or {"class_path": path_of(OpenEnded)}
+    return ["--model", path_of(PolicyModule), "--data", json.dumps(asked), *args]
+
+
+def checkpoint_of(args: Sequence[str]) -> str:
+    """The checkpoint that arguments name last."""
+    found = [(i, mark[1]) for i, arg in enumerate(args) if (mark := _CHECKPOINT.fullmatch(arg))]
+    named = [value if value is not None else args[i + 1] for i, value in found if value is not None or i + 1 < len(args)]
+    return named[-1] if named else "tiny"
+
+
+def path_of(kind: type) -> str:
+    """The import path of a class."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+class PredictCLI(RunCLI):
+    """Adds pictures of one's own, which take the place of all rows."""
+
+    pictures: Pictures | None = None
+    """Those that are asked about."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the pictures and what is asked about them."""
+        super().add_arguments_to_parser(parser)
+        parser.add_argument(
+            "--images",
+            nargs="+",
+            type=str,
+            metavar="PICTURE",
+            help="Pictures, folders or globs ('photos/*.jpg') to ask about, in place of the samples of the config.",
+        )
+        parser.add_argument(
+            "--problem",
+            type=str | None,
+            help="The question; with {category} it is asked for each of `categories`, with {categories} for all.",
+        )
+        parser.add_argument("--categories", nargs="+", type=str, metavar="NAME", help="Categories to ask for.")
+        parser.add_argument("--drawings", type=bool, default=True, help="Draw the answers on the pictures.")
+
+    def before_instantiate_classes(self) -> None:
+        """Put the pictures in the place of all rows."""
+        super().before_instantiate_classes()
+        config = self.config
+        if config.images is None:
+            if alone := [name for name in ("problem", "categories") if config[name] is not None]:
+                fail(f"Expected `--images` beside `--{alone[0]}`, but there is none.", 2)
+            return
+        if not config.problem and not config.categories:
+            fail("Expected a question in `--problem`, or `--categories` to ask for, but got neither.", 2)
+        arguments: Any = config.data.get("init_args", {})
+        if "test" not in arguments:
+            fail(f"Expected `data` to be one family for `--images`, but got {config.data.class_path}. Name one.", 2)
+        asked = {"images": config.images, "problem": config.problem, "categories": config.categories}
+        source = Namespace(class_path=path_of(Pictures), init_args=Namespace(**asked))
+        arguments.update(Namespace(train=None, val=None, test={PART: source}, on_bad_row="skip"))
+
+    def instantiate_classes(self) -> None:
+        """Keep the pictures that are asked about."""
+        super().instantiate_classes()
+        if isinstance(self.datamodule, VisionTask):
+            source = self.datamodule.test_sources.get(PART)
+            self.pictures = source if isinstance(source, Pictures) and self.config.images else None

@@ -1,0 +1,116 @@
+"""Pictures without answers: what a policy is asked about once it is trained."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from glob import glob, has_magic
+from pathlib import Path
+from string import Formatter
+
+from vrft_pl.answers import Instances
+from vrft_pl.data.images import FileImage
+from vrft_pl.data.sources.base import Record, Source
+from vrft_pl.data.sources.detection import QUESTIONS
+from vrft_pl.data.sources.folders import is_picture
+from vrft_pl.types import InputError
+from vrft_pl.unanswered import Unanswered
+
+FIELDS = ("category", "categories")
+"""What a question may hold."""
+
+
+class Pictures(Source):
+    """One question about each of many pictures, whose answers nobody knows.
+
+    Args:
+        images: Files by path or by glob, and folders, which are searched at any depth; or a list of these. Each picture
+            counts once, in the order given, those of a folder or a glob by their names.
+        problem: The question. One that holds ``{category}`` is asked for each of ``categories``, one that holds
+            ``{categories}`` for all of them together. Defaults, where there are ``categories``, to that of
+            `COCODetection`.
+        categories: Names to ask for.
+
+    Raises:
+        InputError: If there is no picture, or no file for one of ``images``.
+        ValueError: If there is no question, or it has another field or one that nothing fills in.
+    """
+
+    def __init__(
+        self, images: str | list[str], problem: str | None = None, categories: list[str] | None = None
+    ) -> None:
+        self.problem = QUESTIONS["one"] if problem is None and categories else problem or ""
+        self.categories = tuple(categories or ())
+        self.field = check_question(self.problem, self.categories)
+        self.files = found_pictures([images] if isinstance(images, str) else images)
+        self.asked = [(name,) for name in self.categories] if self.field == "category" else [self.categories]
+
+    def __len__(self) -> int:
+        """Number of questions."""
+        return len(self.files) * len(self.asked)
+
+    def __getitem__(self, index: int) -> Record:
+        """Read question ``index``, whose answer is `Unanswered`."""
+        file, names = self.files[index // len(self.asked)], self.asked[index % len(self.asked)]
+        owner = str(file) if len(self.asked) == 1 else f"{file}, {names[0]}"
+        listed = {"category": names[0] if names else "", "categories": ", ".join(f"'{name}'" for name in names)}
+        problem = self.problem.format(**listed) if self.field else self.problem
+        kind = Instances((), names, str(file)) if names else None
+        return Record(owner, (FileImage(file, owner),), problem, Unanswered(kind))
+
+
+def check_question(problem: str, categories: Sequence[str]) -> str | None:
+    """Find the field of a question; one without ``categories`` is taken as it stands, braces and all.
+
+    Raises:
+        ValueError: If it is blank, no template, or has another field.
+    """
+    if not problem.strip():
+        raise ValueError(f"Expected `problem` to be a question, but got {problem!r}.")
+    if not categories:
+        return None
+    try:
+        fields = {part[1:] for part in Formatter().parse(problem) if part[1] is not None}
+    except ValueError as error:
+        raise ValueError(f"Expected `problem` to be a template, but {problem!r} is none: {error}.") from error
+    if len(fields) > 1 or not fields <= {(name, "", None) for name in FIELDS}:
+        raise ValueError(f"Expected `problem` to hold {{category}} or {{categories}} alone, but got {problem!r}.")
+    return next((name for name, *_ in fields), None)
+
+
+def found_pictures(patterns: Sequence[str]) -> list[Path]:
+    """Find the pictures that are meant, each once.
+
+    Raises:
+        InputError: If a pattern finds none.
+    """
+    if not patterns:
+        raise InputError("Expected `images` to name a picture, a folder or a glob, but got none.")
+    return [Path(path) for path in dict.fromkeys(path for pattern in patterns for path in matching(pattern))]
+
+
+def matching(pattern: str) -> list[str]:
+    """Pictures of one pattern; a file that is named is taken for one, whatever its name.
+
+    Raises:
+        InputError: If there are none.
+    """
+    if os.path.isfile(pattern):
+        return [pattern]
+    if os.path.isdir(pattern):
+        found, what = sorted(below(pattern)), f"pictures in the folder {pattern}"
+    elif has_magic(pattern):
+        matches = sorted(glob(pattern, recursive=True))
+        found, what = [path for path in matches if is_picture(os.path.basename(path))], f"pictures that match {pattern}"
+    else:
+        found, what = [], f"a picture, a folder or a glob at {pattern}"
+    if not found:
+        raise InputError(f"Expected {what}, but there is none.")
+    return found
+
+
+def below(folder: str) -> Iterator[str]:
+    """Pictures of a folder, at any depth, hidden ones left out."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (os.path.join(parent, name) for name in files if is_picture(name))
