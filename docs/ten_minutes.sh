@@ -18,4 +18,6 @@ vrft_pl check "${sft[@]}" --run.folder runs/check "$@"
 vrft_pl fit "${sft[@]}" --run.folder runs/sft "$@"
 vrft_pl fit "${grpo[@]}" --run.folder runs/grpo --model.policy.checkpoint runs/sft/export "$@"
 vrft_pl test "${grpo[@]}" --run.folder runs/test --model.policy.checkpoint runs/grpo/export "$@"
+vrft_pl predict --images "$photographs/images" --problem 'Locate the king.' --run.folder runs/king \
+    --model.policy.checkpoint runs/grpo/export
 vrft_pl report runs

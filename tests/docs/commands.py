@@ -77,7 +77,7 @@ def parse(words):
         str(ROOT / word) if word.startswith(("configs/", "docs/", "experiments/")) else word for word in given if word
     ]
     # what is evaluated takes the options of training: one parser is slow enough to build
-    command = "fit" if words[1] in ("validate", "test", "predict") else words[1]
+    command = "fit" if words[1] in ("validate", "test") else words[1]
     if command in _parsers:
         _parsers[command].parse_args(given)
         return

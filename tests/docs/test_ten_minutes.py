@@ -5,6 +5,7 @@ import re
 from itertools import takewhile
 
 import pytest
+import yaml
 from docs.commands import commands
 from docs.pages import ROOT, block
 from PIL import Image
@@ -18,6 +19,7 @@ TINY = {
     "check": [*SHORT, "--check.prompts", "2", "--check.skip", "[speed, memory, signal]"],
     "fit": [*TRAINED, "--val_subset.times", "0"],
     "test": SHORT,
+    "predict": ["--model.eval_params.max_tokens", "8", "--trainer.enable_progress_bar", "false"],
 }
 
 
@@ -49,14 +51,19 @@ def test_the_commands_of_the_page_lead_to_a_report(workplace, capsys):
     scores = json.loads((workplace / "runs/test/scores.json").read_text())
     assert {"test/test/BoxIoU", "test/test/Format"} <= set(scores)
     assert "Locate the king." in (workplace / "runs/report.html").read_text()
+    asked, trained = (yaml.safe_load((workplace / f"runs/{run}/config.yaml").read_text()) for run in ("king", "grpo"))
+    assert asked["data"]["class_path"] == trained["data"]["class_path"]
+    assert asked["data"]["init_args"]["style"] == trained["data"]["init_args"]["style"]
+    assert len(list((workplace / "runs/king/drawings").iterdir())) == 6
 
 
 def test_page_and_script_have_the_same_commands_in_the_same_order():
     script = (ROOT / "docs/ten_minutes.sh").read_text()
     of_script = re.findall(r"^vrft_pl (\w+)", script, re.MULTILINE)
     assert of_script == [words[1] for words in walk()]
-    assert len(of_script) == 7
-    assert set(re.findall(r"--run\.folder (\S+)", script)) == {"runs/check", "runs/sft", "runs/grpo", "runs/test"}
+    assert len(of_script) == 8
+    folders = {"runs/check", "runs/sft", "runs/grpo", "runs/test", "runs/king"}
+    assert set(re.findall(r"--run\.folder (\S+)", script)) == folders
 
 
 def test_the_row_that_the_page_shows_is_what_convert_writes(workplace, capsys):

@@ -15,7 +15,6 @@ from vrft_pl.policy.checkpoint import note_data
 from vrft_pl.runs import RunFolder
 from vrft_pl.types import InputError
 
-
 ABOUT_ROWS = {
     *("train", "val", "test", "on_bad_row", "verify_images", "most_pixels", "annotation_space"),
     *("batch_size", "eval_batch_size", "num_workers", "seed"),

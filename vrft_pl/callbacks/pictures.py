@@ -80,7 +80,7 @@ def captioned(image: Image.Image, lines: Sequence[str]) -> Image.Image:
 
 
 def printable(text: str) -> str:
-    """A text without what can't be seen, or can't be drawn.
+    r"""A text without what can't be seen, or can't be drawn.
 
     Example:
         >>> printable("a\x00b\ud800\nc")

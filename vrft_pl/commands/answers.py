@@ -97,7 +97,8 @@ def draw(record: CompletionRecord, folder: RunFolder, name: str) -> None:
     draw_marks(image, record)
     told = written(record.value) if record.unread is None else f"({record.unread}) {record.completion[:200]}"
     with folder.file(name) as file:
-        captioned(image, [record.problem, told]).save(file, "JPEG", quality=90)
+        # without subsampling, so that thin lines keep their colour
+        captioned(image, [record.problem, told]).save(file, "JPEG", quality=92, subsampling=0)
 
 
 def summary(folder: RunFolder, asked: int, unread: int, broken: int, draws: bool) -> str:

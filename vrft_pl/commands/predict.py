@@ -16,6 +16,7 @@ from vrft_pl.commands.errors import fail
 from vrft_pl.commands.evaluate import refuse_nothing
 from vrft_pl.data import OpenEnded, Pictures, VisionTask
 from vrft_pl.modules import PolicyModule
+from vrft_pl.policy import VLM
 from vrft_pl.policy.checkpoint import read_data
 from vrft_pl.runs import RunFolder
 
@@ -48,13 +49,15 @@ def completed(args: Sequence[str]) -> list[str]:
     if not named or any(arg.startswith("--config") for arg in named):
         return list(args)
     asked = read_data(checkpoint_of(args)) or {"class_path": path_of(OpenEnded)}
-    return ["--model", path_of(PolicyModule), "--data", json.dumps(asked), *args]
+    policy = {"class_path": path_of(PolicyModule), "init_args": {"policy": {"class_path": path_of(VLM)}}}
+    return ["--model", json.dumps(policy), "--data", json.dumps(asked), *args]
 
 
 def checkpoint_of(args: Sequence[str]) -> str:
     """The checkpoint that arguments name last."""
-    found = [(i, mark[1]) for i, arg in enumerate(args) if (mark := _CHECKPOINT.fullmatch(arg))]
-    named = [value if value is not None else args[i + 1] for i, value in found if value is not None or i + 1 < len(args)]
+    following = [*args[1:], ""]
+    marks = [(_CHECKPOINT.fullmatch(arg), value) for arg, value in zip(args, following, strict=True)]
+    named = [value if mark[1] is None else mark[1] for mark, value in marks if mark]
     return named[-1] if named else "tiny"
 
 

@@ -79,7 +79,12 @@ class Detection(VisionTask):
     def unanswered(self, record: Record) -> Solution:
         """Objects of the categories that the source names, or the question."""
         known = record.answer.kind if isinstance(record.answer, Unanswered) else None
-        return known if isinstance(known, Instances) else Instances((), (self.category(record),), picture_name(record))
+        if isinstance(known, Instances):
+            return known
+        try:
+            return Instances((), (self.category(record),), picture_name(record))
+        except InputError as error:
+            raise InputError(f"{error} Or name it in `categories`.") from error
 
     def category(self, record: Record) -> str:
         """Find the category in the question."""

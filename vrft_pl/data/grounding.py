@@ -56,7 +56,6 @@ class Grounding(VisionTask):
         return Box((0.0, 0.0, 1.0, 1.0), optional=self.negatives)
 
 
-
 def denies(answer: Any) -> bool:
     """Whether an answer says that nothing is there."""
     if isinstance(answer, str):

@@ -58,7 +58,6 @@ class Pointing(VisionTask):
         return Points(())
 
 
-
 def countable(truth: Instances, owner: str) -> list[XYXY]:
     """The boxes of objects that can be counted.
 

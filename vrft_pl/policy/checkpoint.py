@@ -245,7 +245,7 @@ def export(
 
 
 def read_data(checkpoint: str) -> dict[str, Any] | None:
-    """How a policy was asked in training (``class_path`` and ``init_args`` of its data); ``None`` where no note says it.
+    """How a policy was asked in training: ``class_path`` and ``init_args`` of its data; ``None`` where no note says so.
 
     Raises:
         InputError: If the note is damaged.

@@ -16,7 +16,7 @@ from vrft_pl.types import Sample
 
 @singledispatch
 def answered_value(solution: Solution, text: str, sample: Sample, frame: AnswerFrame | None) -> Any:
-    """What a completion answers, as JSON holds it, coordinates in pixels of the original image; or why it can't be read.
+    """What a completion answers, as JSON holds it, in pixels of the original image; or why it can't be read.
 
     Unless a kind says otherwise, the text of the answer. One of your own says so by ``@answered_value.register`` on a
     function of the same arguments.

@@ -171,9 +171,8 @@ def describe(
 
 def as_asked(sample: Sample) -> Sample:
     """A sample whose answer is read as its kind is, whether or not it has a ground truth."""
-    solution = sample.solution
-    unanswered = isinstance(solution, Unanswered) and solution.kind is not None
-    return replace(sample, solution=solution.kind) if unanswered else sample
+    kind = sample.solution.kind if isinstance(sample.solution, Unanswered) else None
+    return sample if kind is None else replace(sample, solution=kind)
 
 
 def paths(sample: Sample) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from vrft_pl.data.images import FileImage
 from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.data.sources.detection import QUESTIONS
 from vrft_pl.data.sources.folders import is_picture
+from vrft_pl.data.sources.rows import check_text
 from vrft_pl.types import InputError
 from vrft_pl.unanswered import Unanswered
 
@@ -41,6 +42,8 @@ class Pictures(Source):
     ) -> None:
         self.problem = QUESTIONS["one"] if problem is None and categories else problem or ""
         self.categories = tuple(categories or ())
+        for text in (self.problem, *self.categories):
+            check_text(text, "problem", "--problem")
         self.field = check_question(self.problem, self.categories)
         self.files = found_pictures([images] if isinstance(images, str) else images)
         self.asked = [(name,) for name in self.categories] if self.field == "category" else [self.categories]

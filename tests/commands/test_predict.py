@@ -1,0 +1,146 @@
+"""`vrft_pl predict` on pictures without answers: what it asks, reads, writes and draws."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+from vrft_pl.__main__ import main
+from vrft_pl.callbacks.export import asked_as
+from vrft_pl.commands.predict import checkpoint_of, completed
+from vrft_pl.data import Classification, GroundingScenes
+from vrft_pl.policy.checkpoint import TINY, note_data, read_data
+from vrft_pl.rewards.overlap import pair_iou
+from vrft_pl.rewards.parsing import read_answer
+from vrft_pl.runs import RunFolder
+from vrft_pl.types import InputError
+
+QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
+BOXES = {"class_path": "vrft_pl.data.Grounding", "init_args": {"style": "think"}}
+
+
+@pytest.fixture(scope="module")
+def grounding_policy(tmp_path_factory):
+    """The embedded policy, with a note that it was trained to ground."""
+    folder = tmp_path_factory.mktemp("policy") / "export"
+    shutil.copytree(TINY, folder)
+    note_data(folder, BOXES)
+    return folder
+
+
+def scenes(folder):
+    """Pictures of twice the size of scenes that the embedded policy knows, all of one question; their true boxes."""
+    rows = [row for row in GroundingScenes(size=60) if row.problem == "Locate the green square."][:4]
+    for i, row in enumerate(rows):
+        image = row.images[0].open()
+        image.resize((2 * image.width, 2 * image.height)).save(folder / f"{i}.png")
+    return {str(folder / f"{i}.png"): [2 * edge for edge in row.answer.xyxy] for i, row in enumerate(rows)}
+
+
+def test_boxes_come_out_in_pixels_of_the_pictures_beside_those_that_are_broken(
+    grounding_policy, tmp_path, capsys, no_argv
+):
+    truth = scenes(tmp_path)
+    (tmp_path / "broken.png").write_bytes((tmp_path / "0.png").read_bytes()[:200])
+    asked = ["--images", str(tmp_path / "*.png"), "--problem", "Locate the green square."]
+    policy = ["--model.policy.checkpoint", str(grounding_policy), "--model.eval_params.max_tokens", "48"]
+    with pytest.warns(UserWarning, match="Skipped 1 of 5 rows"):
+        main(["predict", *asked, *policy, *QUIET, "--run.folder", str(tmp_path / "run")])
+    said = capsys.readouterr().out
+    assert "4 questions asked, 0 answers can't be read, 1 left out for their pictures." in said
+
+    records = list(RunFolder(tmp_path / "run").predictions())
+    assert [record.images for record in records] == [(path,) for path in truth]
+    written = [json.loads(read_answer(record.completion, "think")) for record in records]
+    assert [record.value for record in records] == [[2.0 * edge for edge in box] for box in written]
+    assert max(pair_iou(record.value, truth[record.id]) for record in records) > 0.7
+    assert all(record.answer == "" and record.truth == () and record.boxes == [record.value] for record in records)
+
+    rows = list(csv.DictReader((tmp_path / "run/predictions.csv").open()))
+    assert [json.loads(row["answer"]) for row in rows[:4]] == [record.value for record in records]
+    assert [row["image"] for row in rows] == [*truth, str(tmp_path / "broken.png")]
+    assert "is damaged" in rows[4]["error"]
+    drawn = Image.open(tmp_path / "run" / rows[0]["drawing"])
+    x1, y1, *_ = records[0].value
+    red, green, blue = drawn.getpixel((int(x1) + 10, int(y1)))
+    assert red > 180
+    assert max(green, blue) < 120
+    assert drawn.height > Image.open(records[0].id).height  # the question and the answer stand below
+
+
+def test_free_text_is_the_default_and_nothing_is_added_to_the_question(tmp_path, no_argv):
+    scenes(tmp_path)
+    asked = ["--images", str(tmp_path / "0.png"), str(tmp_path / "1.png"), "--problem", "What is {this}?"]
+    words = ["--model.eval_params.max_tokens", "4", "--drawings", "false"]
+    main(["predict", *asked, *words, *QUIET, "--run.folder", str(tmp_path / "run")])
+    config = RunFolder(tmp_path / "run").config()
+    assert config["data"]["class_path"] == "vrft_pl.data.open_ended.OpenEnded"
+    assert config["data"]["init_args"]["template"] == "{problem}"
+    assert [record.problem for record in RunFolder(tmp_path / "run").predictions()] == ["What is {this}?"] * 2
+    assert not (tmp_path / "run/drawings").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (["--images", "nowhere/*.jpg", "--problem", "?"], 1, "Expected pictures that match nowhere/*.jpg"),
+        (["--images", "."], 2, "Expected a question in `--problem`"),
+        (["--images", ".", "--problem", "?", "--data", "vrft_pl.data.Mixture", "--data.tasks", "{}"], 2, "one family"),
+        (["--images", ".", "--problem", "?", "--model.policy.checkpoint", "./none"], 2, "there is no such folder"),
+    ],
+    ids=["no-picture", "no-question", "several-families", "no-checkpoint"],
+)
+def test_what_is_missing_is_one_line(args, code, said, tmp_path, monkeypatch, capsys, no_argv):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        main(["predict", *args])
+    error = capsys.readouterr().err
+    assert stop.value.code == code
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_family_of_the_checkpoint_is_that_of_its_note(grounding_policy):
+    args = ["--images", "x", "--model.policy.checkpoint", str(grounding_policy)]
+    assert json.loads(completed(args)[3]) == BOXES
+    assert completed(["--config", "x.yaml", *args]) == ["--config", "x.yaml", *args]
+    assert completed(args[2:]) == args[2:]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--model.policy.checkpoint", "a", "--model.policy.checkpoint=b"],
+        ["--model.init_args.policy.init_args.checkpoint", "b"],
+        ["--problem", "--model.policy.checkpoint", "b", "--images", "x"],
+    ],
+    ids=["last", "long", "among-others"],
+)
+def test_the_checkpoint_is_found_among_the_arguments(args):
+    assert checkpoint_of(args) == "b"
+    assert checkpoint_of(["--images", "x"]) == "tiny"
+
+
+def test_an_export_says_how_it_was_asked_with_names_in_place_of_their_file(tmp_path):
+    (tmp_path / "names.txt").write_text("king\nace\n")
+    task = Classification(str(tmp_path / "names.txt"), list_classes=True, style="answer")
+    given = {"classes": str(tmp_path / "names.txt"), "list_classes": True, "style": "answer"}
+    config = {"data": {"class_path": "vrft_pl.data.Classification", "init_args": {**given, "batch_size": 2}}}
+    RunFolder(tmp_path).write_text(RunFolder.CONFIG, json.dumps(config))
+    asked = asked_as(task, RunFolder(tmp_path))
+    assert asked["init_args"] == {"classes": ["king", "ace"], "list_classes": True, "style": "answer"}
+    assert asked_as(task, RunFolder(tmp_path / "none")) is None
+    note_data(tmp_path, asked)
+    assert read_data(str(tmp_path)) == asked
+
+
+@pytest.mark.parametrize("note", ["[]", "{", '{"data": {"class_path": 3}}'])
+def test_a_damaged_note_is_named(note, tmp_path):
+    (tmp_path / "vrft_pl.json").write_text(note)
+    with pytest.raises(InputError, match=r"vrft_pl.json"):
+        read_data(str(tmp_path))
