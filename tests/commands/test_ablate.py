@@ -236,6 +236,7 @@ def test_runs_of_several_processes_are_started_apart(tmp_path, trainer, expected
     assert apart(path) == expected
 
 
+@pytest.mark.nightly  # each worker is a process that imports everything
 def test_two_workers_share_the_cells(tmp_path, finished):
     done = forked("-m", "vrft_pl", "ablate", *TINY, "--folder", tmp_path / "shared", "--workers", "2")
     assert done.returncode == 0, done.stderr

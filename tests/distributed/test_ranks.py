@@ -1,12 +1,11 @@
 """A run of one process needs no group; two processes are asked in `test_two_ranks_know_of_each_other`."""
 
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from forking import forked
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from vrft_pl.distributed import (
@@ -43,8 +42,6 @@ def test_a_state_of_more_ranks_is_refused():
 
 
 def test_two_ranks_know_of_each_other(tmp_path):
-    script = Path(__file__).with_name("two_ranks.py")
-    command = [sys.executable, str(script), str(tmp_path / "store")]
-    ranks = [subprocess.Popen([*command, str(i)], stdout=subprocess.PIPE, text=True) for i in range(2)]
-    printed = [process.communicate(timeout=120)[0].strip() for process in ranks]
-    assert printed == [f"rank {i} has seen both" for i in range(2)]
+    done = forked(Path(__file__).with_name("two_ranks.py"), tmp_path / "store", ranks=2)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"rank {i} has seen both" for i in range(2)]

@@ -1,5 +1,6 @@
-"""What each of two processes knows of the other: ``python two_ranks.py STORE RANK``."""
+"""What each of two processes knows of the other: ``LOCAL_RANK=RANK python two_ranks.py STORE``."""
 
+import os
 import sys
 
 import torch
@@ -21,7 +22,7 @@ from vrft_pl.distributed import (
 from vrft_pl.distributed.ranks import CHUNK
 
 if __name__ == "__main__":
-    store, own = sys.argv[1], int(sys.argv[2])
+    store, own = sys.argv[1], int(os.environ["LOCAL_RANK"])
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=own, world_size=2)
     assert (rank(), world_size()) == (own, 2)
     assert gather({"rank": own}) == [{"rank": 0}, {"rank": 1}]
