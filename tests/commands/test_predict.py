@@ -139,7 +139,7 @@ def test_an_export_says_how_it_was_asked_with_names_in_place_of_their_file(tmp_p
     assert read_data(str(tmp_path)) == asked
 
 
-@pytest.mark.parametrize("note", ["[]", "{", '{"data": {"class_path": 3}}'])
+@pytest.mark.parametrize("note", ["[]", "{", '{"data": {"class_path": 3}}', '{"data": {"class_path": "os.path"}}'])
 def test_a_damaged_note_is_named(note, tmp_path):
     (tmp_path / "vrft_pl.json").write_text(note)
     with pytest.raises(InputError, match=r"vrft_pl.json"):

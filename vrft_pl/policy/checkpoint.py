@@ -248,7 +248,7 @@ def read_data(checkpoint: str) -> dict[str, Any] | None:
     """How a policy was asked in training: ``class_path`` and ``init_args`` of its data; ``None`` where no note says so.
 
     Raises:
-        InputError: If the note is damaged.
+        InputError: If the note is damaged, or names a class that is not of vrft_pl.
     """
     path = Path(resolve(checkpoint)) / NOTE
     if not path.is_file():
@@ -259,6 +259,11 @@ def read_data(checkpoint: str) -> dict[str, Any] | None:
         raise InputError(f"Expected {path} to be a JSON object, but it is not.") from error
     if data is not None and not (isinstance(data, dict) and isinstance(data.get("class_path"), str)):
         raise InputError(f"Expected `data` in {path} to have a `class_path`, but got {str(data)[:60]}.")
+    if data is not None and not data["class_path"].startswith("vrft_pl.data."):  # no file chooses what is imported
+        raise InputError(
+            f"{path} says that the policy was trained as {data['class_path'][:60]!r}, which is not of vrft_pl. "
+            "Name it by `--data` in a config if you trust it."
+        )
     return data
 
 
