@@ -21,7 +21,7 @@ from vrft_pl.rewards.parsing.mathematics import (
     unsafe,
     without_brackets,
 )
-from vrft_pl.rewards.parsing.number import MATH_UNITS, in_unit
+from vrft_pl.rewards.parsing.number import MATH_UNITS, NUMBER_UNITS, in_unit
 from vrft_pl.rewards.parsing.rewritten import (
     approximations,
     equal_sides,
@@ -44,7 +44,7 @@ _MAX_CELLS = 16
 _MAX_PARTS = 8
 """Parts of a point or set that are compared one by one."""
 _BLANKS = re.compile(r"\s++(?![0-9])|(?<![0-9\s])\s++")
-_VARIABLES = "abckmnpqrstxyz"
+_VARIABLES = "abcdghklmnopqrstuvwxyz"
 """What factors of a ground truth may be called."""
 _DECIMAL = re.compile(r"[+-]?[0-9]++(?:\.([0-9]*+))?")
 _EQUALS = re.compile(r"(?<![<>!=])=(?!=)")
@@ -150,7 +150,7 @@ def _compare(truth: str, answer: str, time_limit: float) -> float | Unread:
 
 def same_quantity(truth: str, answer: str) -> bool | Unread | None:
     """Whether two numbers with their units agree, as ``5 m`` and ``500 cm`` do; ``None`` where one is no number."""
-    left, right = (parse_number(text, units=MATH_UNITS) for text in (truth, answer))
+    left, right = parse_number(truth, units=MATH_UNITS), parse_number(answer, units=NUMBER_UNITS)
     if right is Unread.NOT_FINITE:
         return right
     if isinstance(left, Unread) or isinstance(right, Unread):

@@ -33,7 +33,7 @@ _FUNCTIONS = {
     f"\\{name}"
     for name in ("sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "log", "ln", "exp")
     + ("frac", "sqrt", "binom")
-}
+} | _WORDS
 """What needs something behind it; without it, the parser drops the name."""
 _POWERS = {"{", "(", "\\circ", "\\degree", "\\pi", "\\theta", "\\infty"}
 """What a power may begin with, beside a number and a letter: of anything else the parser drops a part."""
@@ -230,7 +230,8 @@ def _untidy(tokens: list[str]) -> Unread | None:
         return Unread.MALFORMED
     for left, right in zip(tokens, tokens[1:], strict=False):
         glued = left in ("\\circ", "\\degree") and (right[0].isalnum() or right[0] == "\\")
-        between = right in ("\\in", "\\cup", "\\cap", "_") and _is_number(left)
+        of_sets = {"\\in", "\\cup", "\\cap"}
+        between = (right in of_sets | {"_"} and _is_number(left)) or (left in of_sets and _is_number(right))
         prime = right == "'" and not (left.isalpha() or left == "'")
         if glued or between or prime or (_is_number(left) and _is_number(right)) or (left == "!" and right == "!"):
             return Unread.MALFORMED if right != "!" else Unread.TOO_LONG

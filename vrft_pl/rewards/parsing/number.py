@@ -54,6 +54,8 @@ _MEASURES = {
     "second": "s sec secs second seconds",
     "minute": "min mins minute minutes",
     "hour": "h hr hrs hour hours",
+    "pound": "lb lbs pound pounds",
+    "ounce": "oz ounce ounces",
     "liter": "l L liter liters litre litres",
     "ml": "ml mL milliliter milliliters millilitre millilitres",
     "mph": "mph mi/h",
@@ -62,7 +64,9 @@ _MEASURES = {
 }
 NUMBER_UNITS = UNITS | {name: unit for unit, names in _MEASURES.items() for name in names.split()}
 """Those of ``UNITS``, others which in a formula would be variables (``2h``), and what counts things (``3个``)."""
-MATH_UNITS = UNITS | {name: unit for name, unit in NUMBER_UNITS.items() if len(name) > 2 or name in ("kg", "hr")}
+MATH_UNITS = UNITS | {
+    name: unit for name, unit in NUMBER_UNITS.items() if len(name) > 2 or name in ("kg", "hr", "lb", "oz")
+}
 """Those of ``NUMBER_UNITS`` that in a formula are no variables."""
 _SIZES: dict[str, tuple[str, float]] = {
     **{unit: ("length", size) for unit, size in {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "km": 1e3}.items()},
