@@ -149,6 +149,9 @@ def test_every_kind_of_truth_is_written(solution, expected):
     [
         pytest.param("permille", "[100, 100, 500, 501]", id="permille"),
         pytest.param("permille_y_first", "[100, 100, 501, 500]", id="permille-y-first"),
+        pytest.param("bins_1024_y_first", "[102, 102, 513, 512]", id="bins-y-first"),
+        pytest.param("bins_32", "[3.2, 3.2, 16.0, 16.0]", id="grid"),
+        pytest.param("percent", "[10.0, 10.0, 50.0, 50.1]", id="percent"),
         pytest.param("resized_pixels", "[128, 24, 640, 120]", id="resized-pixels"),
         pytest.param("pixels", "[64, 48, 320, 240]", id="pixels"),
         pytest.param("unit", "[0.100, 0.100, 0.500, 0.501]", id="unit"),

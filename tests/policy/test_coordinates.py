@@ -15,6 +15,9 @@ SIDE = st.integers(1, 20_000)
     [
         pytest.param("permille", (250, 500, 1000, 750), id="permille"),
         pytest.param("permille_y_first", (500, 250, 750, 1000), id="permille-y-first"),
+        pytest.param("bins_1024_y_first", (512, 256, 768, 1024), id="bins-y-first"),
+        pytest.param("bins_32", (8, 16, 32, 24), id="grid"),
+        pytest.param("percent", (25, 50, 100, 75), id="percent"),
         pytest.param("resized_pixels", (70, 70, 280, 105), id="resized-pixels"),
         pytest.param("pixels", (160, 240, 640, 360), id="pixels"),
         pytest.param("unit", (0.25, 0.5, 1.0, 0.75), id="unit"),
@@ -44,6 +47,9 @@ def test_the_far_corner_is_the_size_of_the_picture(space, width, height, resized
     corner = {
         "permille": (1000, 1000),
         "permille_y_first": (1000, 1000),
+        "bins_1024_y_first": (1024, 1024),
+        "bins_32": (32, 32),
+        "percent": (100, 100),
         "unit": (1, 1),
         "pixels": (width, height),
         "resized_pixels": (resized_width, resized_height),

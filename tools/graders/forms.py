@@ -84,15 +84,22 @@ FAMILIES = (
     ),
     Written("CogVLM", "[[100,200,300,400]]", "permille", "README (000 to 999)"),
     Written("LLaVA 1.5, Shikra", "[0.10, 0.20, 0.30, 0.40]", "unit", "arXiv 2310.03744; 2306.15195"),
-    Written("PaliGemma", "<loc0205><loc0102><loc0410><loc0307> dog", "unit", "README (1024 bins, y first)"),
+    Written(
+        "PaliGemma", "<loc0205><loc0102><loc0410><loc0307> dog", "bins_1024_y_first", "README (1024 bins, y first)"
+    ),
     Written(
         "Kosmos-2",
         "<phrase>dog</phrase><object><patch_index_0195><patch_index_0393></object>",
-        "unit",
+        "bins_32",
         "arXiv 2306.14824 (32 x 32 patches)",
     ),
-    Written("Molmo", '<point x="20.0" y="30.0" alt="dog">dog</point>', "unit", "arXiv 2409.17146 (points in per cent)"),
+    Written(
+        "Molmo", '<point x="20.0" y="30.0" alt="dog">dog</point>', "percent", "arXiv 2409.17146 (points in per cent)"
+    ),
     Written("Florence-2", "dog<loc_100><loc_200><loc_300><loc_400>", "permille", "arXiv 2311.06242"),
+    Written(
+        "Kimi-VL Thinking", "\u25c1think\u25b7One dog.\u25c1/think\u25b7[0.10, 0.20, 0.30, 0.40]", "unit", "README"
+    ),
     Written(
         "Visual-RFT", "<answer>[{'Position': [100, 200, 300, 400], 'Confidence': 0.9}]</answer>", "permille", "its data"
     ),
@@ -105,10 +112,10 @@ FAMILIES = (
 
 
 def verdict(reward: Reward, text: str, solution: Solution, space: CoordinateSpace = "permille") -> str:
-    """Whether a completion earns all."""
+    """Whether a completion earns all, but for what a coarse grid rounds off."""
     sample = Sample("1", (), "Where?", solution, style="answer")
     score = reward.grade_one(text, sample, answer_frame(space, SIZE, RESIZED))
-    return "yes" if isinstance(score, float) and score > 0.999 else "no"
+    return "yes" if isinstance(score, float) and score > 0.8 else "no"
 
 
 def read_places(written: Written) -> tuple[str, str, str, str]:

@@ -7,19 +7,29 @@ from typing import Literal
 from vrft_pl.answers import Y_FIRST, AnswerFrame
 from vrft_pl.types import InputError
 
-CoordinateSpace = Literal["permille", "permille_y_first", "resized_pixels", "pixels", "unit"]
-"""``permille``: 0-1000 of the image (Qwen2-VL, Qwen3-VL, InternVL); ``permille_y_first``: likewise, but y1, x1, y2, x2
-(``box_2d`` of Gemini and Gemma); ``resized_pixels``: after the processor's resize
-(Qwen2.5-VL); ``pixels``: of the original image; ``unit``: 0-1 of the image."""
+CoordinateSpace = Literal[
+    "permille", "permille_y_first", "bins_1024_y_first", "bins_32", "percent", "resized_pixels", "pixels", "unit"
+]
+"""``permille``: 0-1000 of the image (Qwen2-VL, Qwen3-VL, InternVL, Florence-2); ``permille_y_first``: likewise, but y1,
+x1, y2, x2 (``box_2d`` of Gemini and Gemma); ``bins_1024_y_first``: 0-1024, y first (PaliGemma); ``bins_32``: 0-32
+(Kosmos-2); ``percent``: 0-100 (Molmo); ``resized_pixels``: after the processor's resize (Qwen2.5-VL); ``pixels``: of
+the original image; ``unit``: 0-1 of the image."""
 
 DESCRIPTIONS: dict[CoordinateSpace, str] = {
     "permille": "thousandths of the image",
     "permille_y_first": f"thousandths of the image, {Y_FIRST}",
+    "bins_1024_y_first": f"1024ths of the image, {Y_FIRST}",
+    "bins_32": "32nds of the image",
+    "percent": "per cent of the image",
     "resized_pixels": "pixels",
     "pixels": "pixels",
     "unit": "fractions of the image",
 }
 """How the question names the space."""
+_UNITS: dict[CoordinateSpace, float] = {
+    "permille": 1000, "permille_y_first": 1000, "bins_1024_y_first": 1024, "bins_32": 32, "percent": 100, "unit": 1
+}  # fmt: skip
+_DECIMALS: dict[CoordinateSpace, int] = {"unit": 3, "percent": 1, "bins_32": 1}
 
 
 def answer_frame(space: CoordinateSpace, original: tuple[int, int], resized: tuple[int, int] | None) -> AnswerFrame:
@@ -39,8 +49,6 @@ def answer_frame(space: CoordinateSpace, original: tuple[int, int], resized: tup
     """
     width, height = original
     match space:
-        case "permille" | "permille_y_first":
-            units = (1000.0, 1000.0)
         case "resized_pixels":
             if resized is None:
                 raise InputError(
@@ -49,7 +57,7 @@ def answer_frame(space: CoordinateSpace, original: tuple[int, int], resized: tup
             units = (float(resized[0]), float(resized[1]))
         case "pixels":
             units = (float(width), float(height))
-        case "unit":
-            units = (1.0, 1.0)
-    scales, decimals = (width / units[0], height / units[1]), 3 if space == "unit" else 0
-    return AnswerFrame(width, height, *scales, decimals=decimals, y_first=space == "permille_y_first")
+        case _:
+            units = (_UNITS[space], _UNITS[space])
+    scales, y_first = (width / units[0], height / units[1]), DESCRIPTIONS[space].endswith(Y_FIRST)
+    return AnswerFrame(width, height, *scales, decimals=_DECIMALS.get(space, 0), y_first=y_first)

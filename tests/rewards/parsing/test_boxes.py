@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vrft_pl.answers import Box, Instance, Instances
-from vrft_pl.policy.coordinates import answer_frame
+from vrft_pl.policy.coordinates import DESCRIPTIONS, answer_frame
 from vrft_pl.prompts import answer_text
 from vrft_pl.rewards.parsing import Detection, Detections, Unread, parse_box, parse_detections
 from vrft_pl.rewards.parsing.boxes import MAX_BOXES, MAX_LIST
@@ -371,7 +371,7 @@ PICTURE_BOXES = st.tuples(*[st.floats(0, 300)] * 2, *[st.floats(0.5, 300)] * 2).
 )
 
 
-@pytest.mark.parametrize("space", ["permille", "permille_y_first", "resized_pixels", "pixels", "unit"])
+@pytest.mark.parametrize("space", DESCRIPTIONS)
 @given(boxes=st.lists(PICTURE_BOXES, max_size=4), categories=st.sampled_from([("dog",), ("dog", "child's toy")]))
 def test_boxes_are_read_back_as_supervised_training_writes_them(space, boxes, categories):
     frame = answer_frame(space, (640, 613), (1280, 240))
@@ -382,7 +382,7 @@ def test_boxes_are_read_back_as_supervised_training_writes_them(space, boxes, ca
     assert detections == Detections(tuple(Detection(box, 1.0, label) for box in answers), 0)
     for box, answer in zip(boxes, answers, strict=True):
         steps = (frame.scale_x, frame.scale_y) * 2
-        step = 1.01e-3 if space == "unit" else 1.01
+        step = 1.01 * 10.0**-frame.decimals
         assert all(abs(a - b) <= s * step for a, b, s in zip(frame.to_pixels(answer), box, steps, strict=True))
 
 

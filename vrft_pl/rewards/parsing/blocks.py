@@ -13,6 +13,8 @@ MAX_ANSWER = 4096
 _FENCE = re.compile(r"```(?:[A-Za-z][\w+-]++[ \t]*+\n|json\b|python\b)?(.*)", re.DOTALL)
 _NO_THOUGHTS = re.compile(r"\s*+<think>\s*+</think>")
 """What a turn without thoughts begins with where the chat template opens them."""
+_KIMI = (("\u25c1think\u25b7", "<think>"), ("\u25c1/think\u25b7", "</think>"))
+"""What stands for tags of thoughts in what Kimi-VL writes."""
 _UNSEEN = {"Cc", "Cf", "Cs", "Cn", "Zs", "Zl", "Zp", "Mn"}
 _DRAWN_BLANK = set("\u2800\u3164\uffa0\u115f\u1160")
 """A pattern of braille without dots, and fillers of Hangul."""
@@ -67,6 +69,8 @@ def read_answer(text: str, style: AnswerStyle | StyleName) -> str | Unread:
     """
     style = answer_style(style)
     tags = style.tags
+    for mark, tag in _KIMI:
+        text = text.replace(mark, tag)
     if style.answers_first:
         text, tags = before_thoughts(without_empty_thoughts(text), tags[1]), tags[:1]
     thoughts = tags[-2] if len(tags) > 1 else "think"

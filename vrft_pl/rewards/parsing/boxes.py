@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 from vrft_pl.answers import XYXY
 from vrft_pl.names import normalize_name
 from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, read_fence, unwrap
+from vrft_pl.rewards.parsing.denial import denies
 from vrft_pl.rewards.parsing.notation import NUMBER, Word, is_number, read_values
 from vrft_pl.rewards.parsing.nothing import says_nothing, word_forms
 from vrft_pl.rewards.parsing.text import MAX_LABEL
+from vrft_pl.rewards.parsing.tokens import with_boxes
 from vrft_pl.rewards.parsing.unread import Unread
 from vrft_pl.rewards.parsing.width import narrow
 
@@ -35,10 +37,6 @@ _NUMBERS_IN_TAGS = re.compile(r"<box>([^<\[(]*+)</box>")
 _TOKENS = re.compile(r"<\|/?[a-z_]++\|>|</?box>")
 _ITEM_MARK = re.compile(
     r"^[ \t]*+(?:[0-9]++[.)]|[-*])[ \t]++(?=[\[({]|[^\W\d_][^\n:\[\]]{0,64}:[ \t]*+\[)", re.MULTILINE
-)
-_DENIAL = re.compile(
-    r"\b(?:not|never|neither|nor|cannot|wrong|incorrect)\b|n['\u2019]t\b|^\W*+(?:except|anything|isnt)\b|\u4e0d\u662f",
-    re.IGNORECASE,
 )
 _CONFIDENCE = re.compile(rf"\s*+({NUMBER.pattern})\s*+(%?)\s*+")
 
@@ -82,7 +80,7 @@ def parse_box(answer: str, y_first: bool = False) -> XYXY | Unread:
     """
     if len(answer) > MAX_ANSWER:
         return Unread.TOO_LONG
-    answer = _REFERENCE.sub(" ", narrow(answer))
+    answer = _REFERENCE.sub(" ", with_boxes(narrow(answer)))
     values = read_values(_plain(answer))
     if isinstance(values, Unread):
         return values
@@ -122,7 +120,7 @@ def parse_detections(answer: str, categories: tuple[str, ...] = (), y_first: boo
     if len(answer) > MAX_LIST:
         return Unread.TOO_LONG
     denied = _denies_fence(narrow(answer))
-    answer = _plain(_REFERENCE.sub(_quoted_label, narrow(answer)))
+    answer = _plain(_REFERENCE.sub(_quoted_label, with_boxes(narrow(answer))))
     if not answer:
         return Unread.EMPTY
     names = word_forms(categories)
@@ -156,13 +154,13 @@ def _denies(value: Any) -> bool:
     """Whether words that stand beside a box, in brackets or as a key too, say that it is not the answer."""
     if isinstance(value, list | dict):
         return any(_denies(part) for part in value if isinstance(value, dict) or isinstance(part, list | Word))
-    return isinstance(value, str) and _DENIAL.search(value) is not None
+    return isinstance(value, str) and denies(value)
 
 
 def _denies_fence(text: str) -> bool:
     """Whether the words around the only code fence of a text deny what is in it."""
     parts = text.split("```", maxsplit=3)
-    return len(parts) == 3 and any(_DENIAL.search(part) for part in (parts[0], parts[2]))
+    return len(parts) == 3 and any(map(denies, (parts[0], parts[2])))
 
 
 def _quoted_label(reference: re.Match[str]) -> str:

@@ -11,6 +11,7 @@ from vrft_pl.rewards.parsing.boxes import MAX_BOXES, MAX_LIST
 from vrft_pl.rewards.parsing.notation import is_number, read_values
 from vrft_pl.rewards.parsing.nothing import says_nothing
 from vrft_pl.rewards.parsing.text import MAX_LABEL
+from vrft_pl.rewards.parsing.tokens import with_points
 from vrft_pl.rewards.parsing.unread import Unread
 from vrft_pl.rewards.parsing.width import narrow
 
@@ -30,7 +31,8 @@ def parse_points(answer: str) -> PointList | Unread:
     """Read a list of points, or that there is nothing to point at.
 
     Reads ``[[x, y], ...]``, ``(x, y), (x, y)``, a single ``[x, y]``, and ``{"point_2d": [x, y], "label": ...}`` as
-    Qwen2.5-VL writes it, in a list, beside each other or in a code fence. Words around them are no answer.
+    Qwen2.5-VL writes it, in a list, beside each other or in a code fence, and Molmo's ``<point x="1" y="2">``. Words
+    around them are no answer.
 
     Example:
         >>> parse_points('[{"point_2d": [1, 2], "label": "dog"}, [30, 40], [1, 2, 3]]')
@@ -40,7 +42,7 @@ def parse_points(answer: str) -> PointList | Unread:
     """
     if len(answer) > MAX_LIST:
         return Unread.TOO_LONG
-    answer = read_fence(unwrap(narrow(answer))).removesuffix(".")
+    answer = with_points(read_fence(unwrap(narrow(answer)))).removesuffix(".")
     if not answer:
         return Unread.EMPTY
     if len(answer) <= MAX_LABEL and says_nothing(answer, {}):
