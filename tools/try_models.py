@@ -18,6 +18,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,13 @@ from vrft_pl.types import Completions, InputError, Prompts
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import architectures  # the tests' tiny checkpoints
-from checkpoints import MIXED
+from checkpoints import MIXED, NoiseImage, sample
 from families import noise_rows, number_words, write
 from training import Share, counting, fit, grpo, sgd, weights
 
 BEGIN, END = "<!-- tried -->", "<!-- /tried -->"
 LENGTHS = 5, 3, 8
+PLACED = sample("<image> becomes <image> by <image>", [NoiseImage(48, 48), NoiseImage(64, 32, 1), NoiseImage(32, 80, 2)])
 READ_DIRECTLY = ("correction_coefs",)
 """Layers of Gemma 3n whose weight its code reads past the layer, and so past an adapter; a run names them."""
 
@@ -106,6 +108,16 @@ class Trial:
         """Log-probs of all prompts together."""
         self.near(self.scored(self.policy, self.prompts, self.rows), torch.cat(self.expected))
         self.taken("batching")
+
+    def several(self) -> None:
+        """Log-probs of a question with three pictures, within the text and behind it."""
+        (prompt,) = self.policy.encode([PLACED])
+        expected = self.model.logprobs(prompt.inputs, self.rows[0]).detach()
+        self.near(self.scored(self.policy, Prompts((prompt,)), self.rows[:1]), expected)
+        pictures = PLACED.images[1], PLACED.images[0], PLACED.images[2]
+        (other,) = self.policy.encode([replace(PLACED, images=pictures)])
+        if (self.model.logprobs(other.inputs, self.rows[0]) - expected).abs().max() < 1e-3:
+            raise Differs("the order of pictures does not matter")
 
     def shared(self) -> None:
         """Log-probs of three completions of each prompt."""
@@ -258,6 +270,7 @@ TRIALS: dict[str, Callable[[Trial], None]] = {
     "encode": Trial.encode,
     "log-probs": Trial.alone,
     "batch": Trial.batch,
+    "several": Trial.several,
     "shared": Trial.shared,
     "reused": Trial.reused,
     "packed": Trial.packed,
