@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from checkpoints import IMAGE, SPECIAL, NoiseImage, loaded, sample
+from checkpoints import CHAT_TEMPLATE, IMAGE, SPECIAL, NoiseImage, loaded, sample
 from families import noise_rows, write
 
+from vrft_pl.policy.codec import Codec
 from vrft_pl.rollout import LocalSampler, SamplingParams
 from vrft_pl.types import InputError, Prompts
 
@@ -121,3 +122,19 @@ def test_what_is_sampled_has_the_logprobs_of_the_model_itself(policy):
     for i, (ids, mask, got) in enumerate(zip(drawn.ids, drawn.mask, drawn.logprobs, strict=True)):
         expected = own_logprobs(policy, PLACED[i // 2], ids[mask].tolist())
         torch.testing.assert_close(got[mask], expected, rtol=1e-5, atol=1e-5)
+
+
+GEMMA_4 = (
+    "{% if messages[0]['role'] == 'system' %}<|im_start|>system\n{{ messages[0]['content'] | trim }}<|im_end|>\n"
+    "{% set messages = messages[1:] %}{% endif %}" + CHAT_TEMPLATE
+)
+
+
+def test_a_template_that_takes_a_system_prompt_for_text_gets_text(qwen3_vl):
+    """As that of Gemma 4 does, which would write a list of parts as Python shows it."""
+    codec = loaded(qwen3_vl).codec
+    expected = codec.encode([PLACED[1]]).items[0].inputs["input_ids"]
+    other = Codec(qwen3_vl)
+    other.processor.chat_template = GEMMA_4
+    assert torch.equal(other.encode([PLACED[1]]).items[0].inputs["input_ids"], expected)
+    assert other.unexpanded(PLACED[1]) == codec.unexpanded(PLACED[1])

@@ -7,9 +7,8 @@ from typing import NamedTuple
 from vrft_pl.answers import AnswerFrame
 from vrft_pl.check.rows import Row, Size
 from vrft_pl.policy import VLM
-from vrft_pl.policy.coordinates import DESCRIPTIONS, answer_frame
-from vrft_pl.policy.encoding import asked_texts, encode_prompt, refuse_special_tokens
-from vrft_pl.prompts import chat
+from vrft_pl.policy.coordinates import answer_frame
+from vrft_pl.policy.encoding import asked_texts, conversation, encode_prompt, refuse_special_tokens
 from vrft_pl.types import InputError, Sample
 
 
@@ -60,7 +59,7 @@ class PromptMeter:
         processor, space = self.policy.codec.processor, self.policy.codec.coordinates
         refuse_special_tokens(processor, sample, *asked_texts(sample))
         text = processor.apply_chat_template(
-            [chat(sample, DESCRIPTIONS[space])], tokenize=False, add_generation_prompt=True
+            [conversation(processor, sample, space)], tokenize=False, add_generation_prompt=True
         )
         written = len(self.policy.codec.tokenizer(text[0], add_special_tokens=False)["input_ids"])
         if sizes not in self._known:

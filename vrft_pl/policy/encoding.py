@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vrft_pl.answers import AnswerFrame
 from vrft_pl.policy.coordinates import DESCRIPTIONS, CoordinateSpace, answer_frame
-from vrft_pl.policy.tokens import control_tokens
+from vrft_pl.policy.tokens import control_tokens, takes_system_as_text
 from vrft_pl.prompts import MARKER, chat, target_text
 from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
 
@@ -40,10 +40,18 @@ def encode_prompt(
     return Prompt(tensors, frame, sample=sample)
 
 
+def conversation(processor: Any, sample: Sample, coordinates: CoordinateSpace) -> list[dict[str, Any]]:
+    """The conversation of `chat`, with the system prompt in the form that the chat template reads."""
+    turns = chat(sample, DESCRIPTIONS[coordinates])
+    if sample.system and _system_is_text(processor):
+        turns[0] = {"role": "system", "content": sample.system}
+    return turns
+
+
 def unexpanded(processor: Any, sample: Sample, coordinates: CoordinateSpace) -> list[int]:
     """Tokens of a question as they are before a processor makes room for its pictures: one placeholder a picture."""
     text = processor.apply_chat_template(
-        chat(sample, DESCRIPTIONS[coordinates]), tokenize=False, add_generation_prompt=True
+        conversation(processor, sample, coordinates), tokenize=False, add_generation_prompt=True
     )
     begins = processor.tokenizer.bos_token
     # as processors do it: a template that writes the first token itself would get it twice
@@ -74,8 +82,8 @@ def process(
     """
     chats, images = [], []
     for sample in samples:
-        chats.append(chat(sample, DESCRIPTIONS[coordinates]))
-        slots = (part for message in chats[-1] for part in message["content"] if part["type"] == "image")
+        chats.append(conversation(processor, sample, coordinates))
+        slots = (part for part in chats[-1][-1]["content"] if part["type"] == "image")
         for slot, image in zip(slots, sample.images, strict=True):
             slot["image"] = image.open()
             images.append(slot["image"])
@@ -163,6 +171,11 @@ def refuse_special_tokens(processor: Any, sample: Sample, *texts: str) -> None:
     for token in _control_tokens(processor.tokenizer):
         if any(token in text for text in texts):
             raise InputError(f"{sample.id}: expected text without control tokens, but it holds {token!r}.")
+
+
+@lru_cache(maxsize=8)
+def _system_is_text(processor: Any) -> bool:
+    return takes_system_as_text(processor)
 
 
 @lru_cache(maxsize=8)

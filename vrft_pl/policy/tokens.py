@@ -54,6 +54,17 @@ def control_tokens(tokenizer: Any) -> dict[int, str]:
     return known | {i: token.content for i, token in tokenizer.added_tokens_decoder.items() if token.special}
 
 
+def takes_system_as_text(processor: ProcessorMixin) -> bool:
+    """Whether the chat template takes a system prompt for text, and writes a list of its parts as Python shows it."""
+    turns: list[Any] = [
+        {"role": role, "content": [{"type": "text", "text": text}]} for role, text in (("system", "S"), ("user", "?"))
+    ]
+    try:
+        return "'type'" in processor.apply_chat_template(turns, tokenize=False)
+    except (TemplateError, *CODE_ERRORS):  # one that takes no system prompt, or no question without a picture
+        return False
+
+
 OPENED = re.compile(r"<think>\s*\Z")
 
 
