@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -80,14 +79,28 @@ def picture(tmp_path, name="a.png", size=(64, 64)):
     return name
 
 
-def test_help_answers_without_importing_torch():
-    start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "vrft_pl", "--help"], capture_output=True, text=True, check=True
-    )
-    assert time.perf_counter() - start < 1
-    assert "vrft_pl fit --config configs/quickstart.yaml" in done.stdout
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--help"], "vrft_pl fit --config configs/quickstart.yaml"),
+        (["fit", "--help"], "--trainer.max_steps: int = -1"),
+        (["options", "data.Detection"], "batch_size: int = 4"),
+        (["options", "data.Detecton"], "The nearest is `data.Detection`."),
+    ],
+)
+def test_help_answers_without_importing_torch(args, said):
+    done = subprocess.run([sys.executable, "-X", "importtime", "-m", "vrft_pl", *args], capture_output=True, text=True)
+    assert said in done.stdout + done.stderr
     assert "torch" not in done.stderr
+
+
+def test_classes_of_the_folder_it_is_started_in_are_found(tmp_path):
+    (tmp_path / "mine.py").write_text("class Mine:\n    def __init__(self, limit=3): ...\n")
+    program = (
+        "import sys; from vrft_pl.__main__ import program; sys.argv = ['vrft_pl', 'options', 'mine.Mine']; program()"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("mine.Mine\n\n  limit = 3\n", "")
 
 
 def test_the_version_is_that_of_the_package(monkeypatch, capsys):

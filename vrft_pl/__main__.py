@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -33,6 +34,10 @@ COMMANDS = {
         "vrft_pl.commands.convert:main",
         "Make rows that are read here of rows of TRL, ms-swift, VLM-R1 or LLaMA-Factory.",
     ),
+    "options": (
+        "vrft_pl.commands.options:main",
+        "Show what a class of a config takes, such as `data.Detection`, or a section, such as `trainer`.",
+    ),
     "serve": (
         "vrft_pl.commands.serve:main",
         "Start servers of vLLM that a run samples from (`VLLMSampler`).",
@@ -43,6 +48,8 @@ COMMANDS = {
     ),
 }
 """By name: the function that gets the arguments behind it, imported when it is asked for; and what it does."""
+OF_A_RUN = ("check", "fit", "validate", "test", "predict")
+"""Commands that build a run, whose parser takes seconds of imports; their help does without."""
 GROUP = "vrft_pl.commands"
 """Entry points of other packages in this group are commands too."""
 DEBUG = "--debug"
@@ -81,6 +88,14 @@ def main(args: Sequence[str] | None = None) -> None:
     elif args[0] not in commands:
         print(f"vrft_pl: expected a command out of {', '.join(commands)}, but got {args[0]!r}.", file=sys.stderr)
         sys.exit(2)
+    elif args[0] == "options":
+        from vrft_pl.commands.options import main as show_options
+
+        show_options(args[1:])
+    elif args[0] in OF_A_RUN and {"-h", "--help"} & set(args[1:]):
+        from vrft_pl.commands.help import shown
+
+        print(shown(args[0], commands[args[0]][0].partition(":")[0]))
     else:
         from vrft_pl.commands.errors import (  # torch only now: help stays fast
             input_errors_in_one_line,
@@ -93,13 +108,17 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def program() -> None:
     """The command line as a program: whatever goes wrong ends in one line, unless it has ``--debug``."""
-    if DEBUG in sys.argv[1:] or set(sys.argv[1:]) <= {"-h", "--help", "--version"}:
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # classes of one's own, as with `python -m vrft_pl`; behind all that is installed
+    try:
         main()
-        return
-    from vrft_pl.commands.errors import bugs_in_one_line
+    except Exception:
+        if DEBUG in sys.argv[1:]:
+            raise
+        from vrft_pl.commands.errors import bugs_in_one_line
 
-    with bugs_in_one_line():
-        main()
+        with bugs_in_one_line():
+            raise
 
 
 def available() -> dict[str, tuple[str, str]]:

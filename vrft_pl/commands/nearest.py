@@ -53,12 +53,13 @@ def closest(name: str, known: Collection[str]) -> str | None:
     """The name that is most alike, if any is alike.
 
     Example:
-        >>> closest("max_step", ["max_steps", "min_steps"]), closest("x", ["max_steps"])
-        ('max_steps', None)
+        >>> closest("max_step", ["max_steps", "min_steps"]), closest("boxiuo", ["BoxIoU"]), closest("x", ["max_steps"])
+        ('max_steps', 'BoxIoU', None)
     """
     if len(name) > 100:
         return None
-    return next(iter(difflib.get_close_matches(name, sorted(set(known) - {name}), n=1, cutoff=ALIKE)), None)
+    names = {other.lower(): other for other in sorted(known, reverse=True) if other != name}
+    return next((names[close] for close in difflib.get_close_matches(name.lower(), names, n=1, cutoff=ALIKE)), None)
 
 
 def classes_of(module: str) -> list[str]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
-from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model_state_dict
-from peft.utils.save_and_load import load_peft_weights
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
@@ -31,6 +29,9 @@ from vrft_pl.policy.parts import Quantization, rebuild
 from vrft_pl.policy.quantized import dequantized_state, load_quantized
 from vrft_pl.policy.sums import check_sums, write_sums
 from vrft_pl.types import InputError
+
+if TYPE_CHECKING:
+    from peft import LoraConfig, PeftModel
 
 
 def export_adapter(
@@ -120,6 +121,8 @@ def read_adapter(folder: Path) -> LoraConfig:
     Raises:
         InputError: If there is none, or one of another kind than LoRA.
     """
+    from peft import LoraConfig, PeftConfig
+
     if not (folder / PEFT_CONFIG).is_file():
         raise InputError(f"Expected the folder of an adapter at {folder}, but it has no {PEFT_CONFIG}.")
     try:
@@ -151,6 +154,9 @@ def adapt(model: PreTrainedModel, adapter: Path) -> PeftModel:
         InputError: If it is not one of this base, of which peft would leave out what it does not find, or not what its
             checksums say.
     """
+    from peft import PeftModel, get_peft_model_state_dict
+    from peft.utils.save_and_load import load_peft_weights
+
     check_sums(adapter)
     trouble = f"Expected the adapter at {adapter} to fit {type(model).__name__}, but"
     written = load_peft_weights(str(adapter), device="cpu")

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import copy
 import re
+import sys
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
-from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vrft_pl.distributed import whole_size
 from vrft_pl.policy.anatomy import Anatomy, Part
 from vrft_pl.types import InputError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 Quantization = Literal["nf4"]
 """Ways to hold a frozen base in fewer bits: 4-bit NormalFloat."""
@@ -147,6 +150,8 @@ def add_lora(model: PreTrainedModel, lora: LoRA) -> PeftModel:
             f"Expected LoRA to find a linear layer, but parts {lora.parts} and targets {lora.targets!r} match none."
         )
     alpha = 2 * lora.rank if lora.alpha is None else lora.alpha
+    from peft import LoraConfig, get_peft_model  # takes a second, which a run without adapters need not wait for
+
     return get_peft_model(
         model,
         LoraConfig(
@@ -157,6 +162,12 @@ def add_lora(model: PreTrainedModel, lora: LoRA) -> PeftModel:
             target_parameters=experts if lora.experts else None,
         ),
     )
+
+
+def is_adapted(model: object) -> TypeGuard[PeftModel]:
+    """Whether a model has been wrapped with adapters."""
+    peft = sys.modules.get("peft")  # nobody has wrapped anything before it was imported
+    return peft is not None and isinstance(model, peft.PeftModel)
 
 
 def expert_tensors(model: nn.Module) -> list[str]:
@@ -177,6 +188,8 @@ def rebuild(model: PeftModel, weights: dict[str, Tensor]) -> PeftModel:
         model: The model.
         weights: Its state.
     """
+    from peft import get_peft_model
+
     base: Any = model.get_base_model()
     config = copy.deepcopy(base.config)
     vars(config).pop("quantization_config", None)  # the weights are whole

@@ -12,7 +12,6 @@ from typing import Any, Literal, Self
 
 import torch
 from lightning.pytorch.strategies import Strategy
-from peft import PeftModel
 from torch import Tensor, nn
 from transformers.utils import ModelOutput
 
@@ -29,7 +28,7 @@ from vrft_pl.policy.coordinates import CoordinateSpace
 from vrft_pl.policy.features import given_features, image_features, join_features
 from vrft_pl.policy.logprobs import TokenLogprobs, is_plain_head, logprobs_of_hidden, logprobs_of_logits
 from vrft_pl.policy.packed_rows import PackedRows, pack_batch
-from vrft_pl.policy.parts import LoRA, rebuild
+from vrft_pl.policy.parts import LoRA, is_adapted, rebuild
 from vrft_pl.policy.quantized import dequantized_state, quantized_weights
 from vrft_pl.policy.shared_prefix import GroupRows
 from vrft_pl.policy.verdicts import SharedPrefix, Verdict, Verdicts, Way, check_mode
@@ -391,7 +390,7 @@ class VLM(WeightHolder):
             return
         if quantized_weights(model):
             weights = dequantized_state(self.model or model)
-        if isinstance(self.model, PeftModel):
+        if is_adapted(self.model):
             merged = copy.deepcopy(self.model) if weights is None else rebuild(self.model, weights)
             model, weights = merged.merge_and_unload(), None
         processor = None if weights_only else self.codec.processor
@@ -406,7 +405,7 @@ class VLM(WeightHolder):
         Raises:
             ValueError: If there is none.
         """
-        if not isinstance(self.model, PeftModel):
+        if not is_adapted(self.model):
             raise ValueError("Expected a policy with `lora` to export its adapter, but it has none. Use `export`.")
         weights = whole_weights(self.model, named="lora_")
         if rank() == 0:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -20,6 +19,7 @@ from vrft_pl.policy.parts import (
     add_lora,
     enable_checkpointing,
     freeze,
+    is_adapted,
     keep_frozen_still,
     parameter_table,
     trained_parts,
@@ -109,7 +109,7 @@ class WeightHolder(nn.Module):
         """
         if self.model is None:
             raise RuntimeError("Expected a policy with weights, but they are not loaded. Call `load` first.")
-        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model  # type: ignore[return-value]
+        return self.model.get_base_model() if is_adapted(self.model) else self.model  # type: ignore[return-value]
 
     @property
     def device(self) -> torch.device:
@@ -143,7 +143,7 @@ class WeightHolder(nn.Module):
     @contextmanager
     def adapter_disabled(self) -> Iterator[None]:
         """Switch the adapter off: the model is then the one it started from."""
-        if not isinstance(self.model, PeftModel):
+        if not is_adapted(self.model):
             raise ValueError("Expected a policy with `lora`, but it has no adapter to switch off.")
         with self.model.disable_adapter():
             yield

@@ -11,10 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from peft import PeftModel
-
 from vrft_pl.distributed import gather, is_sharded, rank
 from vrft_pl.policy import VLM
+from vrft_pl.policy.parts import is_adapted
 from vrft_pl.rollout.vllm.client import Refused, Server, ServerLost
 from vrft_pl.types import InputError
 
@@ -130,7 +129,7 @@ class AdapterPush(FilePush):
             raise InputError(
                 "Expected an adapter that lies whole on each device, but it is sharded. Use `merge: true`."
             )
-        assert isinstance(policy.model, PeftModel)
+        assert is_adapted(policy.model)
         if rank() == 0:
             policy.model.save_pretrained(str(folder))
         self._stale, self.adapter = self.adapter, folder.name

@@ -1,0 +1,78 @@
+import inspect
+
+import pytest
+from jsonargparse import ArgumentParser
+
+import vrft_pl
+from vrft_pl.commands.definitions import find, public
+from vrft_pl.commands.nearest import PACKAGES
+from vrft_pl.commands.signatures import options_of
+
+
+def of_the_parser(kind):
+    """What the parser of a run makes of a class."""
+    parser = ArgumentParser()
+    parser.add_class_arguments(kind, "x", fail_untyped=False)
+    return set(parser.get_defaults().as_dict().get("x", {}))
+
+
+@pytest.mark.parametrize(
+    "package",
+    [pytest.param(name, marks=[pytest.mark.nightly] if name == "policy" else []) for name in PACKAGES],
+)
+def test_options_are_those_that_the_parser_takes(package):
+    """The plain way imports the class and asks it."""
+    found = public(f"vrft_pl.{package}")
+    assert found
+    for name in found:
+        kind = getattr(getattr(vrft_pl, package), name)
+        read = options_of(f"vrft_pl.{package}.{name}")
+        assert {option.name for option in read} == of_the_parser(kind), name
+        own = inspect.signature(kind).parameters
+        required = {option.name for option in read if option.default is None}
+        assert required & set(own) == {n for n in required if n in own and own[n].default is inspect.Parameter.empty}
+
+
+OWN = '''
+from vrft_pl.rewards import Reward as Base
+try:
+    from elsewhere.kept import Kept
+except ImportError:
+    pass
+
+class Mine(Base):
+    """Mine. Not yours.
+
+    Args:
+        limit: Most words, e.g. 5. More are cut.
+    """
+
+    def __init__(self, limit: int, *, ways: Ways = DEFAULT, **kwargs):
+        super().__init__(name="mine", **kwargs)
+
+Ways = Literal["short", "long"]
+DEFAULT = "short"
+'''
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "own_of_mine.py").write_text(OWN)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "__init__.py").write_text("1 / 0")
+    (tmp_path / "elsewhere" / "kept.py").write_text("class Kept:\n    def __init__(self, a=1): ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def test_a_class_of_ones_own_is_read_and_not_imported(own):
+    options = {option.name: option for option in options_of("own_of_mine.Mine")}
+    assert list(options) == ["limit", "ways", "weight", "start"]  # the name is given already
+    assert options["limit"].default is None
+    assert (options["ways"].kind, options["ways"].default) == ("Literal['short', 'long']", "'short'")
+    assert [option.name for option in options_of("own_of_mine.Kept")] == ["a"]
+    assert find("own_of_mine.Mine").summary == "Mine."
+
+
+@pytest.mark.parametrize("path", ["Mine", "no_such_module.Mine", "vrft_pl.data.NoSuchClass", "own_of_mine.Nobody"])
+def test_nothing_is_found_of_what_there_is_not(path, own):
+    assert options_of(path) is None

@@ -1,0 +1,104 @@
+"""``vrft_pl options``: what a class of a config takes, without importing it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+
+from vrft_pl.commands.definitions import find, first_sentence, public
+from vrft_pl.commands.nearest import PACKAGES, closest
+from vrft_pl.commands.sections import defaults, sections
+from vrft_pl.commands.signatures import Option, options_of
+
+OURS = "vrft_pl"
+PLACES = (*PACKAGES, "data.sources")
+"""Packages of ours whose classes a config names."""
+CHECK = "vrft_pl.commands.check"
+"""Adds a section of its own."""
+USAGE = """usage: vrft_pl options [NAME]
+
+NAME is a class of vrft_pl (`data.Detection`, `BoxIoU`), a section of a config (`trainer`), a package (`rewards`), or a
+class or function of your own by its import path (`my_package.MyReward`). Without it, all classes are listed.
+"""
+
+
+def main(args: Sequence[str]) -> None:
+    """Print what a class, a section or a package of classes takes; exits with 2 where there is none of that name."""
+    if {"-h", "--help"} & set(args) or len(args) > 1:
+        print(USAGE)
+        return
+    name = args[0] if args else ""
+    packages = [package for package in PACKAGES if name in ("", package, f"{OURS}.{package}")]
+    for package in packages:
+        print(listing(package))
+    if packages:
+        return
+    section = sections(CHECK).get(name)
+    path = section.path if section else path_of(name)
+    if path is None:
+        print(f"vrft_pl: {unknown(name)}", file=sys.stderr)
+        sys.exit(2)
+    print(page(path, name if section else ""))
+
+
+def path_of(name: str) -> str | None:
+    """The import path of a class that is named in full, within vrft_pl, or alone."""
+    ours = [f"{OURS}.{name}", *(f"{OURS}.{place}.{name}" for place in PLACES), f"{OURS}.data.{name}"]
+    return next((path for path in (name, *ours) if find(path)), None)
+
+
+def unknown(name: str) -> str:
+    """Say that there is no class of a name, and which is the nearest."""
+    package, _, last = name.rpartition(".")
+    paths = [f"{place}.{kind}" for place in PLACES for kind in public(f"{OURS}.{place}")]
+    paths += [f"{package}.{kind}" for kind in public(package)] if package else []
+    names = {path.rpartition(".")[2]: path for path in reversed(paths)}
+    close = names.get(str(closest(last, names))) or closest(name, [*paths, *sections(CHECK), *PACKAGES])
+    hint = f"The nearest is `{close}`." if close else "`vrft_pl options` lists those of vrft_pl."
+    return f"Expected the name of a class, but there is none called {name!r}. {hint}"
+
+
+def listing(package: str) -> str:
+    """The classes of a package, each with what it is."""
+    lines = [f"{package}:"]
+    for name, found in public(f"{OURS}.{package}").items():
+        lines += [f"  {package}.{name}", *wrapped(found.summary, 6)]
+    return "\n".join([*lines, ""])
+
+
+def page(path: str, section: str = "") -> str:
+    """What a class is and takes.
+
+    Args:
+        path: Its import path.
+        section: The section of the config whose keys these are, where it is one.
+    """
+    found = find(path)
+    assert found is not None, path
+    lines = [path, *wrapped(found.summary, 2), ""]
+    for option in options_of(path) or ():
+        lines += entry(option, f"{section}." if section else "")
+    return "\n".join(lines)
+
+
+def entry(option: Option, before: str = "") -> list[str]:
+    """An option: its name, type and default, and what it does.
+
+    Args:
+        option: The option.
+        before: What stands before its name.
+    """
+    key = f"{before}{option.name}"
+    default = repr(defaults()[given]) if (given := key.strip("-")) in defaults() else option.default
+    kind = f": {option.kind}" if option.kind else ""
+    head = f"{key}{kind}" + (" (required)" if default is None else f" = {default}" if default else "")
+    return [*wrapped(head, 2, 6), *wrapped(first_sentence(option.doc), 6)]
+
+
+def wrapped(text: str, indent: int, further: int | None = None) -> list[str]:
+    """Text as lines of the terminal's width."""
+    width = min(shutil.get_terminal_size().columns, 120)
+    rest = " " * (indent if further is None else further)
+    return textwrap.wrap(text, width, initial_indent=" " * indent, subsequent_indent=rest, break_long_words=False)
