@@ -61,3 +61,19 @@ def test_a_fault_is_kept_once_and_small(broken):
         broken.batch(number)
     assert b"a" in next(content for what, content in broken.findings.faults.items() if what.startswith("KeyError"))
     assert len([what for what in broken.findings.faults if what.startswith("KeyError")]) == 1
+
+
+def test_what_is_imported_and_built_the_first_time_is_no_part_of_a_case(fuzz, broken):
+    """The first parse of a config imports what takes longer than a case may."""
+    seen = []
+
+    def read(folder):
+        seen.append((folder / "file").read_bytes())
+        if len(seen) == 1:
+            time.sleep(0.3)
+
+    reader = replace(broken.reader, read=read)
+    found = fuzz.fuzz(reader, 1e-9, 0)
+    assert seen[0] == reader.good
+    assert found.cases == len(seen) - 1
+    assert not found.faults
