@@ -9,6 +9,7 @@ from lightning.pytorch.loggers import Logger
 from offline import run_of, tables
 
 from vrft_pl.__main__ import main
+from vrft_pl.commands.fit import FitCLI
 from vrft_pl.runs import Claim, RunFolder
 
 ROOT = Path(__file__).parents[2]
@@ -140,6 +141,14 @@ def test_wandb_is_told_the_resolved_config(place, monkeypatch):
     args = [word if word != "off" else "offline" for word in SHORT]
     main([*args, "--run.evaluate_before", "false", "--run.evaluate_after", "false", "--run.folder", "run"])
     assert [params["trainer"]["max_steps"] for params in told] == [3]
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(["--resume"], True), ([], False)], ids=["resume", "anew"])
+def test_resume_goes_on_with_the_run_of_wandb_where_no_checkpoint_is_yet_too(place, monkeypatch, asked, expected):
+    told = []
+    monkeypatch.setattr("vrft_pl.commands.fit.run_loggers", lambda *args: told.append(args[-1]) or [])
+    FitCLI("fit", [*SHORT[1:], "--run.folder", "run", *asked])
+    assert told == [expected]
 
 
 def test_an_offline_run_of_wandb_holds_its_place_in_a_group_its_config_its_curves_and_its_pictures(place, monkeypatch):

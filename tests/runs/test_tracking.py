@@ -9,6 +9,7 @@ import wandb
 from lightning.pytorch.utilities import rank_zero_only
 
 from vrft_pl.runs import MetricsLogger, WandbOrOffline, run_loggers, tracking
+from vrft_pl.runs.given import given, logged
 from vrft_pl.runs.tracking import has_wandb_key, staged_below
 
 
@@ -80,6 +81,56 @@ def test_a_run_that_goes_on_is_the_same_run_of_wandb(tmp_path, monkeypatch):
     assert first[1] == "allow"
     assert first[0]
     assert anew[0] != first[0]
+
+
+def end():
+    """End a run; its file is whole when the process that writes it is gone."""
+    wandb.finish()
+    wandb.teardown()
+
+
+def numbers(folder):
+    """What lies in the files of W&B, as (step, name)."""
+    for path in (folder / "wandb").glob("offline-run-*/*.wandb"):
+        for step, names in logged(path):
+            yield from ((step, name) for name in names if name.startswith(("train/l", "val/")))
+
+
+def test_each_number_of_a_step_is_logged_once_however_often_a_run_goes_on(tmp_path):
+    first = logger(tmp_path / "run", offline=True)
+    first.log_metrics({"val/IoU": 0.5, "epoch": 0}, 0)
+    first.log_table("val/said", ["id"], [["row 7"]], step=0)
+    for step in (0, 1, 3, 4):
+        first.log_metrics({"train/loss": float(step), "epoch": 0}, step)
+    end()
+    (folder,) = (tmp_path / "run" / "wandb").glob("offline-run-*")
+    folder.rename(folder.with_name(f"offline-run-20260101_000000-{first.experiment.id}"))  # not of the same second
+    again = WandbOrOffline(tmp_path / "run", "now", "mine", True, goes_on=True)
+    again.log_metrics({"val/IoU": 0.5, "epoch": 0}, 0)
+    again.log_table("val/said", ["id"], [["row 7"]], step=0)
+    again.fill_in([{"step": str(step), "train/loss": "0.5", "epoch": "0"} for step in (0, 1, 2)])
+    again.log_metrics({"train/loss": 2.0, "epoch": 0}, 2)  # as a validation that a kill broke off
+    for step in (3, 4, 5):
+        again.log_metrics({"train/loss": float(step), "epoch": 0}, step)
+    again.log_metrics({"val/IoU": 0.5, "epoch": 0}, 5)
+    end()
+    expected = [(0, "val/IoU"), (0, "val/said"), (5, "val/IoU"), *((step, "train/loss") for step in range(6))]
+    assert sorted(numbers(tmp_path / "run")) == sorted(expected)
+
+
+def test_what_the_server_never_got_of_a_killed_process_is_not_taken_for_logged(tmp_path):
+    """Files of offline runs count as a whole: they are uploaded later."""
+    made = logger(tmp_path / "run", offline=True)
+    for step in range(4):
+        made.log_metrics({"train/loss": 0.5}, step)
+    run_id = made.experiment.id
+    end()
+    wandb_folder = tmp_path / "run" / "wandb"
+    (offline,) = wandb_folder.glob("offline-run-*")
+    assert given(wandb_folder, run_id, sent=2).keys() == {0, 1, 2, 3}
+    offline.rename(wandb_folder / offline.name.removeprefix("offline-"))
+    assert given(wandb_folder, run_id, sent=2).keys() == {0, 1}
+    assert given(wandb_folder, "another", sent=2) == {}
 
 
 def test_a_run_goes_on_without_wandb_where_it_fails_later(tmp_path, monkeypatch, caplog):

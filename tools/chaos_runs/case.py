@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SHORT = ["--trainer.max_steps", "6", "--trainer.val_check_interval", "3", "--trainer.limit_val_batches", "1"]
-SHORT += ["--checkpoint.every_n_train_steps", "2", "--data.init_args.eval_batch_size", "4", "--run.wandb", "off"]
+SHORT += ["--checkpoint.every_n_train_steps", "2", "--data.init_args.eval_batch_size", "4"]
 SHORT += ["--val_subset.num_samples", "6"]
 SHORT += ["--trainer.enable_progress_bar", "false", "--run.constants", "false", "--trainer.accelerator", "cpu"]
 CONFIGS = {"grpo": "configs/quickstart.yaml", "sft": "configs/counting/sft.yaml"}
@@ -42,6 +42,7 @@ class Case:
         args = ["fit", "--config", str(ROOT / CONFIGS[self.kind]), *SHORT, "--run.folder", str(folder), "--resume"]
         args += ["--trainer.accumulate_grad_batches", str(self.accumulate)]
         args += ["--data.init_args.batch_size", str(BATCH // self.processes)]
+        args += ["--run.wandb", "off" if self.elsewhere else "offline"]
         args += ["--data.init_args.num_workers", str(self.workers)]
         if self.kind == "grpo":
             args += ["--model.init_args.num_iterations", str(self.iterations)]

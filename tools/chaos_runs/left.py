@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ MOST_FIELDS = 4
 """Fields that it names."""
 CLOCKS = ("seconds", "phases")
 """Names of what no two runs have in common."""
+CLOCKED = ("time/", "trainer/")
+"""How names begin that say nothing of a run: seconds, which the row of a checkpoint lacks in part, and the step."""
 
 
 def left_behind(folder: Path) -> dict[str, list[str]]:
@@ -30,12 +32,25 @@ def left_behind(folder: Path) -> dict[str, list[str]]:
         "metrics": [
             text({name: value for name, value in row.items() if not name.startswith("time/")}) for row in run.metrics()
         ],
+        "W&B": sorted(in_wandb(folder / "wandb")),
         "summary": [text(without_clocks(run.summary()))],
         "checkpoints": sorted(path.name for path in run.checkpoints.iterdir()),
         "half-written files": [
             str(path.relative_to(folder)) for path in files if ".partial" in path.name or ".export" in str(path)
         ],
     }
+
+
+def in_wandb(folder: Path) -> Iterator[str]:
+    """Each number that is in the files of W&B, with its step and without its value: no two runs have equal seconds.
+
+    Tables are left out: one that its process had not written yet when it was killed is in the run's own records alone.
+    """
+    from vrft_pl.runs.given import logged
+
+    for path in folder.glob("offline-run-*/run-*.wandb"):
+        for step, names in logged(path):
+            yield from (f"{name} of step {step}" for name in names if "/" in name and not name.startswith(CLOCKED))
 
 
 def text(record: Mapping[str, Any]) -> str:

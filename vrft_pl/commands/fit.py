@@ -110,7 +110,7 @@ class FitCLI(RunCLI):
         given = self.config_init.trainer.logger
         if given in (None, True):
             run, checkpoint = self.options, self.config.get("ckpt_path")
-            goes_on = checkpoint is not None and (self.config.resume or RunFolder.holding(checkpoint) is not None)
+            goes_on = self.config.resume or (checkpoint is not None and RunFolder.holding(checkpoint) is not None)
             folder = self.folder.path
             return run_loggers(folder, run.wandb, run.project, run.group, run.job_type, run.tags, goes_on)
         return given

@@ -10,9 +10,6 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.core.module import LightningModule
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
@@ -85,7 +82,7 @@ class MetricsLogger(Logger):
             self._write([*read_table(self.path), row])
 
     @rank_zero_only
-    def cut_back(self, step: int, last: Mapping[str, float] | None = None) -> None:
+    def cut_back(self, step: int, last: Mapping[str, float] | None = None) -> list[Row]:
         """Drop the rows of an earlier process that a run will write again when it goes on after ``step`` steps.
 
         What this process has written already is kept: the evaluation before training, in place of the earlier one,
@@ -94,10 +91,13 @@ class MetricsLogger(Logger):
         Args:
             step: Optimizer steps done.
             last: What was logged of the last of them, for a process that was killed between its checkpoint and its row.
+
+        Returns:
+            The rows of earlier processes that stay.
         """
         self._open()
         if not self._earlier and not last:
-            return
+            return []
         kept = in_order(row for row in self._earlier if row["step"].isdecimal() and int(row["step"]) < step)
         trained = last.keys() - {"epoch"} if last else set()  # validation in the middle of the step has an epoch too
         if last and not any(int(row["step"]) == step - 1 and row.keys() & trained for row in kept):
@@ -107,6 +107,7 @@ class MetricsLogger(Logger):
         same = (measured(mine) == measured(row) for mine, row in zip(own, kept, strict=False))
         again = len(list(takewhile(bool, same)))
         self._write([*own, *kept[again:]])
+        return kept[again:]
 
     @contextmanager
     def again(self) -> Iterator[None]:
@@ -147,52 +148,3 @@ def without_last(rows: list[Row], again: Row) -> list[Row]:
 def measured(row: Row) -> tuple[str, frozenset[str]]:
     """The step of a row and what was measured; two evaluations within one step have the same."""
     return row["step"], frozenset(row)
-
-
-class CutBack(Callback):
-    """Cuts the run's ``metrics.csv`` back to the step where training starts or goes on, or has ended already.
-
-    Lightning writes the row of a step after the step's checkpoint, which therefore holds its numbers too, but for those
-    that are not known yet, such as the seconds of the update. Until the end of an epoch it repeats in each row what is
-    not logged anew; so does a run that goes on.
-    """
-
-    def __init__(self) -> None:
-        self._last: dict[str, float] = {}
-        self._repeated: dict[str, float] = {}
-
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep what is logged of the step that is being saved, and whether it makes a row and is repeated."""
-        loop = trainer.fit_loop.epoch_loop
-        logged = loop._results.metrics(on_step=True)["log"]
-        numbers = {name: float(value) for name, value in logged.items() if name.startswith("train/")}
-        due = numbers and trainer._logger_connector.should_update_logs
-        checkpoint.setdefault("callbacks", {})[self.state_key] = {
-            "last": {"epoch": trainer.current_epoch, **numbers} if due else {},
-            "repeated": {} if loop.batch_progress.is_last_batch else numbers,
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remember what was logged of the last step."""
-        self._last, self._repeated = dict(state_dict["last"]), dict(state_dict["repeated"])
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Cut back when the checkpoint has been read."""
-        self._cut_back(trainer)
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        """Log what Lightning would repeat; what this step logs takes its place."""
-        if self._repeated:
-            pl_module.log_dict(self._repeated, batch_size=1)
-        self._repeated = {}
-
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Cut back where training did not start."""
-        self._cut_back(trainer)
-
-    def _cut_back(self, trainer: Trainer) -> None:
-        for logger in trainer.loggers:
-            if isinstance(logger, MetricsLogger):
-                own = trainer.ckpt_path is not None and Path(trainer.ckpt_path).is_relative_to(logger.folder)
-                logger.cut_back(trainer.global_step, self._last if own else None)
-        self._last = {}

@@ -7,9 +7,10 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -19,7 +20,8 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
-from vrft_pl.runs.metrics import MetricsLogger
+from vrft_pl.runs.given import STEP, given
+from vrft_pl.runs.metrics import MetricsLogger, Row
 
 WandbMode = Literal["auto", "online", "offline", "off"]
 
@@ -29,6 +31,8 @@ CALL_SECONDS = 60.0
 """How long one call of W&B may hold up a run; its process may be frozen, or its disk."""
 FINISH_SECONDS = 600.0
 """How long the end of a run may wait for what is yet to be uploaded."""
+FLUSH_SECONDS = 1.0
+"""How much its process may keep to itself before it writes it to its file, and lose when all are killed."""
 ID = "vrft_pl_id"
 """File below ``wandb`` of the run's folder with the id that W&B knows the run by."""
 DATA_DIR = "WANDB_DATA_DIR"
@@ -37,6 +41,8 @@ DATA_DIR = "WANDB_DATA_DIR"
 
 class WandbOrOffline(WandbLogger):
     """Lightning's W&B logger; goes on offline, with one line, where the server does not answer or refuses the key.
+
+    A run that goes on logs no number of a step that an earlier process of it has logged already, once or more often.
 
     Where not even files can be written, W&B is left out; so it is, with one line, from where it fails later on: its
     process is gone or frozen, or the disk is full. What it has been given by then stays in the run's folder.
@@ -68,9 +74,8 @@ class WandbOrOffline(WandbLogger):
     ) -> None:
         if wrong := [tag for tag in tags if not 1 <= len(tag) <= 64]:
             raise ValueError(f"Expected `tags` of 1 to 64 characters each, but got {wrong[0]!r}.")
-        waits: dict[str, Any] = {}
-        if "finish_timeout" in wandb.Settings.model_fields:  # of newer versions
-            waits["finish_timeout"] = FINISH_SECONDS
+        newer = {"finish_timeout": FINISH_SECONDS, "x_transaction_log_flush_interval": FLUSH_SECONDS}
+        waits: dict[str, Any] = {k: v for k, v in newer.items() if k in wandb.Settings.model_fields}
         settings = wandb.Settings(silent=True, init_timeout=SECONDS, **waits)
         super().__init__(
             name=name,
@@ -85,11 +90,34 @@ class WandbOrOffline(WandbLogger):
         self.offline, self.folder, self.goes_on = offline, folder, goes_on
         self.down = False
         """Whether it failed and is left out."""
+        self._given: dict[int, frozenset[str]] = {}
 
     @rank_zero_only
-    def log_metrics(self, *args: Any, **kwargs: Any) -> None:
-        """Log numbers, unless W&B is down."""
-        self.unless_down(super().log_metrics, *args, **kwargs)
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log numbers, unless W&B is down or has them.
+
+        Args:
+            metrics: Numbers by logged name.
+            step: Optimizer steps done before this one.
+        """
+        self.unless_down(self._log_new, metrics, step)
+
+    def _log_new(self, metrics: Mapping[str, Any], step: int | None) -> None:
+        known = self._given.get(step, frozenset()) if step is not None else frozenset()
+        if metrics.keys() - known - {"epoch"}:
+            super().log_metrics({name: value for name, value in metrics.items() if name not in known}, step)
+
+    @rank_zero_only
+    def fill_in(self, rows: Sequence[Row]) -> None:
+        """Log what earlier processes of the run have logged, and W&B has not: it was down, or killed with them.
+
+        Args:
+            rows: Of ``metrics.csv``.
+        """
+        for row in rows:
+            step, numbers = int(row["step"]), {name: float(row[name]) for name in row if name != "step"}
+            self.log_metrics(numbers, step)
+            self._given[step] = self._given.get(step, frozenset()).union(numbers)  # a validation is carried out again
 
     @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
@@ -144,8 +172,10 @@ class WandbOrOffline(WandbLogger):
 
     def _run(self, mode: Any) -> Any:
         run = wandb.init(**{**self._wandb_init, "mode": mode, "id": None if mode == "disabled" else self._run_id()})
-        run.define_metric("trainer/global_step")
-        run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        run.define_metric(STEP)
+        run.define_metric("*", step_metric=STEP, step_sync=True)
+        if self.goes_on and mode != "disabled":
+            self._given = given(self.folder / "wandb", run.id, run.step if mode == "online" else inf)
         return run
 
     def _run_id(self) -> str:
