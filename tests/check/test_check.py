@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -286,25 +287,51 @@ class Near(Reward):
         return 1 / (1 + abs(len(text) - 10 * sample.solution.value))
 
 
-def signals(tmp_path, rewards, **options):
+def signals(tmp_path, rewards, task=None, **options):
     """Warnings and notes on the signal of rewards; completions that are this hot differ in length within groups."""
     module = grpo(None, loaded("tiny"), rewards, params=SamplingParams(32, temperature=3.0), group_size=8)
-    report = direct(tmp_path, module, counting(8), skip=("gold", "pictures"), **options)
+    report = direct(tmp_path, module, task or counting(8), skip=("gold", "pictures"), **options)
     found = [(finding.level, finding.what) for finding in report.steps["signal"]]
     return [what for level, what in found if level == "warning"], [what for level, what in found if level == "note"]
 
 
 def test_a_signal_in_rewards_that_look_at_no_truth_is_a_warning(tmp_path):
     warnings, notes = signals(tmp_path, [Length(), Constant()], prompts=4)
-    assert "GRPO has a signal, in Length (100% of groups)." in notes[-1]
-    assert any("none of these looks at the ground truth" in warning for warning in warnings)
+    assert not any("GRPO has a signal" in note for note in notes)
+    assert (
+        "Only Length (100% of groups) differ within groups, and none of these looks at the ground truth" in warnings[-1]
+    )
 
 
 def test_a_signal_in_a_reward_that_looks_at_the_truth_needs_no_warning(tmp_path):
     warnings, notes = signals(tmp_path, [Near(), Length()], prompts=4)
     assert "in Near (" in notes[-1]
-    assert "Length (100% of groups)" in notes[-1]
+    assert "Length (100% of groups) looks at no ground truth and is no signal" in notes[-1]
     assert not any("none of these looks at the ground truth" in warning for warning in warnings)
+
+
+class Numbered(CountingScenes):
+    """The answer to each question is the number of its row."""
+
+    def __getitem__(self, index):
+        return replace(super().__getitem__(index), answer=index)
+
+
+class Lucky(Near):
+    """Differs in the groups of one sample alone."""
+
+    def grade_one(self, text, sample, frame):
+        return super().grade_one(text, sample, frame) if sample.solution.value == 0 else 0.0
+
+
+def test_what_differs_in_form_makes_no_strong_signal_of_a_weak_one(tmp_path):
+    """Nearly every group differs in its length, and one of eight in the answer."""
+    task = counting(8)
+    task.train_source = Numbered(size=8, image_size=32)
+    warnings, notes = signals(tmp_path, [Lucky(), Length()], task, prompts=8)
+    assert not any("GRPO has a signal" in note for note in notes)
+    assert "0% of 8 groups have equal rewards" in warnings[-1]
+    assert "GRPO has a weak signal, 12%, in Lucky (12% of groups); Length (100% of groups) looks at no" in warnings[-1]
 
 
 def test_of_one_sample_it_is_told_by_whether_a_reward_reads_answers(tmp_path):

@@ -6,7 +6,7 @@ from check.subjects import subject
 from training import counting, grpo
 
 from vrft_pl.answers import Number
-from vrft_pl.check.constant import check_constant
+from vrft_pl.check.constant import check_constant, compared
 from vrft_pl.check.signal import check_signal
 from vrft_pl.data import CountingScenes
 from vrft_pl.modules import SFTModule
@@ -45,14 +45,24 @@ def test_a_policy_clearly_below_a_constant_is_a_warning_where_it_is_to_be_reinfo
     assert told == {"warning" if trains == "grpo" else "note": f"{what} Train with SFT first."}
 
 
-def test_a_policy_below_a_constant_by_accident_is_no_finding(qwen2_vl, tmp_path):
+def test_a_policy_below_a_constant_by_accident_is_not_told_from_it(qwen2_vl, tmp_path):
     task = counting(8)
     task.train_source = Same(size=8, image_size=32)
     checked = subject(grpo(qwen2_vl, rewards=[NumberMatch()]), tmp_path, task)
     check_signal(checked)
     scores = checked.sampled.scores["NumberMatch"]
     scores.copy_(torch.tensor([1.0] * (len(scores) // 2) + [0.0] * (len(scores) // 2)))  # one of two prompts
-    assert [finding.level for finding in check_constant(checked)] == ["note"]
+    _, finding = check_constant(checked)
+    what = "`NumberMatch` of sampled answers is 0.500, within 1.000 of the 1.000 of a constant answer."
+    assert (finding.level, finding.what) == ("note", what)
+
+
+def test_a_policy_above_a_constant_is_said_to_be():
+    finding = compared("BoxIoU", torch.tensor([0.5, 0.6, 0.5, 0.6]), 0.25, reinforced=True)
+    what = "`BoxIoU` of sampled answers is 0.550, above the 0.250 of a constant answer."
+    assert (finding.level, finding.what) == ("note", what)
+    assert compared("BoxIoU", torch.tensor([0.1, 0.2]), 0.25, reinforced=True).level == "note"
+    assert compared("BoxIoU", torch.tensor([0.1, 0.1]), 0.25, reinforced=True).level == "warning"
 
 
 def test_without_training_rows_it_says_that_there_is_no_constant(qwen2_vl, tmp_path):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 import torch
+from torch import Tensor
 
-from vrft_pl.check.findings import Finding, Level
+from vrft_pl.check.findings import Finding
 from vrft_pl.check.rows import Row
 from vrft_pl.check.subject import Subject
 from vrft_pl.metrics import Constants, judge_constants
@@ -28,7 +29,7 @@ def check_constant(subject: Subject) -> list[Finding]:
         rows[_SAMPLED] = [known[sample.id] for sample in subject.sampled.samples if sample.id in known]
     constants = judge_constants(subject.module.metrics, training, rows)
     findings = [Finding("note", f"No constant answer: {reason}.") for reason in constants.left_out]
-    return [*findings, *told(constants), *below(subject, constants)]
+    return [*findings, *told(constants), *beside(subject, constants)]
 
 
 def asked(row: Row) -> Asked:
@@ -48,11 +49,10 @@ def told(constants: Constants) -> list[Finding]:
     return findings
 
 
-def below(subject: Subject, constants: Constants) -> list[Finding]:
-    """Rewards of which the policy, as it is, gets clearly less than a constant answer to the same prompts."""
+def beside(subject: Subject, constants: Constants) -> list[Finding]:
+    """What the policy, as it is, gets by each reward, and a constant answer to the same prompts."""
     if subject.sampled is None:
         return []
-    level: Level = "warning" if subject.module.trains_on_samples else "note"
     findings = []
     for name, constant in constants.scores.get(_SAMPLED, {}).items():
         if name not in subject.sampled.scores or name not in constants.main:
@@ -60,7 +60,25 @@ def below(subject: Subject, constants: Constants) -> list[Finding]:
         judges = next(reward.judges for reward in subject.rewards if reward.name == name)
         judged = torch.tensor([judges(sample) for sample in subject.sampled.samples])
         means = subject.sampled.scores[name].view(len(judged), -1).mean(dim=1)[judged]
-        if len(means) > 1 and means.mean() + _CLEARLY * means.std() / len(means) ** 0.5 < constant:
-            what = f"`{name}` of sampled answers is {means.mean():.3f}, below the {constant:.3f} of a constant answer"
-            findings.append(Finding(level, f"{what}: the policy does not look yet. Train with SFT first."))
+        if len(means) > 1:
+            findings.append(compared(name, means, constant, subject.module.trains_on_samples))
     return findings
+
+
+def compared(name: str, means: Tensor, constant: float, reinforced: bool) -> Finding:
+    """Hold sampled answers against a constant one.
+
+    Args:
+        name: Of the reward.
+        means: Mean score of the answers to each prompt. Shape ``(P,)``, more than one.
+        constant: Mean score of the constant answer to these prompts.
+        reinforced: Whether the policy is to be.
+    """
+    mean, slack = float(means.mean()), _CLEARLY * float(means.std()) / len(means) ** 0.5
+    what = f"`{name}` of sampled answers is {mean:.3f}"
+    if mean + slack < constant:
+        advice = "the policy does not look yet. Train with SFT first."
+        told = f"{what}, below the {constant:.3f} of a constant answer: {advice}"
+        return Finding("warning" if reinforced else "note", told)
+    place = "above" if mean - slack > constant else f"within {slack:.3f} of"
+    return Finding("note", f"{what}, {place} the {constant:.3f} of a constant answer.")

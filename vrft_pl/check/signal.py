@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -23,6 +24,8 @@ _CERTAIN = 64
 """Completions from which groups without a difference are no accident."""
 _EQUAL = 1e-6
 """Deviation within a group below which its rewards are equal."""
+_WEAK = 0.2
+"""Share of groups with something to learn below which most of what is sampled is for nothing."""
 _SELDOM = 0.01
 """Probability of the end of the turn after a right answer below which the policy never learned it."""
 
@@ -161,38 +164,54 @@ def groups(subject: Subject, values: Tensor) -> Tensor:
 
 
 def verdict(subject: Subject, sampled: Sampled) -> list[Finding]:
-    """Share of groups without a difference, which give no gradient."""
+    """What there is to learn: the share of groups that differ, by reward, and in rewards that look at the truth."""
     if not subject.module.trains_on_samples:
         return []
-    weighed = [(r.weight_at(0), sampled.scores[r.name]) for r in subject.module.rewards if r.name in sampled.scores]
-    total = torch.stack([weight * score for weight, score in weighed]).sum(dim=0)
-    per_group = groups(subject, total)
-    dead = float((per_group.std(dim=1, correction=0) < _EQUAL).float().mean())
-    what = f"{dead:.0%} of {len(per_group)} groups have equal rewards and give no gradient"
-    varying = varying_rewards(subject, sampled)
-    where = ", ".join(f"{reward.name} ({share:.0%} of groups)" for reward, share in varying)
-    if dead == 1:
-        level: Level = "error" if len(total) >= _CERTAIN else "warning"
-        return [
-            Finding(level, f"{what}: GRPO has no signal. Train with SFT first, or use easier rows or graded rewards.")
-        ]
-    if dead > 0.8:
-        findings = [Finding("warning", f"{what}: GRPO has a weak signal, in {where}.")]
-    else:
-        findings = [Finding("note", f"{what}: GRPO has a signal, in {where}.")]
-    if not any(heeds_truth(reward, subject, sampled) for reward, _ in varying):
-        told = f"Only {where} differ within groups, and none of these looks at the ground truth"
+    weighed = [r for r in subject.module.rewards if r.name in sampled.scores]
+    live = differing(subject, sampled, weighed)
+    what = f"{1 - live:.0%} of {len(sampled.samples)} groups have equal rewards and give no gradient"
+    if not live:
+        level: Level = "error" if len(sampled.completions) >= _CERTAIN else "warning"
         advice = "Train with SFT first, or use easier rows or graded rewards."
-        findings.insert(0, Finding("warning", f"{told}: GRPO would teach form without right answers. {advice}"))
-    return findings
+        return [Finding(level, f"{what}: GRPO has no signal. {advice}")]
+    varying = [reward for reward in weighed if differing(subject, sampled, [reward])]
+    heeds = {
+        reward.name: heeds_truth(reward, subject, sampled) for reward in varying
+    }  # a metric has no `==` of its own
+    heeding, others = ([reward for reward in varying if heeds[reward.name] is wanted] for wanted in (True, False))
+    return [told_signal(subject, sampled, heeding, others, what)]
 
 
-def varying_rewards(subject: Subject, sampled: Sampled) -> list[tuple[Reward, float]]:
-    """Rewards with a weight that differ within groups, and the share of groups in which they do."""
-    weighed = [reward for reward in subject.module.rewards if reward.name in sampled.scores and reward.weight_at(0)]
-    spreads = [groups(subject, sampled.scores[reward.name]).std(dim=1, correction=0) for reward in weighed]
-    shares = [float((spread >= _EQUAL).float().mean()) for spread in spreads]
-    return [(reward, share) for reward, share in zip(weighed, shares, strict=True) if share]
+def told_signal(
+    subject: Subject, sampled: Sampled, heeding: Sequence[Reward], others: Sequence[Reward], what: str
+) -> Finding:
+    """The verdict on rewards that differ within groups; what looks at no ground truth counts for nothing.
+
+    Args:
+        subject: What is checked.
+        sampled: What the policy wrote.
+        heeding: Those that look at the ground truth.
+        others: Those that don't, such as `Format`.
+        what: Is put before it.
+    """
+    heeded, unheeded = (
+        ", ".join(f"{reward.name} ({differing(subject, sampled, [reward]):.0%} of groups)" for reward in rewards)
+        for rewards in (heeding, others)
+    )
+    advice = "Train with SFT first, or use easier rows or graded rewards."
+    if not heeding:
+        told = f"Only {unheeded} differ within groups, and none of these looks at the ground truth"
+        return Finding("warning", f"{told}: GRPO would teach form without right answers. {advice}")
+    beside = f"; {unheeded} looks at no ground truth and is no signal" if unheeded else ""
+    if (share := differing(subject, sampled, heeding)) < _WEAK:
+        return Finding("warning", f"{what}: GRPO has a weak signal, {share:.0%}, in {heeded}{beside}. {advice}")
+    return Finding("note", f"{what}: GRPO has a signal, in {heeded}{beside}.")
+
+
+def differing(subject: Subject, sampled: Sampled, rewards: Sequence[Reward]) -> float:
+    """Share of groups within which the weighted sum of some rewards differs."""
+    total = torch.stack([reward.weight_at(0) * sampled.scores[reward.name] for reward in rewards]).sum(dim=0)
+    return float((groups(subject, total).std(dim=1, correction=0) >= _EQUAL).float().mean())
 
 
 def heeds_truth(reward: Reward, subject: Subject, sampled: Sampled) -> bool:
