@@ -175,9 +175,8 @@ def verdict(subject: Subject, sampled: Sampled) -> list[Finding]:
         advice = "Train with SFT first, or use easier rows or graded rewards."
         return [Finding(level, f"{what}: GRPO has no signal. {advice}")]
     varying = [reward for reward in weighed if differing(subject, sampled, [reward])]
-    heeds = {
-        reward.name: heeds_truth(reward, subject, sampled) for reward in varying
-    }  # a metric has no `==` of its own
+    # by name: `==` of two metrics makes a third
+    heeds = {reward.name: heeds_truth(reward, subject, sampled) for reward in varying}
     heeding, others = ([reward for reward in varying if heeds[reward.name] is wanted] for wanted in (True, False))
     return [told_signal(subject, sampled, heeding, others, what)]
 
