@@ -11,6 +11,7 @@ from vrft_pl.rewards.base import Reward
 from vrft_pl.rewards.parsing import Unread, parse_choice, parse_label, parse_number, read_answer
 from vrft_pl.rewards.parsing.number import Quantity, read_unit, units_for
 from vrft_pl.rewards.parsing.prose import Prose, counted, without_prose
+from vrft_pl.rewards.parsing.text import parse_sentence_of_choice
 from vrft_pl.types import Sample
 
 
@@ -19,7 +20,8 @@ class ShortAnswer(Reward):
 
     Args:
         prose: ``strict`` reads the answer and nothing around it. ``lenient`` also reads what stands in one of a few
-            sentences: ``The answer is 3.``, ``Answer: 3``, ``There are 3``, ``x = 3``, and of a number ``3 objects``.
+            sentences: ``The answer is 3.``, ``Answer: 3``, ``There are 3``, ``x = 3``, of a number ``3 objects``, and
+            of a letter ``Option B is correct`` and ``B because it is longer``.
         **kwargs: Those of `Reward`.
 
     Raises:
@@ -159,7 +161,8 @@ class ChoiceMatch(ShortAnswer):
         answer = self.read(text, sample)
         if isinstance(answer, Unread):
             return answer
-        letter = parse_choice(answer, sample.solution.options)
+        parse = parse_sentence_of_choice if self.lenient else parse_choice
+        letter = parse(answer, sample.solution.options)
         return letter if isinstance(letter, Unread) else float(letter == sample.solution.letter)
 
 

@@ -12,13 +12,20 @@ Prose = Literal["strict", "lenient"]
 
 _THING = r"[a-z]++(?:[ -][a-z]++){0,5}"
 _LEAD = re.compile(
-    r"(?>(?:(?:so|thus|hence|therefore),?\s++)?)(?>(?:(?:the|my)\s++)?)(?>(?:(?:final|correct|right)\s++)?)"
-    rf"(?:answer|result|total|count|number(?:\sof\s{_THING}(?=\s(?:is|are)\b|\s?[:=]))?)"
+    r"(?>(?:(?:so|thus|hence|therefore),?\s++)?)(?>(?:(?:the|my)\s++)?)(?>(?:(?:final|correct|right|best)\s++)?)"
+    rf"(?:answer|result|total|count|option|choice|letter|number(?:\sof\s{_THING}(?=\s(?:is|are)\b|\s?[:=]))?)"
     r"\s*+(?:(?:is|are):?|[:=])(?=[\s(\[$\\*\d])\s*+",
     re.IGNORECASE | re.ASCII,
 )
-_THERE = re.compile(r"(?:there\s(?:is|are)|(?:it|this|that)(?:\sis|'s)|i\s(?:see|count))\s++", re.IGNORECASE | re.ASCII)
+_THERE = re.compile(
+    r"(?:there\s(?:is|are)|(?:it|this|that)(?:\sis|'s)|i\s(?:see|count|choose))\s++", re.IGNORECASE | re.ASCII
+)
 _VARIABLE = re.compile(r"[a-z]\s*+=\s*+(?!=)", re.IGNORECASE | re.ASCII)
+_LETTER = r"(?>(?:(?:option|choice|answer)\s)?)(\([A-Z]\)|\*\*[A-Z]\*\*|[A-Z])"
+_CALLED_RIGHT = re.compile(
+    rf"{_LETTER}\sis\s(?:the\s)?(?:correct|right|best)(?:\s(?:answer|option|choice|one))?", re.IGNORECASE | re.ASCII
+)
+_REASON = re.compile(rf"{_LETTER},?\s(?:because|since)\s(.++)", re.IGNORECASE | re.ASCII)
 _COUNTED = re.compile(rf"({NUMBER.pattern}|[a-z]++)\s++({_THING})\s*+\.?", re.IGNORECASE | re.ASCII)
 _NO_THING = re.compile(
     r"\b(?:or|and|not?|nor|than|more|less|fewer|plus|minus|times|if|but|wrong|hundreds?|thousands?|[mbt]illions?|dozens?|"
@@ -43,6 +50,28 @@ def without_prose(answer: str, named: bool = True) -> str:
         if found := lead.match(answer):
             answer = answer[found.end() :]
     return answer
+
+
+def called_right(answer: str) -> str | None:
+    """The letter of ``Option B is correct.``; ``None`` for anything else.
+
+    Example:
+        >>> called_right("Option B is correct."), called_right("B is correct, not A")
+        ('B', None)
+    """
+    found = _CALLED_RIGHT.fullmatch(answer.removesuffix("."))
+    return found[1] if found else None
+
+
+def with_reason(answer: str) -> tuple[str, str] | None:
+    """The letter and the reason of ``B because it is longer``, on one line; ``None`` for anything else.
+
+    Example:
+        >>> with_reason("B, because it is longer"), with_reason("A or B because both are")
+        (('B', 'it is longer'), None)
+    """
+    found = _REASON.fullmatch(answer)
+    return (found[1], found[2]) if found else None
 
 
 def counted(answer: str) -> str | None:

@@ -7,6 +7,7 @@ import string
 
 from vrft_pl.names import normalize_name
 from vrft_pl.rewards.parsing.blocks import MAX_ANSWER, unwrap
+from vrft_pl.rewards.parsing.prose import called_right, with_reason
 from vrft_pl.rewards.parsing.unread import Unread
 from vrft_pl.rewards.parsing.width import narrow
 
@@ -72,6 +73,27 @@ def parse_choice(answer: str, options: tuple[str, ...] = ()) -> str | Unread:
         return letter if letter in named else Unread.AMBIGUOUS
     doubtful = not delimited or _names_another_letter(mark[8]) or _speaks_of_options(mark[8])
     return Unread.AMBIGUOUS if doubtful else letter
+
+
+def parse_sentence_of_choice(answer: str, options: tuple[str, ...] = ()) -> str | Unread:
+    """Read what `parse_choice` reads, and ``Option B is correct`` and ``B because it is longer``.
+
+    A reason counts for nothing, and neither names another letter or the text of another option, nor speaks of options.
+
+    Example:
+        >>> parse_sentence_of_choice("B because A is too short"), parse_sentence_of_choice("B because it is longer")
+        (<Unread.AMBIGUOUS: 'ambiguous'>, 'B')
+    """
+    if called := called_right(answer):
+        return parse_choice(called)
+    reasoned = with_reason(answer)
+    if reasoned is None:
+        return parse_choice(answer, options)
+    letter, reason = parse_choice(reasoned[0]), normalize_name(reasoned[1])
+    others = [text for mark, text in zip(string.ascii_uppercase, options, strict=False) if mark != letter]
+    if any(name and name in reason for name in map(normalize_name, others)):
+        return Unread.AMBIGUOUS
+    return parse_choice(f"{letter}. {reasoned[1]}") if isinstance(letter, str) else letter
 
 
 def _without_marks(text: str) -> str:
