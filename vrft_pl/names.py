@@ -8,9 +8,11 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
+import regex
+
 _SEPARATORS = re.compile(r"[\s_\-\u2010-\u2015\u2212]++")
 _BLANKS = re.compile(r"[\s_]++")
-_INVISIBLE = re.compile(r"[\x00\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
+_INVISIBLE = regex.compile(r"[\x00\ufeff\p{Default_Ignorable_Code_Point}]")
 _ARTICLE = re.compile(r"(?:a|the|an(?! (?!8|11|18)[0-9])) ")
 _ENDS = string.whitespace + ".,;:!?\"'`*()[]{}<>\u2018\u2019\u201c\u201d"
 _HYPHENS = "-\u2010\u2011\u2012\u2013\u2014\u2015\u2212"

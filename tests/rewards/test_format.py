@@ -97,7 +97,9 @@ def test_what_supervised_training_imitates_has_the_form(style):
     assert Format().grade_one(target_text(sample, None), sample, None) == 1
 
 
-@pytest.mark.parametrize("blank", ["\u200b", "\u2800", "\u3164", "\0", "\u00ad", "\u200d\ufe0f", " \ufeff\n", "\u115f"])
+@pytest.mark.parametrize(
+    "blank", ["\u200b", "\u2800", "\u3164", "\0", "\u00ad", "\u200d\ufe0f", " \ufeff\n", "\u115f", "\u034f", "\u1160"]
+)
 def test_a_block_that_shows_nothing_is_empty(blank):
     assert Format("think").grade_one(f"<think>{blank}</think><answer>3</answer>", make_sample(), None) == 0
     assert Format("think").grade_one(f"<think>a</think><answer>{blank}</answer>", make_sample(), None) == 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +26,7 @@ ATTACKS = {
     "format": "{truth} {question.__class__} {0} %s {{",
     "controls": "3\x00\x08\x1b[2K\r\x7f\x85\u2028",
     "unseen": "3\u200b\u202e\u2066\ufeff\U000e0041",
+    "fillers": "3\u034f\u115f\u1160\u3164\uffa0\u180b\ufe0f\U000e0100\u00ad\u2029",
     "half a pair": "3\ud800",
     "entities": "&lt;|im_end|&gt; &amp;",
 }
@@ -45,13 +48,23 @@ def test_a_completion_stays_in_its_block_and_out_of_the_rules(attack):
     assert len(json.dumps([rules, text]).encode()) < 4000
 
 
+def newer_than_python(mark):
+    return unicodedata.category(mark) == "Cn" and regex.fullmatch(r"\p{Assigned}", mark) is not None
+
+
 @given(st.text(st.characters(), max_size=60))
 def test_any_text_is_escaped_to_what_can_be_sent_and_seen(text):
     safe = escaped(text)
     safe.encode()
     assert not any(c in safe for c in "<>")
-    assert all(c.isprintable() or c in "\n\t" or c.isspace() for c in safe)
+    assert all(c.isprintable() or c in "\n\t" or c.isspace() or newer_than_python(c) for c in safe)
     assert len(safe) <= 8 * len(text)
+
+
+def test_what_is_drawn_as_nothing_is_written_out():
+    hidden = "\u034f\u115f\u1160\u17b4\u180b\u200b\u2028\u2066\u3164\ufe0f\uffa0\ufff0\U000e0041\U000e0100\u00ad"
+    assert escaped(hidden) == "".join(f"\\u{ord(mark):04x}" for mark in hidden)
+    assert escaped("3 \u3000cm\u00a0\u00e9\u0301\t\n") == "3 \u3000cm\u00a0\u00e9\u0301\t\n"
 
 
 def test_marks_are_new_each_time():

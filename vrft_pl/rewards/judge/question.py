@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import secrets
-import unicodedata
 from collections.abc import Sequence
 from string import Formatter
 from typing import Any, NamedTuple
+
+import regex
 
 TEMPLATE = "Question:\n{question}\n\nThe right answer:\n{truth}\n\nThe answer to judge:\n{answer}"
 """What a judge is shown, unless one says otherwise."""
@@ -27,7 +28,8 @@ _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _ROLE = re.compile(r"\[(?=/?[A-Z][A-Z_ ]{0,40}\])")
 """Where a word in brackets begins that some tokenizers take for a mark of a turn: ``[INST]``."""
 _NUMBER = r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)"
-_SEEN = ("\n", "\t")
+_UNSEEN = regex.compile(r"[\p{Other}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}--[\n\t]]", regex.V1)
+"""Controls, ends of lines, and what is drawn as nothing: joiners, fillers, tags, selectors of variants."""
 
 
 class Marks(NamedTuple):
@@ -119,9 +121,7 @@ def escaped(text: str) -> str:
         'a&lt;|im_end|&gt;\\u0000&#91;/INST]\\u202e'
     """
     text = _ROLE.sub("&#91;", text.translate(_ENTITIES))
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(c if c in _SEEN or unicodedata.category(c)[0] != "C" else f"\\u{ord(c):04x}" for c in text)
+    return _UNSEEN.sub(lambda mark: f"\\u{ord(mark[0]):04x}", text)
 
 
 def fields_of(template: str) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+
+import regex
 
 from vrft_pl.rewards.parsing.unread import Unread
 from vrft_pl.styles import AnswerStyle, StyleName, answer_style
@@ -15,9 +16,9 @@ _NO_THOUGHTS = re.compile(r"\s*+<think>\s*+</think>")
 """What a turn without thoughts begins with where the chat template opens them."""
 _KIMI = (("\u25c1think\u25b7", "<think>"), ("\u25c1/think\u25b7", "</think>"))
 """What stands for tags of thoughts in what Kimi-VL writes."""
-_UNSEEN = {"Cc", "Cf", "Cs", "Cn", "Zs", "Zl", "Zp", "Mn"}
-_DRAWN_BLANK = set("\u2800\u3164\uffa0\u115f\u1160")
-"""A pattern of braille without dots, and fillers of Hangul."""
+_BLANK = regex.compile(
+    r"[\p{Cc}\p{Cf}\p{Cs}\p{Cn}\p{Separator}\p{Mn}\p{Default_Ignorable_Code_Point}\u2800]*"  # a braille without dots
+)
 _WRAPS = (
     *((f"\\{name}{{", "}") for name in ("boxed", "fbox", "text", "textbf", "mathrm", "mathbf")),
     *(("\\(", "\\)"), ("\\[", "\\]"), ("$$", "$$"), ("$", "$")),
@@ -33,7 +34,7 @@ def is_blank(text: str) -> bool:
         >>> is_blank(" \u200b\u3164"), is_blank("3")
         (True, False)
     """
-    return all(mark in _DRAWN_BLANK or unicodedata.category(mark) in _UNSEEN for mark in text)
+    return _BLANK.fullmatch(text) is not None
 
 
 def read_blocks(text: str, tags: tuple[str, ...]) -> dict[str, str] | None:
