@@ -86,9 +86,12 @@ def agree(truth: Any, answer: Any, tolerance: float | None = None) -> bool | Non
 def main() -> None:
     """Answer requests until the input ends."""
     logging.disable(logging.CRITICAL)  # math-verify warns at each call that nobody limits it
+    from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse, verify
 
-    extraction = [LatexExtractionConfig()]  # another one would take a number out of what this one fails on
+    # no search for a number in what the grammar fails on, nor for units, which would be factors that are dropped
+    normalization = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True)
+    extraction = [LatexExtractionConfig(normalization_config=normalization)]
 
     @lru_cache(maxsize=4096)
     def read(text: str) -> Any:

@@ -33,7 +33,6 @@ _LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]")
 _NAME = r"[a-zA-Z](?:_(?:[a-zA-Z0-9]|\{[a-zA-Z0-9]++\}))?"
 _LETTERS = re.compile(r"\\[a-zA-Z]++|([a-zA-Z])")
 _PRIMED = re.compile(r"[^\s']'++")
-_LIKE_A_UNIT = re.compile(r"(?<=[0-9.])[ ]?(?=[cdghlmostM](?![a-zA-Z]))")
 _PLAIN_NAME = re.compile(_NAME)
 _EQUATION = re.compile(rf"({_NAME})\s*+=(?!=)\s*+(.++)", re.DOTALL)
 _NAMES_OF_POINT = re.compile(r"\((?:[a-z],){1,5}[a-z]\)=(?=\()")
@@ -153,22 +152,22 @@ def without_point_names(text: str) -> str:
 
 
 def products(text: str, letters: str = "abcxyz") -> str:
-    r"""Write dots between factors: the parser of mathematics drops some letters behind a number as a unit.
+    r"""Write dots between factors: the parser of mathematics takes some pairs of letters for one.
 
     Args:
         text: An expression.
         letters: What a factor may be called.
 
     Example:
-        >>> products("4ab+x y"), products("3x"), products(r"2\pi ab"), products("4s")
-        ('4\\cdot a\\cdot b+x\\cdot y', '3x', '2\\pi a\\cdot b', '4\\cdot s')
+        >>> products("4ab+x y"), products("3x"), products(r"2\pi ab")
+        ('4\\cdot a\\cdot b+x\\cdot y', '3x', '2\\pi a\\cdot b')
     """
     factors = rf"(?<![\\a-zA-Z])([0-9.]*+)[ ]?([{letters}](?:[ ]?[{letters}]){{1,2}})(?![a-zA-Z'(])"
 
     def dotted(found: re.Match[str]) -> str:
         return "\\cdot ".join(filter(None, (found[1], *found[2].replace(" ", ""))))
 
-    return _LIKE_A_UNIT.sub(r"\\cdot ", re.sub(factors, dotted, text))
+    return re.sub(factors, dotted, text)
 
 
 def told_apart(truth: str, answer: str) -> tuple[str, str]:
