@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from vrft_pl.data.detection import read_positions
 from vrft_pl.data.foreign import converted, kind
 from vrft_pl.types import InputError
 
@@ -87,8 +88,20 @@ def test_names_and_boxes_stand_where_the_text_has_their_places():
 def test_the_one_object_of_an_answer_is_its_box(fence):
     said = fence.format(json.dumps([{"bbox_2d": [1, 2, 3, 4], "label": "dog"}]))
     assert converted({"prompt": "Where?", "image": "a.png", "solution": said}, "row 0")["answer"] == [1, 2, 3, 4]
-    two = json.dumps([{"bbox_2d": [1, 2, 3, 4]}, {"bbox_2d": [5, 6, 7, 8]}])
-    assert converted({"prompt": "Where?", "image": "a.png", "solution": two}, "row 0")["answer"] == two
+
+
+def test_several_objects_of_one_label_are_what_detection_reads():
+    def answer(solution):
+        return converted({"prompt": "Where?", "image": "a.png", "solution": solution}, "row 0")["answer"]
+
+    two = [{"bbox_2d": [1, 2, 3, 4], "label": "dog"}, {"bbox_2d": [[5, 6], [7, 8]], "label": "dog"}]
+    expected = [{"Position": [1, 2, 3, 4]}, {"Position": [5, 6, 7, 8]}]
+    assert [answer(form) for form in (two, json.dumps(two), f"```json\n{json.dumps(two)}\n```")] == [expected] * 3
+    assert answer(two[:1]) == [1, 2, 3, 4]
+    assert read_positions(answer(two), "row 0") == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert read_positions(answer(two[:1]), "row 0") == [[1, 2, 3, 4]]
+    with pytest.raises(InputError, match="row 0: expected objects of one label, which the question names, but got"):
+        answer([*two, {"bbox_2d": [1, 2, 3, 4], "label": "cat"}])
 
 
 ASKED = {"role": "user", "content": "<image>Why?"}

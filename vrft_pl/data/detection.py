@@ -11,7 +11,7 @@ from typing import Any
 
 from vrft_pl.answers import NO_OBJECTS, Instance, Instances, Solution
 from vrft_pl.data.base import VisionTask
-from vrft_pl.data.boxes import AnnotationSpace, check_box, image_size
+from vrft_pl.data.boxes import AnnotationSpace, check_box, image_size, is_number
 from vrft_pl.data.images import FileImage
 from vrft_pl.data.sources import Record
 from vrft_pl.data.sources.annotated import MeasuredImage
@@ -123,7 +123,7 @@ def checked(truth: Instances, record: Record) -> Instances:
 
 
 def read_positions(answer: Any, owner: str) -> list[Any]:
-    """Read what a written solution holds for boxes; nothing for ``No Objects``.
+    """Read what a written solution holds for boxes; nothing for ``No Objects``, and one for four numbers alone.
 
     Raises:
         InputError: If it is no such solution.
@@ -134,6 +134,8 @@ def read_positions(answer: Any, owner: str) -> list[Any]:
             f"{owner}: expected the answer to be a list of {{'Position': [x1, y1, x2, y2], 'Confidence': c}} or "
             f"{NO_OBJECTS}, but got {str(answer)[:200]!r}."
         )
+    if len(entries) == 4 and all(map(is_number, entries)):
+        return [entries]
     for entry in entries:
         if not isinstance(entry, dict) or "Position" not in entry:
             raise InputError(f"{owner}: expected `Position` in every entry of the answer, but got {str(entry)[:200]}.")

@@ -132,7 +132,7 @@ def answer_of(row: Mapping[str, Any], said: list[str], owner: str, column: str |
     """
     name = column or next((key for key in ANSWERS if row.get(key) not in (None, "")), None)
     value = row.get(name) if name is not None else said[0] if said else None
-    if isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
+    if isinstance(value, list) and value and all(isinstance(part, dict) and "bbox_2d" not in part for part in value):
         value = next((text for role, text in turns({"messages": value}, owner) if role == "assistant"), value)
     if value in (None, ""):
         wanted = (
@@ -140,14 +140,17 @@ def answer_of(row: Mapping[str, Any], said: list[str], owner: str, column: str |
         )
         raise InputError(f"{owner}: expected {wanted}, but there is none.")
     if not isinstance(value, str):
-        return box_of(value), None
+        return boxes_of(value, owner), None
     check_text(value, "answer", owner)
     answer, cot = split_answer(value, owner)
-    return box_of(answer), cot
+    return boxes_of(answer, owner), cot
 
 
-def box_of(answer: Any) -> Any:
-    """The box of an answer that is one object as Qwen2.5-VL writes it, ``[{"bbox_2d": [...]}]``; else the answer."""
+def boxes_of(answer: Any, owner: str) -> Any:
+    """The boxes of an answer that is objects as Qwen2.5-VL writes them, ``[{"bbox_2d": [...]}]``; else the answer.
+
+    One is a box, several are the list that `Detection` reads, if they are of one label.
+    """
     value = answer
     if isinstance(answer, str):
         fenced = _FENCED.fullmatch(answer)
@@ -158,7 +161,14 @@ def box_of(answer: Any) -> Any:
     match value:
         case [{"bbox_2d": box}] | {"bbox_2d": box}:
             return corners(box)
-    return answer
+    if not (isinstance(value, list) and value and all(isinstance(part, dict) and "bbox_2d" in part for part in value)):
+        return answer
+    if len(labels := {str(part.get("label")) for part in value}) > 1:
+        raise InputError(
+            f"{owner}: expected objects of one label, which the question names, but got "
+            f"{reprlib.repr(sorted(labels))}. Write a row for each, or a COCO file."
+        )
+    return [{"Position": corners(part["bbox_2d"])} for part in value]
 
 
 def check_numbers(row: Mapping[str, Any], owner: str) -> None:
