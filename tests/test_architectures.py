@@ -17,7 +17,7 @@ CHOSEN = ["video_llama_3", "mistral3", "ovis2", "qwen3_5", "lfm2_vl", "molmo2", 
 CHOSEN += ["minicpmv4_6", "hunyuan_vl", "perception_lm"]
 NEWEST = Version("5.23.0")
 """Of transformers, when the checkpoints were written; earlier ones do not know all of them."""
-QUICK = ["encode", "batch", "shared", "decoding", "gradients", "GRPO", "LoRA GRPO"]
+QUICK = ["encode", "batch", "several", "shared", "decoding", "gradients", "GRPO", "LoRA GRPO"]
 """What the chosen are tried in; each of the others in everything."""
 OTHERS = [pytest.param(name, marks=pytest.mark.nightly) for name in sorted(BUILDERS) if name not in CHOSEN]
 

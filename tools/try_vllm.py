@@ -40,7 +40,8 @@ HIDDEN, HEAD = 128, 32
 def widened(folder: str) -> str:
     """Make a checkpoint anew with heads that vLLM takes; what joins towers and language follows by its names."""
     config: Any = AutoConfig.from_pretrained(folder)
-    text, vision = config.get_text_config(), getattr(config, "vision_config", None)
+    text: Any = config.get_text_config()
+    vision: Any = getattr(config, "vision_config", None)
     wide = {"hidden_size": HIDDEN, "intermediate_size": 2 * HIDDEN, "head_dim": HEAD, "query_pre_attn_scalar": HEAD}
     for name, value in wide.items():
         if getattr(text, name, None) is not None:
@@ -110,7 +111,7 @@ def attempt(name: str, python: str) -> str:
                     sampler.update(policy, step)
                     with torch.no_grad():
                         for parameter in policy.parameters():
-                            parameter += 0.02 * torch.randn_like(parameter)
+                            parameter.add_(0.02 * torch.randn_like(parameter))
                 sampler.close()
         except InputError as refusal:
             return f"refused: {line(refusal)}"
