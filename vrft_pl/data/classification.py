@@ -13,6 +13,7 @@ from typing import Any
 
 from vrft_pl.answers import Label, Solution
 from vrft_pl.data.base import VisionTask
+from vrft_pl.data.misplaced import refuse_other
 from vrft_pl.data.sources import Record
 from vrft_pl.data.written import untagged
 from vrft_pl.names import normalize_name
@@ -66,6 +67,7 @@ class Classification(VisionTask):
 
     def solution(self, record: Record) -> Solution:
         """Read the answer: a `Label`, or a name with or without ``<answer>`` tags."""
+        refuse_other(record.answer, record.id, "Classification")
         answer: Any = record.answer
         further: tuple[str, ...] = ()
         if isinstance(answer, Label):

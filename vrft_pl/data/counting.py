@@ -8,6 +8,7 @@ from typing import Any
 from vrft_pl.answers import Number, Solution
 from vrft_pl.data.base import VisionTask
 from vrft_pl.data.boxes import is_number
+from vrft_pl.data.misplaced import refuse_other
 from vrft_pl.data.sources import Record
 from vrft_pl.data.written import plain_number, untagged
 from vrft_pl.types import InputError
@@ -27,6 +28,7 @@ class Counting(VisionTask):
 
     def solution(self, record: Record) -> Solution:
         """Read the answer: a number, or a string that holds one, with or without ``<answer>`` tags."""
+        refuse_other(record.answer, record.id, "Counting")
         answer: Any = record.answer
         if isinstance(answer, str):
             answer = plain_number(untagged(answer))

@@ -13,6 +13,7 @@ from vrft_pl.answers import NO_OBJECTS, Instance, Instances, Solution
 from vrft_pl.data.base import VisionTask
 from vrft_pl.data.boxes import AnnotationSpace, check_box, image_size, is_number
 from vrft_pl.data.images import FileImage
+from vrft_pl.data.misplaced import refuse_other
 from vrft_pl.data.sources import Record
 from vrft_pl.data.sources.annotated import MeasuredImage
 from vrft_pl.names import normalize_name
@@ -63,6 +64,7 @@ class Detection(VisionTask):
         Raises:
             InputError: If it is none of these, a box is wrong, or the question names no category.
         """
+        refuse_other(record.answer, record.id, "Detection")
         if len(record.images) != 1:
             raise InputError(f"{record.id}: expected one picture for boxes, but got {len(record.images)}.")
         if isinstance(record.answer, Instances):

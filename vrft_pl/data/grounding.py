@@ -8,6 +8,7 @@ from typing import Any
 from vrft_pl.answers import NO_OBJECTS, Box, Solution
 from vrft_pl.data.base import VisionTask
 from vrft_pl.data.boxes import AnnotationSpace, check_box, corners, written_box
+from vrft_pl.data.misplaced import refuse_other
 from vrft_pl.data.sources import Record
 from vrft_pl.data.written import untagged
 from vrft_pl.names import normalize_name
@@ -31,6 +32,7 @@ class Grounding(VisionTask):
 
     def solution(self, record: Record) -> Solution:
         """Read the answer: a `Box`; or ``[x1, y1, x2, y2]`` or ``(x1,y1),(x2,y2)``, also as text, or `NO_OBJECTS`."""
+        refuse_other(record.answer, record.id, "Grounding")
         answer = record.answer
         if len(record.images) != 1:
             raise InputError(f"{record.id}: expected one picture for a box, but got {len(record.images)}.")

@@ -8,6 +8,7 @@ from typing import Any
 from vrft_pl.answers import XY, XYXY, Instances, Points, Solution
 from vrft_pl.data.base import VisionTask
 from vrft_pl.data.boxes import EDGE_TOLERANCE, AnnotationSpace, check_box, image_size, is_number
+from vrft_pl.data.misplaced import refuse_other
 from vrft_pl.data.sources import Record
 from vrft_pl.types import ImageSource, InputError
 
@@ -39,6 +40,8 @@ class Pointing(VisionTask):
             InputError: If it is none of these, holds a crowd or a place outside the picture, or there is not one
                 picture.
         """
+        if not isinstance(record.answer, Instances):
+            refuse_other(record.answer, record.id, "Pointing")
         if len(record.images) != 1:
             raise InputError(f"{record.id}: expected one picture for points, but got {len(record.images)}.")
         answer, space = record.answer, self.annotation_space

@@ -162,6 +162,11 @@ class AnnotatedImages:
         """The box of an object as its file has it."""
         return self.boxes[4 * position : 4 * position + 4].tolist()
 
+    def covered(self, position: int) -> float:
+        """Square pixels of the box of an object; 0 for one of no area, or that is none."""
+        x1, y1, x2, y2 = self.annotated(position)
+        return (x2 - x1) * (y2 - y1) if x2 > x1 and y2 > y1 else 0.0
+
     def instance(self, position: int, image: FileImage) -> Instance:
         """Return an object with its checked box."""
         area, box = self.areas[position], self.box(position, image)
