@@ -96,7 +96,7 @@ def test_what_is_absent_is_counted_as_zero_and_located_nowhere(tmp_path):
     located = coco(tmp_path, ask="box", negatives=1)
     answers = [answer for _, _, answer in rows(located)]
     assert answers.count(NONE) == 3
-    assert len(coco(tmp_path, ask="count", negatives=1)) == len(coco(tmp_path, ask="count")) + 2
+    assert len(coco(tmp_path, ask="count", negatives=1)) == len(coco(tmp_path, ask="count")) + 3
     task = Grounding(train=located, negatives=True)
     assert sum(sample.solution.xyxy is None for sample in task.datasets("train")["train"]) == 3
     with pytest.raises(InputError, match="negatives: true"):
