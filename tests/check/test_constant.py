@@ -61,6 +61,7 @@ def test_a_policy_above_a_constant_is_said_to_be():
     finding = compared("BoxIoU", torch.tensor([0.5, 0.6, 0.5, 0.6]), 0.25, reinforced=True)
     what = "`BoxIoU` of sampled answers is 0.550, above the 0.250 of a constant answer."
     assert (finding.level, finding.what) == ("note", what)
+    assert "within 0.500 of the 0.250" in compared("BoxIoU", torch.tensor([0.1, 0.6]), 0.25, reinforced=True).what
     assert compared("BoxIoU", torch.tensor([0.1, 0.2]), 0.25, reinforced=True).level == "note"
     assert compared("BoxIoU", torch.tensor([0.1, 0.1]), 0.25, reinforced=True).level == "warning"
 
