@@ -7,7 +7,7 @@ from typing import Any
 from vrft_pl.answers import Box, Choice, Expression, Instances, Label, Number, Points, Text, Transformation
 from vrft_pl.types import InputError
 
-FAMILIES = {
+FAMILIES: dict[type, str] = {
     Box: "Grounding",
     Number: "Counting",
     Label: "Classification",
