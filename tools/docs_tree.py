@@ -8,6 +8,7 @@ and never run.
 from __future__ import annotations
 
 import ast
+import json
 import posixpath
 import re
 from collections.abc import Iterator
@@ -126,10 +127,24 @@ def listing(folder: str) -> str:
 
 
 def source(place: str) -> str:
-    """A page of a text."""
+    """A page of a text, or of a notebook with what its cells put out."""
     text = (ROOT / place).read_text(encoding="utf-8")
+    if place.endswith(".ipynb"):
+        return "\n\n".join(part for cell in json.loads(text)["cells"] for part in cell_parts(cell)) + "\n"
     fence = "`" * max(3, 1 + max(map(len, re.findall(r"`{3,}", text)), default=0))
     return f"{_UNSEARCHED}# `{place}`\n\n{fence}{LANGUAGES.get(Path(place).suffix, 'text')}\n{text}\n{fence}\n"
+
+
+def cell_parts(cell: dict[str, Any]) -> Iterator[str]:
+    """A cell of a notebook in Markdown, then each of its outputs: a picture, or the text that it put out."""
+    text = "".join(cell["source"])
+    yield text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```"
+    for output in cell.get("outputs", ()):
+        held = output.get("data", {})
+        if "image/png" in held:
+            yield f'<img alt="output" src="data:image/png;base64,{"".join(held["image/png"]).strip()}">'
+        elif said := "".join(held.get("text/plain", output.get("text", ()))):
+            yield f"```text\n{said.rstrip()}\n```"
 
 
 def reference_pages() -> Iterator[tuple[str, str]]:
