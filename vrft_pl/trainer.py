@@ -20,7 +20,7 @@ from vrft_pl.commands.trainer import (
     together,
 )
 from vrft_pl.distributed import Facts, launch_refusals
-from vrft_pl.runs import CutBack, MetricsLogger, RunFolder, install_checkpoint_io
+from vrft_pl.runs import CutBack, RunFolder, install_checkpoint_io, with_metrics
 from vrft_pl.runs.manifest import versions
 from vrft_pl.source import SOURCE
 from vrft_pl.types import InputError
@@ -57,7 +57,7 @@ class Trainer(RunTrainer):
         run_folder = RunFolder(folder)
         super().__init__(
             default_root_dir=str(folder),
-            logger=[MetricsLogger(run_folder.path), *([logger] if isinstance(logger, Logger) else logger)],
+            logger=with_metrics(run_folder.path, logger),
             callbacks=all_callbacks(run_folder, callbacks, kwargs),
             **{**TRAINER_DEFAULTS, **kwargs},
         )

@@ -183,11 +183,21 @@ def test_a_tag_that_wandb_would_refuse_is_a_mistake_in_the_arguments(place, caps
     assert not Path("run").exists()
 
 
+def test_a_csv_logger_that_would_delete_the_numbers_of_the_run_is_refused(place, capsys):
+    logger = {"class_path": "lightning.pytorch.loggers.CSVLogger"}
+    logger["init_args"] = {"save_dir": "run", "name": "", "version": ""}
+    with pytest.raises(SystemExit) as stop:
+        main([*SHORT, "--trainer.logger", json.dumps(logger), "--run.folder", "run"])
+    assert stop.value.code == 2
+    assert "Expected no CSVLogger in run, where the run keeps its own metrics.csv" in capsys.readouterr().err
+    assert not Path("run").exists()
+
+
 def test_a_logger_of_ones_own_moves_no_file_of_the_run(place):
     logger = json.dumps({"class_path": f"{__name__}.Kept", "init_args": {"save_dir": str(place / "elsewhere")}})
     main([*SHORT, "--trainer.logger", logger, "--run.folder", "run"])
     names = {"config.yaml", "manifest.json", "completions.jsonl", "predictions.jsonl", "summary.json", "checkpoints"}
-    names |= {"pictures", "constants.json"}
+    names |= {"metrics.csv", "pictures", "constants.json"}
     assert {path.name for path in Path("run").iterdir()} == names
     assert not Path("elsewhere").exists()
     assert RunFolder("run").newest_checkpoint() is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 
+from vrft_pl.callbacks.console import print_records
 from vrft_pl.callbacks.tables import log_table
 from vrft_pl.rollout import RolloutCallback
 from vrft_pl.runs import Key, RunFolder, describe
@@ -17,20 +18,26 @@ from vrft_pl.types import Experience, ImageSource
 
 
 class CompletionRecorder(RolloutCallback):
-    """Appends a few completions to ``completions.jsonl`` with their pictures, and shows them in a table of W&B.
+    """Appends a few completions to ``completions.jsonl`` with their pictures, and shows them to loggers that can.
 
     Args:
         every_n_rollouts: Rollouts between records; 0 records nothing.
         num_prompts: Prompts kept a record, with their whole group.
         pictures: Most pictures of training kept in ``pictures`` of the run's folder; later records have none.
         max_side: Most pixels of a picture's longer side; a larger one is made smaller.
+        console: Print each record too.
 
     Raises:
         ValueError: If an argument is out of its range.
     """
 
     def __init__(
-        self, every_n_rollouts: int = 10, num_prompts: int = 1, pictures: int = 64, max_side: int = 384
+        self,
+        every_n_rollouts: int = 10,
+        num_prompts: int = 1,
+        pictures: int = 64,
+        max_side: int = 384,
+        console: bool = False,
     ) -> None:
         if every_n_rollouts < 0 or num_prompts < 0:
             raise ValueError(
@@ -39,7 +46,7 @@ class CompletionRecorder(RolloutCallback):
             )
         check_pictures(pictures, max_side)
         self.every_n_rollouts, self.num_prompts = every_n_rollouts, num_prompts
-        self.pictures, self.max_side = pictures, max_side
+        self.pictures, self.max_side, self.console = pictures, max_side, console
         self._rollouts = 0
         self._named: set[str] = set()
 
@@ -70,6 +77,8 @@ class CompletionRecorder(RolloutCallback):
         folder.keep_pictures({name: data for one in told for name, data in one.pictures.items()})
         folder.append(folder.COMPLETIONS, records)
         log_table(trainer, folder, "completions", records)
+        if self.console:
+            print_records(records)
 
     def describe(self, step: int, experience: Experience, there: set[str]) -> list[Told]:
         """Describe the completions of the first prompts.

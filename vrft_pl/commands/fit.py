@@ -26,7 +26,7 @@ from vrft_pl.commands.trainer import RunTrainer
 from vrft_pl.data import SampleData
 from vrft_pl.distributed import Facts
 from vrft_pl.modules import PolicyModule
-from vrft_pl.runs import CutBack, RunFolder, run_loggers, tracking
+from vrft_pl.runs import CutBack, RunFolder, run_loggers, tracking, with_metrics
 from vrft_pl.runs.manifest import data_ids
 from vrft_pl.types import InputError
 
@@ -106,14 +106,14 @@ class FitCLI(RunCLI):
         return {**super().facts(), **rows, **plan}
 
     def logger(self) -> Any:
-        """A CSV file and W&B, unless the config has its own or wants none."""
+        """A CSV file, and the config's beside it or W&B; none where the config wants none."""
         given = self.config_init.trainer.logger
         if given in (None, True):
             run, checkpoint = self.options, self.config.get("ckpt_path")
             goes_on = self.config.resume or (checkpoint is not None and RunFolder.holding(checkpoint) is not None)
             folder = self.folder.path
             return run_loggers(folder, run.wandb, run.project, run.group, run.job_type, run.tags, goes_on)
-        return given
+        return with_metrics(self.folder.path, given) if given else given
 
     def callbacks(self) -> list[Callback]:
         """Without the writer of predictions, unless it is to write in a training run too; first, one that counts."""

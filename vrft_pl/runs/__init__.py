@@ -6,6 +6,7 @@ from vrft_pl.runs.checksums import damage
 from vrft_pl.runs.claim import Claim
 from vrft_pl.runs.cut_back import CutBack
 from vrft_pl.runs.folder import RunFolder
+from vrft_pl.runs.loggers import with_metrics
 from vrft_pl.runs.loop import install_loop
 from vrft_pl.runs.metrics import MetricsLogger
 from vrft_pl.runs.records import CompletionRecord, Key, describe
@@ -28,4 +29,5 @@ __all__ = [
     "install_checkpoint_io",
     "install_loop",
     "run_loggers",
+    "with_metrics",
 ]
