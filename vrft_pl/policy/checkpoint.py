@@ -79,8 +79,7 @@ def load_model(
         kwargs["attn_implementation"] = attention
     if quantization is not None:
         kwargs["quantization_config"] = quantization
-    if revision is not None:
-        kwargs["revision"] = revision
+    kwargs |= pinned(revision)
     model: PreTrainedModel
     info: dict[str, Any]
     try:
@@ -104,7 +103,12 @@ def load_model(
     return model
 
 
-def load_configs(checkpoint: str) -> tuple[PreTrainedConfig, GenerationConfig]:
+def pinned(revision: str | None) -> dict[str, Any]:
+    """What asks a hub for a revision: a commit, a tag or a branch; its main branch by default."""
+    return {} if revision is None else {"revision": revision}
+
+
+def load_configs(checkpoint: str, revision: str | None = None) -> tuple[PreTrainedConfig, GenerationConfig]:
     """Load how a model is built and how it generates; no weights are read.
 
     Raises:
@@ -112,11 +116,11 @@ def load_configs(checkpoint: str) -> tuple[PreTrainedConfig, GenerationConfig]:
     """
     folder = resolve(checkpoint)
     try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False, **pinned(revision))
     except UNREADABLE as error:
         raise InputError(f"Expected a config of a model at `{checkpoint}`, but {_line(error)}") from error
     try:
-        return config, GenerationConfig.from_pretrained(folder)
+        return config, GenerationConfig.from_pretrained(folder, **pinned(revision))
     except OSError as error:
         if (Path(folder) / "generation_config.json").exists():
             raise InputError(f"Expected a generation config at `{checkpoint}`, but {_line(error)}") from error
@@ -141,14 +145,14 @@ def check_decoder_only(checkpoint: str, config: PreTrainedConfig) -> None:
         )
 
 
-def read_processor(checkpoint: str) -> ProcessorMixin:
+def read_processor(checkpoint: str, revision: str | None = None) -> ProcessorMixin:
     """Load the processor that lies in a folder, which may hold no weights, or at a hub id.
 
     Raises:
         InputError: If there is no processor or no chat template.
     """
     try:
-        processor = AutoProcessor.from_pretrained(resolve(checkpoint), trust_remote_code=False)
+        processor = AutoProcessor.from_pretrained(resolve(checkpoint), trust_remote_code=False, **pinned(revision))
     except UNREADABLE as error:
         raise InputError(f"Expected a processor at `{checkpoint}`, but {_line(error)}") from error
     if not hasattr(processor, "image_processor"):
@@ -165,22 +169,27 @@ def read_processor(checkpoint: str) -> ProcessorMixin:
     return processor
 
 
-def load_processor(checkpoint: str, min_pixels: int | None, max_pixels: int | None) -> ProcessorMixin:
+def load_processor(
+    checkpoint: str, min_pixels: int | None, max_pixels: int | None, revision: str | None = None
+) -> ProcessorMixin:
     """Load the processor that belongs to a checkpoint.
 
     Args:
         checkpoint: A folder or hub id.
         min_pixels: Fewest pixels of a picture after the processor's resize, for processors that resize by area.
         max_pixels: Most pixels of a picture after the processor's resize, likewise.
+        revision: Commit, tag or branch of a hub.
 
     Raises:
         InputError: If there is no processor or no chat template, or there are no such limits.
     """
     check_folder(checkpoint)
+    if revision is not None and Path(resolve(checkpoint)).is_dir():
+        raise InputError(f"Expected `revision` with the id of a hub, but `{checkpoint}` is a folder. Leave it out.")
     for name, pixels in {"min_pixels": min_pixels, "max_pixels": max_pixels}.items():
         if pixels is not None and pixels < 1:
             raise ValueError(f"Expected `{name}` to be at least 1 pixel, but got {pixels}.")
-    processor = read_processor(checkpoint)
+    processor = read_processor(checkpoint, revision)
     limits = {"shortest_edge": min_pixels, "longest_edge": max_pixels}
     if any(limits.values()):
         size = dict(processor.image_processor.size or {})

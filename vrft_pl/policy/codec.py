@@ -26,6 +26,7 @@ class Codec:
         coordinates: How the policy writes coordinates. Defaults to what an exported folder says, else ``permille``.
         min_pixels: Fewest pixels of a picture after the processor's resize. Defaults to the processor's own limit.
         max_pixels: Most pixels of a picture after the processor's resize, likewise.
+        revision: Commit, tag or branch of a hub id.
 
     Raises:
         InputError: If processor or config can't be loaded, or there is no chat template.
@@ -37,10 +38,11 @@ class Codec:
         coordinates: CoordinateSpace | None = None,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
+        revision: str | None = None,
     ) -> None:
-        self.processor: Any = folders.load_processor(checkpoint, min_pixels, max_pixels)
+        self.processor: Any = folders.load_processor(checkpoint, min_pixels, max_pixels, revision)
         self.coordinates: CoordinateSpace = coordinates or folders.read_coordinates(checkpoint)
-        self.config, generation = folders.load_configs(checkpoint)
+        self.config, generation = folders.load_configs(checkpoint, revision)
         folders.check_decoder_only(checkpoint, self.config)
         # not every processor makes by itself what its model asks for
         types = "mm_token_type_ids" in folders.model_arguments(self.config)

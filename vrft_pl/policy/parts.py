@@ -116,8 +116,13 @@ def enable_checkpointing(model: PreTrainedModel) -> None:
     enable({"use_reentrant": False})
 
 
-def add_lora(model: PreTrainedModel, lora: LoRA) -> PeftModel:
+def add_lora(model: PreTrainedModel, lora: LoRA, revision: str | None = None) -> PeftModel:
     """Wrap a model with adapters; everything else is frozen.
+
+    Args:
+        model: The model.
+        lora: The adapters.
+        revision: That of the model on a hub, which an adapter that is exported names.
 
     Raises:
         InputError: If no linear layer is chosen.
@@ -156,6 +161,7 @@ def add_lora(model: PreTrainedModel, lora: LoRA) -> PeftModel:
         model,
         LoraConfig(
             r=lora.rank,
+            revision=revision,
             lora_alpha=alpha,  # type: ignore[arg-type]  # peft divides, a float is fine
             lora_dropout=lora.dropout,
             target_modules=chosen,

@@ -23,12 +23,12 @@ def load_quantized(checkpoint: str, dtype: str, attention: str | None, revision:
     Raises:
         InputError: Also if bitsandbytes is not installed.
     """
-    model = load_model(checkpoint, dtype, attention, revision, four_bits(checkpoint, dtype))
+    model = load_model(checkpoint, dtype, attention, revision, four_bits(checkpoint, dtype, revision))
     hold_still(model)
     return model
 
 
-def four_bits(checkpoint: str, dtype: str) -> BitsAndBytesConfig:
+def four_bits(checkpoint: str, dtype: str, revision: str | None = None) -> BitsAndBytesConfig:
     """How to load a checkpoint with the linear layers of its language model as 4-bit NormalFloat.
 
     Unlike in the paper the vision tower and the projector stay as they are, for they are small and what they see is
@@ -38,6 +38,7 @@ def four_bits(checkpoint: str, dtype: str) -> BitsAndBytesConfig:
     Args:
         checkpoint: Folder or hub id.
         dtype: Type of all other weights, in which products are computed too; ``auto`` is that of the checkpoint.
+        revision: Commit, tag or branch of a hub.
 
     Raises:
         InputError: If bitsandbytes is not installed, or there is no config.
@@ -47,7 +48,7 @@ def four_bits(checkpoint: str, dtype: str) -> BitsAndBytesConfig:
             "Expected bitsandbytes for `lora.quantize`, but it is not installed. Install it with `pip install "
             "'vrft_pl[qlora]'`, or leave `quantize` out."
         )
-    config, _ = load_configs(checkpoint)
+    config, _ = load_configs(checkpoint, revision)
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(config)
     computed = (config.dtype or torch.float32) if dtype == "auto" else getattr(torch, dtype)

@@ -52,6 +52,8 @@ class VLM(WeightHolder):
         gradient_checkpointing: Trade time for memory in the backward pass.
         shared_prefix: Compute each prompt once for all of its completions; ``auto`` does so where a comparison with
             the plain forward at the first batch finds no difference, and warns where it can't.
+        revision: Commit, tag or branch of a hub id. Defaults to the newest commit of its main branch, which may be
+            another one tomorrow.
 
     Raises:
         InputError: If processor or config can't be loaded, or there is no chat template.
@@ -74,12 +76,13 @@ class VLM(WeightHolder):
         freeze_pattern: str | None = None,
         gradient_checkpointing: bool = False,
         shared_prefix: SharedPrefix = "auto",
+        revision: str | None = None,
     ) -> None:
         check_mode(shared_prefix)
         super().__init__(
-            Weights(checkpoint, dtype, attention, lora, tuple(freeze), freeze_pattern, gradient_checkpointing)
+            Weights(checkpoint, dtype, attention, lora, tuple(freeze), freeze_pattern, gradient_checkpointing, revision)
         )
-        self.codec = Codec(checkpoint, coordinates, min_pixels, max_pixels)
+        self.codec = Codec(checkpoint, coordinates, min_pixels, max_pixels, revision)
         self.shared_prefix = shared_prefix
         self.verdicts: Verdicts | None = None
         self.untaken: set[int] = set()

@@ -53,6 +53,7 @@ class Weights:
     freeze: tuple[Part, ...] = ()
     freeze_pattern: str | None = None
     gradient_checkpointing: bool = False
+    revision: str | None = None
 
     @property
     def quantized(self) -> bool:
@@ -66,8 +67,8 @@ class Weights:
             InputError: If they can't be loaded, or something to adapt or freeze does not exist.
         """
         load = load_quantized if self.quantized else load_model
-        model = load(self.checkpoint, self.dtype, self.attention)
-        whole: nn.Module = model if self.lora is None else add_lora(model, self.lora)
+        model = load(self.checkpoint, self.dtype, self.attention, self.revision)
+        whole: nn.Module = model if self.lora is None else add_lora(model, self.lora, self.revision)
         if self.freeze or self.freeze_pattern is not None:
             freeze(model, self.freeze, self.freeze_pattern)
         if not any(p.requires_grad for p in whole.parameters()):
