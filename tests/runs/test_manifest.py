@@ -33,11 +33,11 @@ def test_how_the_model_was_computed_stands_in_the_last_start_alone(place):
     assert not folder.starts()
     write(folder)
     write(folder)
-    note_ways(folder, "Qwen", {"sharing": True, "packing": None, "SharedPrompt": False})
+    note_ways(folder, "Qwen", {"sharing": True, "packing": None, "SharedPrompt": False}, "4f0c")
     first, second = folder.starts()
     assert "ways" not in first
     assert (second["model"], second["ways"]) == ("Qwen", {"sharing": True, "SharedPrompt": False})
-    assert second["seed"] == 3
+    assert (second["seed"], second["checkpoint_commit"]) == (3, "4f0c")
 
 
 def test_each_start_of_a_run_is_added_to_those_before(place):

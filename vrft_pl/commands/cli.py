@@ -41,6 +41,7 @@ from vrft_pl.distributed import Facts, device_refusal, launch_refusals, passes_a
 from vrft_pl.metrics import Constants
 from vrft_pl.modules import PolicyModule
 from vrft_pl.policy import VLM
+from vrft_pl.policy.checkpoint import commit_of
 from vrft_pl.runs import Claim, RunFolder, WandbMode, install_checkpoint_io, tracking
 from vrft_pl.runs.limits import YAMLLimits
 from vrft_pl.runs.manifest import note_ways, versions, write_manifest
@@ -352,7 +353,9 @@ class RunCLI(LightningCLI):
         module = getattr(self, "model", None)
         if not isinstance(module, PolicyModule) or module.policy.verdicts is None or not self.trainer.is_global_zero:
             return
-        note_ways(self.folder, type(module.policy.hf_model).__name__, module.policy.verdicts.state_dict())
+        policy, verdicts = module.policy, module.policy.verdicts
+        commit = commit_of(policy.weights.checkpoint, policy.weights.revision)
+        note_ways(self.folder, type(policy.hf_model).__name__, verdicts.state_dict(), commit)
 
     def close(self) -> None:
         """Close the engine that wrote completions, leave the other ranks, and let others into the folder."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor
@@ -106,6 +107,14 @@ def load_model(
 def pinned(revision: str | None) -> dict[str, Any]:
     """What asks a hub for a revision: a commit, a tag or a branch; its main branch by default."""
     return {} if revision is None else {"revision": revision}
+
+
+def commit_of(checkpoint: str, revision: str | None = None) -> str | None:
+    """The commit of a hub that a loaded checkpoint is of, as the cache names it; ``None`` for a folder."""
+    if Path(resolve(checkpoint)).is_dir():
+        return None
+    config = try_to_load_from_cache(checkpoint, "config.json", revision=revision)
+    return Path(config).parent.name if isinstance(config, str) else None
 
 
 def load_configs(checkpoint: str, revision: str | None = None) -> tuple[PreTrainedConfig, GenerationConfig]:

@@ -57,17 +57,21 @@ def write_manifest(
     folder.write(folder.MANIFEST, {"starts": [*folder.starts(), start]})
 
 
-def note_ways(folder: RunFolder, model: str, ways: Mapping[str, bool | None]) -> None:
+def note_ways(folder: RunFolder, model: str, ways: Mapping[str, bool | None], commit: str | None = None) -> None:
     """Write into the last start of a run how its model was computed.
 
     Args:
         folder: Folder of the run; one without a manifest is left alone.
         model: Name of the model's class.
         ways: Whether each faster way was taken; ``None`` where nobody asked.
+        commit: That of the checkpoint, where it is of a hub.
     """
     if starts := folder.starts():
         decided = {way: yes for way, yes in ways.items() if yes is not None}
-        folder.write(folder.MANIFEST, {"starts": [*starts[:-1], {**starts[-1], "model": model, "ways": decided}]})
+        of_hub = {"checkpoint_commit": commit} if commit else {}
+        folder.write(
+            folder.MANIFEST, {"starts": [*starts[:-1], {**starts[-1], "model": model, "ways": decided, **of_hub}]}
+        )
 
 
 def git_state() -> dict[str, Any] | None:
