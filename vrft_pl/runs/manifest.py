@@ -69,9 +69,8 @@ def note_ways(folder: RunFolder, model: str, ways: Mapping[str, bool | None], co
     if starts := folder.starts():
         decided = {way: yes for way, yes in ways.items() if yes is not None}
         of_hub = {"checkpoint_commit": commit} if commit else {}
-        folder.write(
-            folder.MANIFEST, {"starts": [*starts[:-1], {**starts[-1], "model": model, "ways": decided, **of_hub}]}
-        )
+        last = {**starts[-1], "model": model, "ways": decided, **of_hub}
+        folder.write(folder.MANIFEST, {"starts": [*starts[:-1], last]})
 
 
 def git_state() -> dict[str, Any] | None:

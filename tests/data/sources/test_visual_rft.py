@@ -151,6 +151,20 @@ def test_what_is_no_folder_is_looked_for_on_the_hub(tmp_path, monkeypatch):
     assert asked == [("someone/cars", "test")]
 
 
+def test_a_dataset_of_the_hub_is_read_at_the_revision_that_is_named(monkeypatch, tmp_path):
+    asked = []
+
+    def load(path, split, revision):
+        asked.append(revision)
+        return datasets.Dataset.from_dict(rows(2), split=split)
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    VisualRFTDataset("someone/cars", revision="v1")
+    assert asked == ["v1"]
+    with pytest.raises(InputError, match="Expected `revision` with the id of a dataset on the hub, but .* is a folder"):
+        VisualRFTDataset(saved(tmp_path, rows()), revision="v1")
+
+
 def test_a_dataset_that_the_hub_does_not_have_is_named_in_one_line(monkeypatch):
     def load(path, split):
         raise datasets.exceptions.DatasetNotFoundError(f"Dataset '{path}' doesn't exist\non the Hub.")

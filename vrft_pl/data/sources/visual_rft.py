@@ -29,14 +29,15 @@ class VisualRFTDataset(Source):
     Args:
         path: Folder that ``save_to_disk`` wrote, of one split or of several, or the id of a dataset on the hub.
         split: Name of the split.
+        revision: Commit, tag or branch of an id on the hub. Defaults to the newest commit of its main branch.
 
     Raises:
         InputError: If there is no such dataset, it can't be read, lacks the split or a column, or has no row.
     """
 
-    def __init__(self, path: str, split: str = "train") -> None:
+    def __init__(self, path: str, split: str = "train", revision: str | None = None) -> None:
         self.path, self.split = Path(path), split
-        rows = load_split(path, split)
+        rows = load_split(path, split, revision)
         if missing := [name for name in COLUMNS if name not in rows.column_names]:
             raise InputError(
                 f"Expected columns {list(COLUMNS)} in split {split!r} of {path}, but {missing[0]!r} is not among "
@@ -60,7 +61,7 @@ class VisualRFTDataset(Source):
         return checked_record(row, owner, stored_images(row["image"], self.path, owner), answer="solution")
 
 
-def load_split(path: str, split: str) -> Dataset:
+def load_split(path: str, split: str, revision: str | None = None) -> Dataset:
     """Open one split of a saved dataset, or of one on the hub.
 
     Raises:
@@ -71,8 +72,11 @@ def load_split(path: str, split: str) -> Dataset:
     folder = Path(path)
     if folder.exists() and not any((folder / name).is_file() for name in ("dataset_dict.json", "state.json")):
         raise InputError(f"Expected a dataset that `save_to_disk` wrote at {path}, but there is none.")
+    pin = {} if revision is None else {"revision": revision}
+    if folder.exists() and pin:
+        raise InputError(f"Expected `revision` with the id of a dataset on the hub, but {path} is a folder.")
     try:
-        loaded = datasets.load_from_disk(path) if folder.exists() else datasets.load_dataset(path, split=split)
+        loaded = datasets.load_from_disk(path) if folder.exists() else datasets.load_dataset(path, split=split, **pin)
     except (AttributeError, datasets.exceptions.DatasetsError, *UNREADABLE) as error:
         wanted = f"split {split!r} of a dataset at {path}, a saved folder or an id on the hub"
         raise InputError(f"Expected {wanted}, but it can't be read: {one_line(error)}.") from error
