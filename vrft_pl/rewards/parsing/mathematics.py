@@ -61,7 +61,7 @@ _TIE = re.compile(r"(?<=[\w)\]},]) ?~++")
 """A tilde that is a blank of LaTeX; elsewhere it means `about`."""
 _BASE = re.compile(r"\\log_([0-9]++)")
 _REPEATING = re.compile(
-    r"((?:^|[-+=,(\[{])\s*+)([0-9]{0,9})\.([0-9]{0,6})\\(?:overline|bar|dot)\s*+\{([0-9]{1,6})\}(?!\s*+[0-9.])"
+    r"((?:^|[-+=,(\[{*/|]|\\(?:cdot|times|div|leq?|geq?)(?![a-zA-Z]))\s*+)([0-9]{0,9})\.([0-9]{0,6})\\(?:overline|bar|dot)\s*+\{([0-9]{1,6})\}(?!\s*+[0-9.])"
 )
 _HALF_OF = re.compile(r"(?<![\w.^_/])(?<![0-9]\s)([0-9]++)\s?+/\s?+([0-9]++)\s++(?=[a-zA-Z(\\√])")
 _PART = r"\s*+(?:\{[^{}]*+\}|[0-9])"
