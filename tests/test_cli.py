@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 from vrft_pl import __version__
 from vrft_pl.__main__ import available, main
 from vrft_pl.commands.errors import one_line
+from vrft_pl.commands.fit import FitCLI
+from vrft_pl.modules import PolicyModule
 from vrft_pl.rewards import Reward
 from vrft_pl.types import InputError
 
@@ -392,6 +394,30 @@ def test_a_signal_during_an_evaluation_saves_nothing_and_says_so(command, tmp_pa
     args += ["--model.init_args.metrics", json.dumps([{"class_path": f"{__name__}.Interrupts"}])]
     code, said = end_by_signal(args, capsys, signal.SIGTERM, 1)
     assert (code, said) == (143, "vrft_pl: Ended by SIGTERM after step 0, not finished.")
+
+
+@pytest.mark.parametrize("phase", ["PolicyModule.export", "FitCLI.evaluate"])
+def test_a_signal_after_training_ends_a_run_that_has_not_finished(phase, tmp_path, capsys, monkeypatch, no_argv):
+    """What is being written or evaluated comes to its end, and `--resume` does the rest."""
+    owner, name = {"PolicyModule": PolicyModule, "FitCLI": FitCLI}[phase.split(".")[0]], phase.split(".")[1]
+    plain = getattr(owner, name)
+
+    def interrupted(self, *args):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return plain(self, *args)
+
+    folder = tmp_path / "run"
+    args = [*QUICKSTART, *SHORT, "--run.evaluate_before", "false", "--run.constants", "false"]
+    args += ["--checkpoint.every_n_train_steps", "1", "--run.folder", str(folder)]
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, interrupted)
+        code, said = refused(args, capsys)
+    assert code == 143
+    assert "vrft_pl: Ended by SIGTERM after step 1, not finished. Newest checkpoint:" in said
+    assert (folder / "export/config.json").exists()
+    assert not (folder / "summary.json").exists()
+    main([*args, "--resume"])
+    assert (folder / "summary.json").exists()
 
 
 @pytest.mark.parametrize("command", ["fit", "validate"])

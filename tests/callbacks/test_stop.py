@@ -51,6 +51,25 @@ def handlers():
         signal.signal(signum, handler)
 
 
+def test_ctrl_c_after_any_signal_ends_at_once(handlers, monkeypatch):
+    stop, sent = StopOnSignal(), []
+    with stop.listening():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)  # a scheduler may say it twice
+        monkeypatch.setattr(os, "kill", lambda pid, signum: sent.append((pid, signum)))
+        signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+    assert sent == [(os.getpid(), signal.SIGINT)]
+    assert stop.told()
+
+
+def test_who_listened_before_listens_again(handlers):
+    signal.signal(signal.SIGTERM, before := lambda *args: None)
+    with StopOnSignal().listening():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_at_the_end_of_the_step_it_comes_in(qwen3_vl, tmp_path, handlers, signum):
     module, stop = SFTModule(loaded(qwen3_vl, max_pixels=1024), optimizer=sgd), StopOnSignal()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -21,17 +22,24 @@ Handler = Callable[[int, FrameType | None], Any]
 REQUEUE = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 """Signals that SLURM may announce the end of a job with, so that Lightning saves and puts it in the queue again."""
 
+SAVED = "saving at the end of this optimizer step"
+"""What comes first while training."""
+WHOLE = "finishing what is being evaluated or written"
+"""What comes first before and after it."""
+
 
 class StopOnSignal(Callback):
     """Saves a checkpoint at the end of the optimizer step in which SIGTERM or SIGINT comes, and then ends training.
 
-    All ranks end at the same step when any of them was told to. Ctrl+C a second time ends at once. What Lightning does
-    when SLURM announces the end of a job, it does at the end of the optimizer step as well.
+    All ranks end at the same step when any of them was told to. Ctrl+C after any of the two ends at once. What
+    Lightning does when SLURM announces the end of a job, it does at the end of the optimizer step as well. Before and
+    after training it listens within `listening`, and whoever asks `told` ends there.
     """
 
     def __init__(self) -> None:
         self.signum: int | None = None
         self.stopping = False
+        self._first = WHOLE
         self._requeue: tuple[Handler, int] | None = None
 
     def asks_to_stop(self, trainer: Trainer) -> bool:
@@ -41,13 +49,33 @@ class StopOnSignal(Callback):
         """
         return self.stopping and (trainer.training or trainer.state.fn != TrainerFn.FITTING)
 
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listen outside of Lightning's loops too, which put back who listened before them; so does this."""
+        before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+        self._listen()
+        try:
+            yield
+        finally:
+            for signum, handler in before.items():
+                set_handler(signum, handler)
+
+    def told(self) -> bool:
+        """Whether any rank was told to end. Every rank calls it."""
+        return any_rank(self.signum is not None)
+
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen."""
         self._listen()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listen."""
+        """Listen, and save from here on."""
         self._listen()
+        self._first = SAVED
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save no more: the export and an evaluation come after it."""
+        self._first = WHOLE
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen during the evaluations before and after training too."""
@@ -64,7 +92,7 @@ class StopOnSignal(Callback):
             return
         if any_rank(self._requeue is not None):
             self._put_in_the_queue_again()
-        if any_rank(self.signum is not None):
+        if self.told():
             self.stopping = True
             _save(trainer)
 
@@ -75,26 +103,23 @@ class StopOnSignal(Callback):
 
     def _listen(self) -> None:
         """Take the place of Lightning's handlers, which end in the middle of a step and talk to other ranks at once."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        signal.signal(signal.SIGTERM, self._told)
-        signal.signal(signal.SIGINT, self._told)
+        set_handler(signal.SIGTERM, self._told)
+        set_handler(signal.SIGINT, self._told)
         if SLURMEnvironment.detect():
             for signum in REQUEUE:
                 handler = signal.getsignal(signum)
                 if callable(handler) and handler != self._told_to_requeue:
                     self._lightnings = handler
-                    signal.signal(signum, self._told_to_requeue)
+                    set_handler(signum, self._told_to_requeue)
 
     def _told(self, signum: int, frame: FrameType | None) -> None:
-        if self.signum == signum == signal.SIGINT:
+        if self.signum is not None and signum == signal.SIGINT:
             signal.signal(signum, signal.SIG_DFL)
             os.kill(os.getpid(), signum)
         if self.signum is None:
             self.signum = signum
             again = "; Ctrl+C again ends at once" if signum == signal.SIGINT else ""
-            name = signal.Signals(signum).name
-            rank_zero_info(f"Got {name}: saving at the end of this optimizer step, then ending{again}.")
+            rank_zero_info(f"Got {signal.Signals(signum).name}: {self._first}, then ending{again}.")
 
     def _told_to_requeue(self, signum: int, frame: FrameType | None) -> None:
         self._requeue = self._lightnings, signum
@@ -103,6 +128,12 @@ class StopOnSignal(Callback):
         handler, signum = self._requeue or (self._lightnings, REQUEUE[0])
         self._requeue = None
         handler(signum, None)
+
+
+def set_handler(signum: int, handler: Any) -> None:
+    """Let a function handle a signal; the main thread alone can."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signum, handler)
 
 
 def _save(trainer: Trainer) -> None:

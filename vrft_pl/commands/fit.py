@@ -13,6 +13,7 @@ import yaml
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vrft_pl.callbacks import CostMeter, OwedValidation, PredictionWriter, StopOnSignal
 from vrft_pl.callbacks.checkpoint import OF_VALIDATION, StepCheckpoint
@@ -135,18 +136,37 @@ class FitCLI(RunCLI):
             refuse_changes(self.folder, flat(resolved), data_ids(self.datamodule, ("train", "val")))
         self.start()
         self.describe_data()
+        with self.stop.listening():
+            before, after = self.train()
+            seconds, cost = time.perf_counter() - start, self.cost.summary(self.trainer)
+            faults, spent = self.faults(), self.model.spent() if isinstance(self.model, PolicyModule) else {}
+            if self.trainer.is_global_zero:
+                self.summarize(before, after, seconds, cost | ({"rewards": spent} if spent else {}), faults)
+        if self.trainer.is_global_zero:
+            tracking.finish()  # last: it waits for what is yet to be uploaded
+
+    def train(self) -> tuple[Scores, Scores]:
+        """Scores before and after training.
+
+        Raises:
+            SIGTERMException: If the process was told to end.
+        """
         before = self.evaluate() if self.options.evaluate_before else {}
+        self.end_if_told()
         saver: StepCheckpoint = self.config_init.checkpoint
         if before and (saver.monitor or "").startswith(OF_VALIDATION):
             saver.refuse_unknown(before)
         self.trainer.fit(self.model, datamodule=self.datamodule, **self.method_kwargs)
+        self.end_if_told()
         self.describe_data()  # rows of a stream are left out while they are read
         after = self.evaluate() if self.options.evaluate_after else {}
-        seconds, cost = time.perf_counter() - start, self.cost.summary(self.trainer)
-        faults, spent = self.faults(), self.model.spent() if isinstance(self.model, PolicyModule) else {}
-        if self.trainer.is_global_zero:
-            self.summarize(before, after, seconds, cost | ({"rewards": spent} if spent else {}), faults)
-            tracking.finish()  # last: it waits for what is yet to be uploaded
+        self.end_if_told()
+        return before, after
+
+    def end_if_told(self) -> None:
+        """End where no loop of Lightning runs that would."""
+        if self.stop.told():
+            raise SIGTERMException
 
     def faults(self) -> dict[str, int]:
         """How often something failed that did not end the run, by name, on all ranks."""
