@@ -41,7 +41,7 @@ PHASES = {
     "scoring": ("vrft_pl.rollout.collector", "score"),
     "update": ("vrft_pl.modules.base", "PolicyModule.optimizer_step"),
     "checkpoint writing": ("vrft_pl.runs.checkpoints", "WholeCheckpointIO.save_checkpoint"),
-    "evaluation": ("vrft_pl.modules.base", "PolicyModule.evaluate"),
+    "evaluation after training": ("vrft_pl.modules.base", "PolicyModule.evaluate"),
     "export": ("vrft_pl.policy.vlm", "VLM.export"),
 }
 """A function of each phase in which a signal comes."""
@@ -223,13 +223,7 @@ TROUBLES = {
         changes={**PICTURED, "data__init_args__on_bad_row": "skip"},
         same=False,
     ),
-    **{
-        f"sigterm_{phase.split()[0]}": Trouble(f"SIGTERM in {phase}", "signal", phase, code=143)
-        for phase in PHASES
-        if phase not in ("evaluation", "export")
-    },
-    "sigterm_evaluation": Trouble("SIGTERM in the evaluation after training, of one batch", "signal", "evaluation"),
-    "sigterm_export": Trouble("SIGTERM in the export", "signal", "export", code=-15),
+    **{f"sigterm_{phase.split()[0]}": Trouble(f"SIGTERM in {phase}", "signal", phase, code=143) for phase in PHASES},
 }
 """By name."""
 
