@@ -396,22 +396,21 @@ def test_a_signal_during_an_evaluation_saves_nothing_and_says_so(command, tmp_pa
     assert (code, said) == (143, "vrft_pl: Ended by SIGTERM after step 0, not finished.")
 
 
-@pytest.mark.parametrize("phase", ["PolicyModule.export", "FitCLI.evaluate"])
-def test_a_signal_after_training_ends_a_run_that_has_not_finished(phase, tmp_path, capsys, monkeypatch, no_argv):
+@pytest.mark.parametrize(("owner", "phase"), [(PolicyModule, "export"), (FitCLI, "evaluate")], ids=["export", "after"])
+def test_a_signal_after_training_ends_a_run_that_has_not_finished(owner, phase, tmp_path, capsys, monkeypatch, no_argv):
     """What is being written or evaluated comes to its end first."""
-    owner, name = {"PolicyModule": PolicyModule, "FitCLI": FitCLI}[phase.split(".")[0]], phase.split(".")[1]
-    plain = getattr(owner, name)
+    plain = getattr(owner, phase)
 
     def interrupted(self, *args):
+        done = plain(self, *args)
         os.kill(os.getpid(), signal.SIGTERM)
-        return plain(self, *args)
+        return done
 
-    folder = tmp_path / "run"
-    args = [*QUICKSTART, *SHORT, "--run.evaluate_before", "false", "--run.constants", "false"]
+    monkeypatch.setattr(owner, phase, interrupted)
+    folder, after = tmp_path / "run", "false" if phase == "export" else "true"
+    args = [*QUICKSTART, *SHORT, "--run.evaluate_before", "false", "--run.evaluate_after", after]
     args += ["--checkpoint.every_n_train_steps", "1", "--run.folder", str(folder)]
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, name, interrupted)
-        code, said = refused(args, capsys)
+    code, said = refused(args, capsys)
     assert code == 143
     assert "vrft_pl: Ended by SIGTERM after step 1, not finished. Newest checkpoint:" in said
     assert (folder / "export/config.json").exists()
