@@ -23,6 +23,7 @@ from vrft_pl.callbacks import StepCheckpoint
 from vrft_pl.commands import reading
 from vrft_pl.commands.constants import constants_of
 from vrft_pl.commands.errors import fail, of_surroundings, one_line, out_of_memory
+from vrft_pl.commands.items import with_items
 from vrft_pl.commands.nearest import nearest
 from vrft_pl.commands.quiet import quieten
 from vrft_pl.commands.ranges import out_of_range, refuse_unusable, unwritable
@@ -43,7 +44,7 @@ from vrft_pl.modules import PolicyModule
 from vrft_pl.policy import VLM
 from vrft_pl.policy.checkpoint import commit_of
 from vrft_pl.runs import Claim, RunFolder, WandbMode, install_checkpoint_io, tracking
-from vrft_pl.runs.limits import YAMLLimits
+from vrft_pl.runs.limits import USUAL, YAMLLimits
 from vrft_pl.runs.manifest import note_ways, versions, write_manifest
 from vrft_pl.source import SOURCE
 from vrft_pl.types import InputError
@@ -94,6 +95,16 @@ class OneLineParser(LightningArgumentParser):
 
     given: Sequence[str] = ()
     """The arguments."""
+    limits: YAMLLimits = USUAL
+    """How much a config may hold."""
+
+    def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Parse arguments, of which some may be for one item of a list."""
+        try:
+            known = with_items(sys.argv[1:] if args is None else args, self.limits)
+        except ValueError as error:
+            fail(error, 2)
+        return super().parse_args(known, *rest, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the innermost reason, with the key it belongs to."""
@@ -157,6 +168,7 @@ class RunCLI(LightningCLI):
         except ValueError as error:
             fail(error, 2)
         reading.install(limits)
+        parser.limits = limits
         try:
             super().parse_arguments(parser, args)
         except UnicodeDecodeError as error:

@@ -120,7 +120,7 @@ class PolicyModule(LightningModule):
         scheduler: LRSchedulerCallable | None = None,
         eval_params: SamplingParams = SamplingParams(temperature=0.0),  # noqa: B008  # frozen
         eval_samples: int = 0,
-        sampler: Sampler | None = None,
+        sampler: LocalSampler | Sampler | None = None,
         seed: int = 0,
         on_reward_error: OnRewardError = "zero",
         reward_seconds: float | None = 300.0,

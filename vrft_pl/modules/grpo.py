@@ -57,12 +57,12 @@ class GRPOModule(PolicyModule):
     def __init__(
         self,
         rewards: Sequence[Reward] | str,
-        loss: Loss | None = None,
+        loss: GRPOLoss | Loss | None = None,
         group_size: int = 8,
         params: SamplingParams = SamplingParams(),  # noqa: B008  # frozen
         window: int | None = None,
         num_iterations: int = 1,
-        advantage: Advantage | None = None,
+        advantage: GroupAdvantage | Advantage | None = None,
         reference: ReferenceKind = "auto",
         metrics: Sequence[Judge] | None = None,
         rollout_ahead: Literal[0, 1] = 0,
