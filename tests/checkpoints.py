@@ -163,3 +163,7 @@ MIXED = (
     sample("Count.", [NoiseImage(96, 64, 3)], system="Be brief."),
 )
 """Pictures of different sizes, prompts of different lengths; one picture, two and none."""
+PLACED = sample(
+    "<image> becomes <image> by <image>", [NoiseImage(48, 48), NoiseImage(64, 32, 1), NoiseImage(32, 80, 2)]
+)
+"""Three pictures of different sizes, within the text and behind it."""

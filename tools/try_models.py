@@ -36,15 +36,12 @@ from vrft_pl.types import Completions, InputError, Prompts
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import architectures  # the tests' tiny checkpoints
-from checkpoints import MIXED, NoiseImage, sample
+from checkpoints import MIXED, PLACED
 from families import noise_rows, number_words, write
 from training import Share, counting, fit, grpo, sgd, weights
 
 BEGIN, END = "<!-- tried -->", "<!-- /tried -->"
 LENGTHS = 5, 3, 8
-PLACED = sample(
-    "<image> becomes <image> by <image>", [NoiseImage(48, 48), NoiseImage(64, 32, 1), NoiseImage(32, 80, 2)]
-)
 READ_DIRECTLY = ("correction_coefs",)
 """Layers of Gemma 3n whose weight its code reads past the layer, and so past an adapter; a run names them."""
 

@@ -4,7 +4,8 @@ VRFT_PL_VLLM_PYTHON=vllm-venv/bin/python python tools/try_vllm.py qwen3_vl smolv
 
 Each is one of the tests' checkpoints, as wide as vLLM's attention on a CPU wants it. A server is started, takes the
 trainer's weights three times, each time other ones, and continues questions about one picture, several and none as the
-trainer does: `VLLMSampler` itself refuses one that does not. Half a minute and more each.
+trainer does: `VLLMSampler` itself refuses one that does not. Then it is asked about three pictures within a text. Half a
+minute and more each.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from vrft_pl.policy import VLM
-from vrft_pl.rollout import VLLMSampler
+from vrft_pl.rollout import SamplingParams, VLLMSampler
+from vrft_pl.rollout.vllm.probe import ROUNDING
 from vrft_pl.types import InputError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import architectures  # the tests' tiny checkpoints
+from checkpoints import PLACED
 from families import number_words
 
 HIDDEN, HEAD = 128, 32
@@ -109,6 +112,7 @@ def attempt(name: str, python: str) -> str:
                 sampler = VLLMSampler([address], probes=3, patience=60.0)
                 for step in range(3):
                     sampler.update(policy, step)
+                    check_placed(policy, sampler)
                     with torch.no_grad():
                         for parameter in policy.parameters():
                             parameter.add_(0.02 * torch.randn_like(parameter))
@@ -118,6 +122,20 @@ def attempt(name: str, python: str) -> str:
         except Exception as error:  # whatever a stranger's code raises is what this looks for
             return f"crash: {type(error).__name__}: {line(error)}"
     return "right"
+
+
+def check_placed(policy: VLM, sampler: VLLMSampler) -> None:
+    """Raise `InputError` where a question about pictures within its text is continued otherwise than the trainer does."""
+    if 2 in policy.untaken:
+        return
+    prompts = policy.encode([PLACED])
+    written = sampler.generate(policy, prompts, 4, SamplingParams(8), (0,))
+    assert written.logprobs is not None
+    with policy.evaluating():
+        own = policy.logprobs(prompts, written).logprobs
+    gap = float(((own - written.logprobs) * written.mask).abs().max())
+    if not gap <= ROUNDING[torch.float32]:
+        raise InputError(f"Expected the trainer's log-probs of pictures within a text, but they differ by {gap:.2g}.")
 
 
 def line(error: BaseException) -> str:
