@@ -4,8 +4,8 @@ VRFT_PL_VLLM_PYTHON=vllm-venv/bin/python python tools/try_vllm.py qwen3_vl smolv
 
 Each is one of the tests' checkpoints, as wide as vLLM's attention on a CPU wants it. A server is started, takes the
 trainer's weights three times, each time other ones, and continues questions about one picture, several and none as the
-trainer does: `VLLMSampler` itself refuses one that does not. Then it is asked about three pictures within a text. Half a
-minute and more each.
+trainer does: `VLLMSampler` itself refuses one that does not. Then it is asked about three pictures within a text. Each
+takes half a minute and more.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def attempt(name: str, python: str) -> str:
 
 
 def check_placed(policy: VLM, sampler: VLLMSampler) -> None:
-    """Raise `InputError` where a question about pictures within its text is continued otherwise than the trainer does."""
+    """Raise `InputError` where pictures within a text are continued otherwise than by the trainer."""
     if 2 in policy.untaken:
         return
     prompts = policy.encode([PLACED])
