@@ -1,5 +1,6 @@
 import pytest
 from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
 from training import counting, fit, grpo
 
 from vrft_pl.callbacks import NonFiniteGuard, SpikeFlag
@@ -41,6 +42,19 @@ def test_a_number_far_above_its_running_median_is_flagged_and_told_once(qwen3_vl
     assert flag.faults() == {"spikes/kl": 2}
     assert trainer.callback_metrics["train/spikes/kl"] == 2
     assert sum("running median" in str(warning.message) for warning in told) == 1
+
+
+def test_a_run_that_goes_on_counts_as_one_that_was_not_ended(qwen3_vl, tmp_path):
+    """The median is of steps before the end too."""
+    values = [1.0, 1.0, 50.0, 2.0, 60.0]
+    whole, _ = flagged(qwen3_vl, values)
+    keep = ModelCheckpoint(tmp_path, filename="kept", every_n_train_steps=3, save_top_k=-1)
+    for steps, checkpoint in ((3, None), (5, tmp_path / "kept.ckpt")):
+        flag = SpikeFlag(["train/kl"], window=3, warmup=2)
+        settings = {"callbacks": [Logs(values), flag, keep], "enable_checkpointing": True, "max_steps": steps}
+        fit(grpo(qwen3_vl), counting(size=10), checkpoint, **settings)
+    assert (flag.faults(), flag.values) == (whole.faults(), whole.values)
+    assert flag.faults() == {"spikes/kl": 2}
 
 
 def test_a_new_level_is_no_spike_for_ever_and_the_first_steps_are_none(qwen3_vl, recwarn):

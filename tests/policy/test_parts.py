@@ -1,11 +1,15 @@
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
 from architectures import BUILDERS
 from checkpoints import loaded
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from vrft_pl.policy import LoRA
+from vrft_pl.commands.fit import FitCLI
+from vrft_pl.policy import VLM, LoRA
 from vrft_pl.policy.anatomy import Anatomy
 
 ALL = {"vision", "projector", "language"}
@@ -170,3 +174,22 @@ def test_adapted_experts_are_trained_switched_off_and_merged(lora, tmp_path, sam
 def test_dropout_does_not_go_with_adapted_experts():
     with pytest.raises(ValueError, match="Expected `dropout` to be 0 with `experts`, but got 0.1"):
         LoRA(dropout=0.1, experts=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("attention", "sdpaa"), ("freeze_pattern", "("), ("lora", "{targets: '('}")], ids=str
+)
+def test_what_is_wrong_whatever_the_weights_are_is_a_mistake_in_the_arguments(key, value, tmp_path, capsys, no_argv):
+    """A pattern that matches no parameter ends with 1: the checkpoint may be another than was meant."""
+    config = str(Path(__file__).parents[2] / "configs/quickstart.yaml")
+    with pytest.raises(SystemExit) as stop:
+        FitCLI("fit", ["--config", config, f"--model.init_args.policy.init_args.{key}", value])
+    said = capsys.readouterr().err
+    assert (stop.value.code, said.count("\n")) == (2, 1)
+    assert f"Expected `{'targets' if key == 'lora' else key}` to be " in said
+
+
+def test_an_attention_that_somebody_registered_is_known():
+    AttentionInterface.register("attention_of_a_test", sdpa_attention_forward)
+    assert VLM(attention="attention_of_a_test").weights.attention == "attention_of_a_test"
+    assert VLM(attention="kernels-community/flash-attn2").weights.attention

@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import subprocess
+from pathlib import Path
 
 import pytest
 from checkpoints import loaded
@@ -63,6 +64,19 @@ def test_files_have_the_rights_that_new_ones_have_here(exported):
     """Those of safetensors are for their owner alone."""
     assert {stat.S_IMODE(path.stat().st_mode) for path in exported.iterdir()} == {0o640}
     assert stat.S_IMODE(exported.stat().st_mode) == 0o750
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+def test_what_is_written_lasts_through_a_power_cut(tmp_path, monkeypatch, lasting):
+    """Content and names are synced before the folder has its final name, and that name after."""
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(Path(os.readlink(f"/proc/self/fd/{handle}"))))
+    with new_folder(tmp_path / "export", lasting) as new:
+        (new / "below").mkdir()
+        for name in ("weights", "below/more"):
+            (new / name).touch()
+    inside = {new, new / "below", new / "weights", new / "below/more"}
+    assert (set(synced[:-1]), synced[-1:]) == ((inside, [tmp_path]) if lasting else (set(), []))
 
 
 def test_what_a_killed_process_has_left_beside_a_folder_goes(tmp_path):

@@ -21,6 +21,20 @@ SDPA_LAYOUT = "vrft_pl_sdpa_layout"
 """Name of `layout_attention` in transformers' registry; no config that is saved holds it."""
 
 
+def check_attention(name: str) -> None:
+    """Check that transformers knows an attention: its own, one that somebody registered, or a kernel of the hub.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    known = sorted({"eager", *AttentionInterface().valid_keys()} - {SDPA_LAYOUT})
+    if name not in known and "/" not in name:
+        raise ValueError(
+            f"Expected `attention` to be one of {', '.join(known)}, or a kernel of the hub such as "
+            f"kernels-community/flash-attn2, but got {name!r}."
+        )
+
+
 class Layout(Protocol):
     """Computes the attention of rows that share their prompts."""
 

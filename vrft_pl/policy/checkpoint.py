@@ -26,6 +26,7 @@ from transformers import (
     ProcessorMixin,
 )
 
+from vrft_pl.durable import sync_file, sync_folder, sync_tree
 from vrft_pl.policy.coordinates import CoordinateSpace
 from vrft_pl.policy.sums import check_sums, write_sums
 from vrft_pl.types import InputError
@@ -254,7 +255,7 @@ def export(
         folder: Where to write.
         weights: Whole weights of a model whose own are sharded. Defaults to the model's.
     """
-    with new_folder(folder) as new:
+    with new_folder(folder, lasting=processor is not None) as new:
         model.save_pretrained(new, state_dict=weights)
         if processor is not None:
             processor.save_pretrained(new)
@@ -292,16 +293,24 @@ def note_data(folder: Path, data: dict[str, Any]) -> None:
 
 
 def write_note(folder: Path, note: dict[str, Any]) -> None:
-    """Write what only vrft_pl reads of a folder."""
-    (folder / NOTE).write_text(json.dumps(note) + "\n", encoding="utf-8")
+    """Write what only vrft_pl reads of a folder, whole or not at all."""
+    scratch = folder / f".{NOTE}.partial"
+    scratch.write_text(json.dumps(note) + "\n", encoding="utf-8")
+    sync_file(scratch)
+    scratch.replace(folder / NOTE)
+    sync_folder(folder)
 
 
 @contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
+def new_folder(folder: Path, lasting: bool = True) -> Iterator[Path]:
     """A folder to write into, which appears whole or not at all; an older one of that name is replaced.
 
     It is written beside its final name, and what a process that was killed has left there goes. All files get the
     rights that new ones have here: safetensors makes those of weights for their owner alone.
+
+    Args:
+        folder: The folder.
+        lasting: Keep it through a power cut too.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     new, old = (folder.with_name(f".{folder.name}.{state}") for state in ("partial", "replaced"))
@@ -313,9 +322,13 @@ def new_folder(folder: Path) -> Iterator[Path]:
         yield new
         for path in new.iterdir():
             path.chmod(rights)
+        if lasting:
+            sync_tree(new)
         if folder.exists():
             folder.replace(old)
         new.replace(folder)
+        if lasting:
+            sync_folder(folder.parent)
     finally:
         for rest in (new, old):
             shutil.rmtree(rest, ignore_errors=True)

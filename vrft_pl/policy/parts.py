@@ -56,6 +56,8 @@ class LoRA:
             raise ValueError(f"Expected `dropout` to be in [0, 1), but got {self.dropout}.")
         if self.experts and self.dropout:
             raise ValueError(f"Expected `dropout` to be 0 with `experts`, but got {self.dropout}.")
+        if self.targets is not None:
+            check_pattern("targets", self.targets)
 
 
 def freeze(model: PreTrainedModel, parts: Collection[Part], pattern: str | None = None) -> None:
@@ -69,8 +71,6 @@ def freeze(model: PreTrainedModel, parts: Collection[Part], pattern: str | None 
     for part in parts:
         if not any(part_of(name) == part for name in names):
             raise InputError(f"Expected {type(model).__name__} to have a part `{part}` to freeze, but it has none.")
-    if pattern is not None:
-        check_pattern("freeze_pattern", pattern)
     if pattern is not None and not any(re.search(pattern, name) for name in names):
         raise InputError(
             f"Expected `freeze_pattern` to match a parameter, but {pattern!r} matches none, such as {names[0]}."
@@ -103,11 +103,11 @@ def keep_frozen_still(model: nn.Module, all_of_it: bool = False) -> None:
 
 
 def check_pattern(argument: str, pattern: str) -> None:
-    """Raise `InputError` when an argument is no regular expression."""
+    """Raise `ValueError` when an argument is no regular expression."""
     try:
         re.compile(pattern)
     except re.error as error:
-        raise InputError(f"Expected `{argument}` to be a regular expression, but got {pattern!r}: {error}.") from error
+        raise ValueError(f"Expected `{argument}` to be a regular expression, but got {pattern!r}: {error}.") from error
 
 
 def enable_checkpointing(model: PreTrainedModel) -> None:
@@ -127,8 +127,6 @@ def add_lora(model: PreTrainedModel, lora: LoRA, revision: str | None = None) ->
     Raises:
         InputError: If no linear layer is chosen.
     """
-    if lora.targets is not None:
-        check_pattern("targets", lora.targets)
     anatomy, head = Anatomy.of(model), model.get_output_embeddings()
 
     def wanted(name: str) -> bool:

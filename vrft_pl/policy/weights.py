@@ -13,10 +13,12 @@ from transformers import PreTrainedModel
 
 from vrft_pl.distributed import is_spread, made_whole
 from vrft_pl.policy.anatomy import Anatomy, Part
+from vrft_pl.policy.attention import check_attention
 from vrft_pl.policy.checkpoint import load_model
 from vrft_pl.policy.parts import (
     LoRA,
     add_lora,
+    check_pattern,
     enable_checkpointing,
     freeze,
     is_adapted,
@@ -54,6 +56,13 @@ class Weights:
     freeze_pattern: str | None = None
     gradient_checkpointing: bool = False
     revision: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check what needs no weights to be told wrong."""
+        if self.attention is not None:
+            check_attention(self.attention)
+        if self.freeze_pattern is not None:
+            check_pattern("freeze_pattern", self.freeze_pattern)
 
     @property
     def quantized(self) -> bool:

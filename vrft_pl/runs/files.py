@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, BinaryIO
 
 import yaml
 
+from vrft_pl.durable import sync_file, sync_folder
 from vrft_pl.runs.limits import check
 from vrft_pl.types import InputError
 
@@ -39,25 +39,11 @@ def whole_path(path: Path) -> Iterator[Path]:
     scratch = path.with_name(f".{path.name}{PARTIAL}")
     try:
         yield scratch
-        with scratch.open("rb") as file:
-            os.fsync(file.fileno())
+        sync_file(scratch)
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder last through a power cut; a file system that can't is left alone."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    except OSError:
-        return
-    finally:
-        os.close(handle)
 
 
 def write_json(path: Path, value: object) -> None:
