@@ -163,6 +163,19 @@ def test_a_name_of_no_folder_is_refused(root):
         ImageFolder(str(root), class_names={"tigerlily": "tiger lily"})
 
 
+def test_several_columns_are_several_pictures_of_a_row(tmp_path):
+    """Where the question has their places, in those."""
+    text = "before,after,label\na.png,b.png,larger\nc.png,,smaller\n"
+    source = table(tmp_path, text, path_column=["before", "after"], question="From <image> to <image>?")
+    record = source[0]
+    assert [image.path.name for image in record.images] == ["a.png", "b.png"]
+    assert (record.problem, record.answer) == ("From <image> to <image>?", "larger")
+    with pytest.raises(InputError, match="line 3: expected a value for `after`, but it is blank"):
+        source[1]
+    with pytest.raises(InputError, match="`<image>` once for each of 2 pictures, but got 1"):
+        table(tmp_path, text, path_column=["before", "after"], question="What is <image>?")
+
+
 @pytest.mark.parametrize("source", [ImageFolder, LabelCSV])
 def test_a_question_is_not_blank(root, source):
     with pytest.raises(ValueError, match="Expected `question` to be a question, but got ' '"):

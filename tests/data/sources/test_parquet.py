@@ -125,6 +125,15 @@ def test_a_picture_is_stored_in_several_ways(tmp_path, image):
     assert all(np.array_equal(np.asarray(picture.open()), PIXELS) for picture in images)
 
 
+def test_several_pictures_of_a_row_stand_where_its_question_has_them(tmp_path):
+    content = {"image": [[png(), png()]], "problem": ["From <image> to <image>?"], "answer": ["3"]}
+    (record,) = ParquetRows(written(tmp_path / "a.parquet", content))
+    assert (record.problem, len(record.images)) == ("From <image> to <image>?", 2)
+    content["problem"] = ["Only <image>?"]
+    with pytest.raises(InputError, match="row 0: expected `<image>` once for each of 2 pictures, but got 1"):
+        ParquetRows(written(tmp_path / "b.parquet", content))[0]
+
+
 class Reads(list):
     """Every row group that is read, with the columns that are."""
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from vrft_pl.data.images import FileImage, below, regular
 from vrft_pl.data.sources.base import Record, Source
+from vrft_pl.data.sources.rows import placed_pictures
 from vrft_pl.types import InputError
 
 QUESTION = "This is an image containing an object. Please identify the class of the object based on the image."
@@ -89,13 +90,14 @@ class LabelCSV(Source):
     Args:
         path: The table.
         image_root: Folder that paths are relative to. Defaults to the folder of the table.
-        path_column: Name of the column of paths.
+        path_column: Name of the column of paths, or of several columns for as many pictures a row.
         label_column: Name of the column of labels.
-        question: Asked of every picture.
+        question: Asked of every row; may have ``<image>`` where each of several pictures belongs.
         delimiter: What stands between two columns. Defaults to a tab in a ``.tsv`` file and to a comma in any other.
 
     Raises:
-        InputError: If the table can't be read, is empty, or lacks a column.
+        InputError: If the table can't be read, is empty, or lacks a column, or the question has markers, but not one a
+            picture.
         ValueError: If the question is blank, or the delimiter is not one character.
     """
 
@@ -103,7 +105,7 @@ class LabelCSV(Source):
         self,
         path: str,
         image_root: str | None = None,
-        path_column: str = "path",
+        path_column: str | list[str] = "path",
         label_column: str = "label",
         question: str = QUESTION,
         delimiter: str | None = None,
@@ -111,9 +113,11 @@ class LabelCSV(Source):
         check_question(question)
         if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
             raise ValueError(f"Expected `delimiter` to be one character that ends no text, but got {delimiter!r}.")
-        self.path, self.question = Path(path), question
+        self.path = Path(path)
         self.image_root = self.path.parent if image_root is None else Path(image_root)
-        self.columns = path_column, label_column
+        paths = [path_column] if isinstance(path_column, str) else path_column
+        self.question = placed_pictures(question, len(paths), path, "question")
+        self.columns = (*paths, label_column)
         lines = read_table(self.path, delimiter or ("\t" if self.path.suffix.lower() == ".tsv" else ","))
         self.header = [name.strip() for name in next(lines, (0, []))[1]]
         for column in self.columns:
@@ -123,11 +127,11 @@ class LabelCSV(Source):
                     f"{self.path}: expected a column `{column}` among {reprlib.repr(self.header)}, but it {times}."
                 )
         wanted = [self.header.index(column) for column in self.columns]
-        self.rows: list[tuple[int, int, str, str]] = []
+        self.rows: list[tuple[int, int, str, list[str]]] = []
         for line, cells in lines:
             # not all cells: a wide table of a million rows would fill the memory
-            picture, label = (cells[i].strip() if i < len(cells) else "" for i in wanted)
-            self.rows.append((line, len(cells), picture, sys.intern(label)))
+            *pictures, label = (cells[i].strip() if i < len(cells) else "" for i in wanted)
+            self.rows.append((line, len(cells), sys.intern(label), pictures))
         if not self.rows:
             raise InputError(f"Expected at least one row in {self.path}, but it is empty.")
 
@@ -137,15 +141,15 @@ class LabelCSV(Source):
 
     def __getitem__(self, index: int) -> Record:
         """Read row ``index``; a row of another length or with a blank cell raises `InputError` with its line."""
-        line, count, *cells = self.rows[index]
+        line, count, label, paths = self.rows[index]
         owner = f"{self.path}, line {line}"
         if count != len(self.header):
             raise InputError(f"{owner}: expected {len(self.header)} columns, but got {count}.")
-        for column, value in zip(self.columns, cells, strict=True):
+        for column, value in zip(self.columns, (*paths, label), strict=True):
             if not value:
                 raise InputError(f"{owner}: expected a value for `{column}`, but it is blank.")
-        path, label = cells
-        return Record(owner, (FileImage(below(self.image_root, path, owner), owner),), self.question, label)
+        images = tuple(FileImage(below(self.image_root, path, owner), owner) for path in paths)
+        return Record(owner, images, self.question, label)
 
 
 @cache
