@@ -139,3 +139,24 @@ def test_a_record_is_drawn_as_its_sample_is(tmp_path, side):
     assert image.getpixel((round(10 * at), round(10 * at))) == LIME
     assert image.getpixel((round(50 * at), round(70 * at))) == RED
     assert draw_record(replace(told.record, pictures=()), folder) is None
+
+
+def test_several_pictures_stand_beside_each_other_with_marks_on_the_first(tmp_path):
+    images, folder = (NoiseImage(100, 50), NoiseImage(40, 80, 1), NoiseImage(30, 30, 2)), RunFolder(tmp_path)
+    two = Sample("b", images, "Where?", Box((10, 5, 20, 15)), style="answer", split="id")
+    image = draw_answer(two, "no box", FRAME)
+    assert image.size == (100 + 2 + 40 + 2 + 30, 80)
+    assert image.getpixel((10, 10)) == LIME
+    assert image.crop((102, 0, 142, 80)).tobytes() == images[1].open().tobytes()
+    assert image.getpixel((101, 5)) == image.getpixel((150, 70)) == (255, 255, 255)
+    (told,) = predictions(0, "id", [two], make_completions(["no box"], FRAME), {}, [encoded(images, 100)])
+    folder.keep_pictures(told.pictures)
+    kept = draw_record(told.record, folder)
+    assert kept.size == image.size
+    assert kept.getpixel((10, 10)) == LIME
+    folder.picture(told.record.pictures[1]).unlink()
+    assert draw_record(told.record, folder) is None
+
+
+def test_of_many_pictures_the_first_are_shown():
+    assert draw_answer(sample("?", [NoiseImage(10, 10)] * 20), "3", None).size == (8 * 10 + 7 * 2, 10)

@@ -13,12 +13,14 @@ from vrft_pl.runs import CompletionRecord, RunFolder
 from vrft_pl.types import Sample
 
 TRUTH, CROWD, ANSWER = "lime", "palegreen", "red"
+MOST_BESIDE = 8
+"""Pictures of a question that are shown; of more, such as frames, the first."""
 MOST_LABEL, MOST_LINES = 60, 6
 """Characters of a label, and lines of a caption."""
 
 
 def draw_answer(sample: Sample, text: str, frame: AnswerFrame | None, scale: int = 1) -> Image.Image | None:
-    """Open a sample's first picture and draw the truth in green and the answer in red, as their kind says.
+    """Open a sample's pictures and draw the truth in green and the answer in red on the first, as their kind says.
 
     Crowds are of a lighter green, the outlines of masks green, and confidences stand beside their boxes. Where there
     is nothing to draw, the picture is left as it is.
@@ -30,33 +32,54 @@ def draw_answer(sample: Sample, text: str, frame: AnswerFrame | None, scale: int
         scale: Enlarge the picture this many times before drawing.
 
     Returns:
-        The picture, or ``None`` for a text-only sample.
+        The pictures beside each other, or ``None`` for a text-only sample.
     """
     if not sample.images:
         return None
-    image = sample.images[0].open()
-    image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
-    canvas = _Canvas(image, scale)
+    images = [enlarged(source.open(), scale) for source in sample.images[:MOST_BESIDE]]
+    canvas = _Canvas(images[0], scale)
     for mark in sample.solution.marks():
         canvas.mark(mark, CROWD if mark.faint else TRUTH)
     for mark in answered_marks(sample.solution, text, sample, frame) or ():
         canvas.mark(mark, ANSWER)
-    return image
+    return beside(images)
 
 
 def draw_record(record: CompletionRecord, folder: RunFolder) -> Image.Image | None:
-    """Open the first picture that is kept with a record and draw its marks, as `draw_answer` does.
+    """Open the pictures that are kept with a record and draw its marks on the first, as `draw_answer` does.
 
     Returns:
-        The picture, or ``None`` where none is kept.
+        The pictures beside each other, or ``None`` where one is not kept.
     """
-    path = folder.picture(record.pictures[0]) if record.pictures else None
-    if path is None:
+    images = []
+    for name in record.pictures[:MOST_BESIDE]:
+        path = folder.picture(name)
+        if path is None:
+            return None
+        with Image.open(path) as stored:
+            images.append(stored.convert("RGB"))
+    if not images:
         return None
-    with Image.open(path) as stored:
-        image = stored.convert("RGB")
-    draw_marks(image, record)
-    return image
+    draw_marks(images[0], record)
+    return beside(images)
+
+
+def enlarged(image: Image.Image, scale: int) -> Image.Image:
+    """A copy of a picture, enlarged by whole pixels."""
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+
+
+def beside(images: Sequence[Image.Image]) -> Image.Image:
+    """Put pictures side by side on white, with a gap between them; a single one stays as it is."""
+    if len(images) == 1:
+        return images[0]
+    gap = max(2, images[0].width // 50)
+    width = sum(image.width for image in images) + gap * (len(images) - 1)
+    sheet, left = Image.new("RGB", (width, max(image.height for image in images)), "white"), 0
+    for image in images:
+        sheet.paste(image, (left, 0))
+        left += image.width + gap
+    return sheet
 
 
 def draw_marks(image: Image.Image, record: CompletionRecord) -> None:
