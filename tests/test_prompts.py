@@ -87,7 +87,8 @@ def test_a_template_holds_the_question_and_what_else_it_likes(template):
 )
 def test_a_template_without_the_question_or_with_another_field_is_refused(template):
     fields = "{problem}, {instruction}, {form}, {coordinates}"
-    message = f"Expected `template` to hold {{problem}}, and no field but {fields}, but got {template!r}."
+    known = f"{fields} and columns of the rows"
+    message = f"Expected `template` to hold {{problem}}, and no field but {known}, but got {template!r}."
     with pytest.raises(ValueError, match=re.escape(message)):
         check_template(template)
 

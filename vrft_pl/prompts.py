@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import re
+import reprlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from string import Formatter
 from typing import Any
@@ -16,7 +19,11 @@ MARKER = "<image>"
 TEMPLATE = "{problem} {instruction}"
 """How a question is written."""
 FIELDS = ("problem", "instruction", "form", "coordinates")
-"""What a template may hold."""
+"""What a template may hold beside columns of the rows."""
+TRUTH = ("answer", "solution", "cot", "target")
+"""What none may hold: it would tell the answer."""
+HALVES = re.compile("[\ud800-\udfff]")
+"""Halves of a character, which JSON may hold and no tokenizer takes."""
 
 
 def question(sample: Sample, coordinates: str) -> str:
@@ -25,15 +32,20 @@ def question(sample: Sample, coordinates: str) -> str:
     Args:
         sample: The question; its ``style`` chooses the instruction.
         coordinates: How the policy writes coordinates, in words, such as "pixels".
+
+    Raises:
+        InputError: If the row lacks a column that the template names.
     """
     form = sample.solution.form(coordinates)
     instruction = answer_style(sample.style).instruction.format(form=form)
     template = TEMPLATE if sample.template is None else sample.template
-    return template.format(problem=sample.problem, instruction=instruction, form=form, coordinates=coordinates)
+    columns = written_columns(sample.template, sample.extra, sample.id)
+    own = {"problem": sample.problem, "instruction": instruction, "form": form, "coordinates": coordinates}
+    return template.format(**{**columns, **own})
 
 
 def check_template(template: str | None) -> None:
-    """Raise `ValueError` for a template of a question that can't be filled in or leaves out the question."""
+    """Raise `ValueError` for a template of a question that can't be filled in, tells the answer or leaves it out."""
     if template is None:
         return
     try:
@@ -43,9 +55,46 @@ def check_template(template: str | None) -> None:
     except ValueError as error:
         raise ValueError(f"Expected `template` to be a template, but {template!r} is none: {error}.") from error
     names = {name for name, _, _ in fields}
-    if names - set(FIELDS) or "problem" not in names or any(spec or conversion for _, spec, conversion in fields):
+    odd = any(spec or conversion or not name.isidentifier() for name, spec, conversion in fields)
+    if odd or names & set(TRUTH) or "problem" not in names:
         known = ", ".join(f"{{{name}}}" for name in FIELDS)
-        raise ValueError(f"Expected `template` to hold {{problem}}, and no field but {known}, but got {template!r}.")
+        raise ValueError(
+            f"Expected `template` to hold {{problem}}, and no field but {known} and columns of the rows, "
+            f"but got {template!r}."
+        )
+
+
+def check_columns(template: str | None, extra: Mapping[str, Any], owner: str) -> None:
+    """Raise `InputError` for a row that lacks a column of a template, or has one that can't be written there."""
+    written_columns(template, extra, owner)
+
+
+def written_columns(template: str | None, extra: Mapping[str, Any], owner: str) -> dict[str, str]:
+    """The columns that a template names, as they are written: texts as they stand, lists and objects as JSON.
+
+    Args:
+        template: As `check_template` lets it be.
+        extra: Columns of the row.
+        owner: The row, named in errors.
+
+    Raises:
+        InputError: If the row lacks one, or it holds half of a character.
+    """
+    if template is None:
+        return {}
+    names = {name for _, name, _, _ in Formatter().parse(template) if name is not None} - set(FIELDS)
+    written = {}
+    for name in names:
+        if (value := extra.get(name)) is None:
+            raise InputError(
+                f"{owner}: expected a column `{name}`, which `template` names, but the row has "
+                f"{reprlib.repr(sorted(extra))}."
+            )
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        if HALVES.search(text):
+            raise InputError(f"{owner}: expected `{name}` to be a string, but got {reprlib.repr(text)}.")
+        written[name] = text
+    return written
 
 
 def chat(sample: Sample, coordinates: str) -> list[dict[str, Any]]:

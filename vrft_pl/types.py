@@ -76,6 +76,8 @@ class Sample(ToDevice):
     part."""
     row: int | None = None
     """Where it stands among all rows that are trained on; ``None`` for one that is held out."""
+    extra: dict[str, Any] = field(default_factory=dict, hash=False)
+    """Other columns of its row by their names, as the source holds them: for rewards and templates, and not checked."""
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import pytest
 from docs.pages import ROOT, block, blocks
 from PIL import Image
 
+from vrft_pl import prompts
 from vrft_pl.__main__ import main
 
 PAGE = "docs/extending.md"
@@ -40,6 +41,22 @@ def test_the_page_shows_every_file():
 def test_own_reward():
     summary = fit(block(PAGE, "yaml", "reward.Closeness"), "--trainer.limit_val_batches", "1")
     assert 0 < summary["before"]["val/id/Closeness"] <= 1
+
+
+def test_other_columns_reach_reward_and_question(monkeypatch):
+    row = json.loads(block(PAGE, "json", "tolerance"))
+    Image.new("RGB", (32, 32)).save(row["image"])
+    Path("cells.jsonl").write_text("".join(json.dumps({**row, "tolerance": n}) + "\n" for n in (0, 1000)))
+    asked = []
+    write = prompts.question
+    monkeypatch.setattr(prompts, "question", lambda *args: asked.append(write(*args)) or asked[-1])
+    typed = ["--model.init_args.sampler", '{"class_path": "sampler.Typist"}', "--data.init_args.style", "answer"]
+    summary = fit(block(PAGE, "yaml", "columns.Within"), *typed, "--run.evaluate_after", "false")
+    assert summary["before"]["val/id/Within"] == 0.5  # the answer is 1, and one row allows for 1000
+    assert "reward_errors" not in str(summary)
+    assert {text for text in asked if "cells" in text} == {
+        "How many cells are there? (some overlap) Answer with a number only."
+    }
 
 
 def test_own_family():

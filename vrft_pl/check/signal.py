@@ -220,7 +220,8 @@ def heeds_truth(reward: Reward, subject: Subject, sampled: Sampled) -> bool:
     compare them with it.
     """
     samples, scores = sampled.samples, sampled.scores[reward.name]
-    if reward.costs or all(sample.solution == samples[0].solution for sample in samples):
+    truths = [(sample.solution, sample.extra) for sample in samples]
+    if reward.costs or all(truth == truths[0] for truth in truths):
         return reward.reads_answers
     for shift in range(1, len(samples)):
         exchanged = [with_truth_of(sample, samples[i - shift]) for i, sample in enumerate(samples)]
@@ -231,6 +232,6 @@ def heeds_truth(reward: Reward, subject: Subject, sampled: Sampled) -> bool:
 
 
 def with_truth_of(sample: Sample, other: Sample) -> Sample:
-    """A sample with the ground truth of another one, where that is of the same kind."""
+    """A sample with the ground truth of another one, where that is of the same kind, and its columns."""
     alike = type(sample.solution) is type(other.solution)
-    return replace(sample, solution=other.solution) if alike else sample
+    return replace(sample, solution=other.solution, extra=other.extra) if alike else sample

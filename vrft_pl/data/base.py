@@ -18,7 +18,7 @@ from vrft_pl.data.samples import Part, Samples, Split
 from vrft_pl.data.smaller import within
 from vrft_pl.data.sources import Record, Source
 from vrft_pl.data.videos import VideoFrame
-from vrft_pl.prompts import check_template
+from vrft_pl.prompts import check_columns, check_template
 from vrft_pl.styles import AnswerStyle, StyleName
 from vrft_pl.types import ImageSource, InputError, Sample
 from vrft_pl.unanswered import Unanswered
@@ -34,8 +34,8 @@ class VisionTask(SampleData):
         style: The form in which the answer is asked for: a name, or an `AnswerStyle` of your own.
         system: System prompt.
         template: How the question is written, with any of ``{problem}``, ``{instruction}`` (the form of the whole
-            completion), ``{form}`` (that of the answer) and ``{coordinates}`` (what their unit is). Defaults to
-            ``{problem} {instruction}``.
+            completion), ``{form}`` (that of the answer) and ``{coordinates}`` (what their unit is), and any other
+            column of the rows by its name. Defaults to ``{problem} {instruction}``.
         on_bad_row: ``error`` stops at the first row that is wrong; ``skip`` leaves out what is wrong and says how many
             rows it left out. A stream that is held out is then gone through once at the start; of one to train on, each
             bad row is replaced when its turn comes.
@@ -103,8 +103,9 @@ class VisionTask(SampleData):
         """The typed ground truth of a row of the part with this name; what stands for it where the source has none.
 
         Raises:
-            InputError: If the answer is wrong, or missing in a row to train on.
+            InputError: If the answer is wrong, or missing in a row to train on, or a column that the template names is.
         """
+        check_columns(self.template, record.extra, record.id)
         if not isinstance(record.answer, Unanswered):
             return self.solution(record)
         if split == "train":
@@ -127,6 +128,7 @@ class VisionTask(SampleData):
             tags=record.tags,
             system=record.system if self.system is None else self.system,
             template=self.template,
+            extra=record.extra,
         )
 
     def limited(self, record: Record) -> Record:

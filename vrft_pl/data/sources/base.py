@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from vrft_pl.types import ImageSource
@@ -32,6 +32,8 @@ class Record:
     """System prompt of this row; the task's own takes its place."""
     target: str | None = None
     """The whole turn to imitate, in place of the one that the style writes."""
+    extra: dict[str, Any] = field(default_factory=dict, hash=False)
+    """Other columns of the row, as they are; see `Sample.extra`."""
 
 
 class Source(ABC):

@@ -94,6 +94,7 @@ class LabelCSV(Source):
         label_column: Name of the column of labels.
         question: Asked of every row; may have ``<image>`` where each of several pictures belongs.
         delimiter: What stands between two columns. Defaults to a tab in a ``.tsv`` file and to a comma in any other.
+        extra: Other columns to read, for rewards and templates (`Sample.extra`); their cells are texts.
 
     Raises:
         InputError: If the table can't be read, is empty, or lacks a column, or the question has markers, but not one a
@@ -109,6 +110,7 @@ class LabelCSV(Source):
         label_column: str = "label",
         question: str = QUESTION,
         delimiter: str | None = None,
+        extra: list[str] | None = None,
     ) -> None:
         check_question(question)
         if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
@@ -118,20 +120,22 @@ class LabelCSV(Source):
         paths = [path_column] if isinstance(path_column, str) else path_column
         self.question = placed_pictures(question, len(paths), path, "question")
         self.columns = (*paths, label_column)
+        self.extra = tuple(extra or ())
         lines = read_table(self.path, delimiter or ("\t" if self.path.suffix.lower() == ".tsv" else ","))
         self.header = [name.strip() for name in next(lines, (0, []))[1]]
-        for column in self.columns:
+        for column in (*self.columns, *self.extra):
             if (count := self.header.count(column)) != 1:
                 times = "is missing" if not count else f"occurs {count} times"
                 raise InputError(
                     f"{self.path}: expected a column `{column}` among {reprlib.repr(self.header)}, but it {times}."
                 )
-        wanted = [self.header.index(column) for column in self.columns]
-        self.rows: list[tuple[int, int, str, list[str]]] = []
-        for line, cells in lines:
+        wanted = [self.header.index(column) for column in (*self.columns, *self.extra)]
+        self.rows: list[tuple[int, int, str, list[str], list[str]]] = []
+        for line, row in lines:
             # not all cells: a wide table of a million rows would fill the memory
-            *pictures, label = (cells[i].strip() if i < len(cells) else "" for i in wanted)
-            self.rows.append((line, len(cells), sys.intern(label), pictures))
+            cells = [row[i].strip() if i < len(row) else "" for i in wanted]
+            label, others = sys.intern(cells[len(paths)]), cells[len(paths) + 1 :]
+            self.rows.append((line, len(row), label, cells[: len(paths)], others))
         if not self.rows:
             raise InputError(f"Expected at least one row in {self.path}, but it is empty.")
 
@@ -141,7 +145,7 @@ class LabelCSV(Source):
 
     def __getitem__(self, index: int) -> Record:
         """Read row ``index``; a row of another length or with a blank cell raises `InputError` with its line."""
-        line, count, label, paths = self.rows[index]
+        line, count, label, paths, others = self.rows[index]
         owner = f"{self.path}, line {line}"
         if count != len(self.header):
             raise InputError(f"{owner}: expected {len(self.header)} columns, but got {count}.")
@@ -149,7 +153,7 @@ class LabelCSV(Source):
             if not value:
                 raise InputError(f"{owner}: expected a value for `{column}`, but it is blank.")
         images = tuple(FileImage(below(self.image_root, path, owner), owner) for path in paths)
-        return Record(owner, images, self.question, label)
+        return Record(owner, images, self.question, label, extra=dict(zip(self.extra, others, strict=True)))
 
 
 @cache

@@ -58,6 +58,7 @@ class ParquetRows(Source):
         id: Column of what names a row in messages.
         image_root: Folder that paths of pictures are relative to and may not leave; ``/`` allows every absolute one.
             Defaults to the folder of the file.
+        extra: Other columns to read, for rewards and templates (`Sample.extra`).
 
     Raises:
         InputError: If there is no such file, one can't be read or lacks a column, or there is no row.
@@ -73,12 +74,15 @@ class ParquetRows(Source):
         cot: str | None = None,
         id: str | None = None,
         image_root: str | None = None,
+        extra: list[str] | None = None,
     ) -> None:
         if not files:
             raise ValueError(f"Expected `files` to name at least one file, but got {files!r}.")
         self.image, self.problem, self.answer, self.cot, self.id = image, problem, answer, cot, id
         self.image_root = image_root
-        self.columns = list(dict.fromkeys(name for name in (image, problem, answer, cot, id) if name is not None))
+        self.extra = tuple(extra or ())
+        named = (image, problem, answer, cot, id, *self.extra)
+        self.columns = list(dict.fromkeys(name for name in named if name is not None))
         paths = [path for pattern in ([files] if isinstance(files, str) else files) for path in found_files(pattern)]
         self.groups = [group for path in paths for group in self._groups(path)]
         self._blocks: list[range] = []
@@ -112,12 +116,13 @@ class ParquetRows(Source):
         if self.image is None and isinstance(row[self.problem], str):
             row[self.problem] = row[self.problem].replace(MARKER, "")  # of the pictures that are left out
         return checked_record(
-            {name: row[name] for name in (self.problem, self.answer, self.cot) if name is not None},
+            {name: row[name] for name in (self.problem, self.answer, self.cot, *self.extra) if name is not None},
             owner,
             images,
             self.problem,
             self.answer,
             self.cot or "",
+            self.extra,
         )
 
     @property

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
-import re
 import reprlib
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vrft_pl.data.images import FileImage, below, regular
 from vrft_pl.data.sources.base import Record, Source
-from vrft_pl.prompts import MARKER
+from vrft_pl.prompts import HALVES, MARKER
 from vrft_pl.types import ImageSource, InputError
 
-_HALVES = re.compile("[\ud800-\udfff]")
+USED = frozenset(
+    (*("problem", "answer", "solution", "cot", "target", "system", "tags", "options", "choices"), "image", "images")
+)
+"""Keys of a row that are read; every other one is a column of its own."""
 
 
 class JSONRows(Source):
-    """Objects of a JSON file, each a row whose pictures are files.
+    """Objects of a JSON file, each a row whose pictures are files. Keys that are not read are its other columns.
 
     Args:
         path: A ``.json`` file that holds a list of objects, or a ``.jsonl`` file with one object a line.
@@ -46,7 +49,13 @@ class JSONRows(Source):
     def __getitem__(self, index: int) -> Record:
         """Read row ``index``; what is wrong with it raises `InputError` with file and row."""
         row = self.rows[index]
-        return self.record(row, f"{self.path}, row {index}" + (f" (id {row['id']})" if "id" in row else ""))
+        record = self.record(row, f"{self.path}, row {index}" + (f" (id {row['id']})" if "id" in row else ""))
+        return replace(record, extra={key: value for key, value in row.items() if key not in self.used})
+
+    @property
+    def used(self) -> frozenset[str]:
+        """Keys that are read, and so are no columns of their own."""
+        return USED
 
     def pictures(self, row: Mapping[str, Any], owner: str) -> tuple[FileImage, ...]:
         """The pictures of a row."""
@@ -75,6 +84,7 @@ def checked_record(
     problem: str = "problem",
     answer: str = "answer",
     cot: str = "cot",
+    extra: Sequence[str] = (),
 ) -> Record:
     """Make a record of a row.
 
@@ -85,6 +95,7 @@ def checked_record(
         problem: Key of the question; see `placed_pictures` for its markers of pictures.
         answer: Key of the answer.
         cot: Key of the chain of thought.
+        extra: Keys of other columns.
 
     Raises:
         InputError: If a value is missing or of the wrong type, or the question has markers, but not one a picture.
@@ -106,6 +117,7 @@ def checked_record(
         options=texts(row, "choices" if row.get("options") is None else "options", owner),
         tags=texts(row, "tags", owner),
         system=row.get("system") or None,
+        extra={name: row[name] for name in extra},
     )
 
 
@@ -140,7 +152,7 @@ def placed_pictures(question: str, pictures: int, owner: str, key: str = "proble
 
 def check_text(value: Any, key: str, owner: str) -> None:
     """Raise `InputError` for what is no string, or one with halves of characters, which JSON may hold."""
-    if not isinstance(value, str) or _HALVES.search(value):
+    if not isinstance(value, str) or HALVES.search(value):
         raise InputError(f"{owner}: expected `{key}` to be a string, but got {reprlib.repr(value)}.")
 
 
@@ -153,7 +165,7 @@ def texts(row: Mapping[str, Any], key: str, owner: str) -> tuple[str, ...]:
     value = row.get(key)
     if value is None:
         return ()
-    if not isinstance(value, list) or not all(isinstance(item, str) and not _HALVES.search(item) for item in value):
+    if not isinstance(value, list) or not all(isinstance(item, str) and not HALVES.search(item) for item in value):
         raise InputError(f"{owner}: expected `{key}` to be a list of strings, but got {reprlib.repr(value)}.")
     return tuple(value)
 

@@ -29,6 +29,11 @@ class ShareGPT(JSONRows):
     Arguments and errors are those of `JSONRows`.
     """
 
+    @property
+    def used(self) -> frozenset[str]:
+        """Keys that are read, and so are no columns of their own."""
+        return frozenset(("messages", "conversations", "images", "image", "system", "tags"))
+
     def record(self, row: dict[str, Any], owner: str) -> Record:
         """Check a row."""
         if present := [key for key in ("videos", "audios") if row.get(key)]:

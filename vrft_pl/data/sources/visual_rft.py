@@ -30,22 +30,25 @@ class VisualRFTDataset(Source):
         path: Folder that ``save_to_disk`` wrote, of one split or of several, or the id of a dataset on the hub.
         split: Name of the split.
         revision: Commit, tag or branch of an id on the hub. Defaults to the newest commit of its main branch.
+        extra: Other columns to read, for rewards and templates (`Sample.extra`).
 
     Raises:
         InputError: If there is no such dataset, it can't be read, lacks the split or a column, or has no row.
     """
 
-    def __init__(self, path: str, split: str = "train", revision: str | None = None) -> None:
-        self.path, self.split = Path(path), split
-        rows = load_split(path, split, revision)
-        if missing := [name for name in COLUMNS if name not in rows.column_names]:
+    def __init__(
+        self, path: str, split: str = "train", revision: str | None = None, extra: list[str] | None = None
+    ) -> None:
+        self.path, self.split, self.extra = Path(path), split, tuple(extra or ())
+        rows, columns = load_split(path, split, revision), list(dict.fromkeys((*COLUMNS, *self.extra)))
+        if missing := [name for name in columns if name not in rows.column_names]:
             raise InputError(
-                f"Expected columns {list(COLUMNS)} in split {split!r} of {path}, but {missing[0]!r} is not among "
+                f"Expected columns {columns} in split {split!r} of {path}, but {missing[0]!r} is not among "
                 f"{rows.column_names}."
             )
         if not len(rows):
             raise InputError(f"Expected at least one row in split {split!r} of {path}, but it is empty.")
-        self.rows = rows.select_columns(list(COLUMNS)).with_format("arrow")  # as it is stored: pictures not decoded
+        self.rows = rows.select_columns(columns).with_format("arrow")  # as it is stored: pictures not decoded
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -58,7 +61,8 @@ class VisualRFTDataset(Source):
             (row,) = self.rows[index].to_pylist()
         except (ValueError, pa.ArrowException) as error:
             raise InputError(f"{owner}: expected a row that can be read, but it can't: {one_line(error)}.") from error
-        return checked_record(row, owner, stored_images(row["image"], self.path, owner), answer="solution")
+        images = stored_images(row["image"], self.path, owner)
+        return checked_record(row, owner, images, answer="solution", extra=self.extra)
 
 
 def load_split(path: str, split: str, revision: str | None = None) -> Dataset:
