@@ -54,9 +54,8 @@ def test_other_columns_reach_reward_and_question(monkeypatch):
     summary = fit(block(PAGE, "yaml", "columns.Within"), *typed, "--run.evaluate_after", "false")
     assert summary["before"]["val/id/Within"] == 0.5  # the answer is 1, and one row allows for 1000
     assert "reward_errors" not in str(summary)
-    assert {text for text in asked if "cells" in text} == {
-        "How many cells are there? (some overlap) Answer with a number only."
-    }
+    ours = {text for text in asked if "cells" in text}
+    assert ours == {"How many cells are there? (some overlap) Answer with a number only."}
 
 
 def test_own_family():
