@@ -41,7 +41,7 @@ def question(sample: Sample, coordinates: str) -> str:
     template = TEMPLATE if sample.template is None else sample.template
     columns = written_columns(sample.template, sample.extra, sample.id)
     own = {"problem": sample.problem, "instruction": instruction, "form": form, "coordinates": coordinates}
-    return template.format(**{**columns, **own})
+    return template.format(**columns, **own)
 
 
 def check_template(template: str | None) -> None:

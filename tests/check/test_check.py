@@ -317,6 +317,27 @@ class Numbered(CountingScenes):
         return replace(super().__getitem__(index), answer=index)
 
 
+class Columned(Numbered):
+    """The number of its row is another column, and all answers are alike."""
+
+    def __getitem__(self, index):
+        return replace(super().__getitem__(index), answer=1, extra={"row": index})
+
+
+class NearColumn(Near):
+    """Compares with another column than the answer."""
+
+    def grade_one(self, text, sample, frame):
+        return 1 / (1 + abs(len(text) - 10 * sample.extra["row"]))
+
+
+def test_a_reward_that_reads_other_columns_looks_at_the_truth(tmp_path):
+    task = counting(8)
+    task.train_source = Columned(size=8, image_size=32)
+    _, notes = signals(tmp_path, [NearColumn()], task, prompts=4)
+    assert "GRPO has a signal, in NearColumn" in notes[-1]
+
+
 class Lucky(Near):
     """Differs in the groups of one sample alone."""
 
