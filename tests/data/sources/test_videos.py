@@ -9,6 +9,7 @@ import pytest
 
 from vrft_pl.data import Counting, VideoJSON
 from vrft_pl.data.videos import Reel
+from vrft_pl.policy.codec import Codec
 from vrft_pl.types import InputError
 
 av = pytest.importorskip("av", reason="needs the extra `video`")
@@ -144,6 +145,19 @@ def test_a_video_that_ends_too_early_is_skipped_with_its_reason(folder, tmp_path
     short = source(tmp_path, ROW | {"video": "b.mkv"}, frames=99)[0]
     assert 5 < len(short.images) < 25
     assert numbers(short.images) == [*range(len(short.images))]
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
+@pytest.mark.parametrize(("total", "side"), [(None, (4, 3)), (3 * 32 * 24, (2, 2))], ids=["whole", "smaller"])
+def test_frames_take_tokens_as_pictures_do_each_behind_its_time(folder, family, total, side, request):
+    """Of 16 pixels a side; the frames of 64 x 48 pixels may have a quarter of their pixels in all."""
+    codec = Codec(request.getfixturevalue(family))
+    task = Counting(train=source(folder, frames=3, times=True), total_pixels=total, style="answer")
+    sample = task.datasets("train")["train"][0]
+    ids = codec.encode([sample]).items[0].inputs["input_ids"][0]
+    assert int((ids == codec.config.image_token_id).sum()) == 3 * side[0] * side[1]
+    text = codec.tokenizer.decode(ids, skip_special_tokens=True)
+    assert [part in text for part in ("0.0 s ", "1.4 s ", "2.9 s ", "How often?")] == [True] * 4
 
 
 def test_a_frame_has_the_limit_of_its_task(folder):
