@@ -19,7 +19,7 @@ PLACEHOLDERS = {
 RUNS = ("fit", "check")
 """Commands that take the config of a run; their parsers are slow to build."""
 OTHERS = {
-    *("pip", "pre-commit", "pytest", "python", "python3", "mkdocs", "wandb"),
+    *("pip", "pre-commit", "pytest", "python", "python3", "mkdocs", "wandb", "hf"),
     *(".", "bash", "cd", "git", "ls", "mkdir", "sbatch", "torchrun"),
 }
 SECTIONS = (
