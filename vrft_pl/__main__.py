@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from importlib.metadata import EntryPoint, entry_points
 
 from vrft_pl import __version__
+from vrft_pl.shipped import shipped
 
 COMMANDS = {
     "check": (
@@ -103,7 +104,7 @@ def main(args: Sequence[str] | None = None) -> None:
         )
 
         with tracebacks_shown() if debug else nullcontext(), input_errors_in_one_line():
-            EntryPoint(args[0], commands[args[0]][0], GROUP).load()(args[1:])
+            EntryPoint(args[0], commands[args[0]][0], GROUP).load()([shipped(arg) for arg in args[1:]])
 
 
 def program() -> None:

@@ -13,6 +13,7 @@ from vrft_pl.ablation.arms import Stage
 from vrft_pl.ablation.budget import processes
 from vrft_pl.ablation.config import Ablation
 from vrft_pl.ablation.sections import Config, Section, Suite
+from vrft_pl.shipped import shipped
 from vrft_pl.types import InputError
 
 SHARED = ("policy", "metrics", "eval_params", "eval_samples", "seed")
@@ -117,7 +118,7 @@ def read_yaml(path: str) -> Config:
         InputError: If there is none.
     """
     try:
-        config = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        config = yaml.safe_load(Path(shipped(path)).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"Expected {path} to be a config of `vrft_pl fit`, but it can't be read: {error}") from error
     if not isinstance(config, dict):
