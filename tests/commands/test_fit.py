@@ -9,6 +9,7 @@ from lightning.pytorch.loggers import Logger
 from offline import run_of, tables
 
 from vrft_pl.__main__ import main
+from vrft_pl.callbacks import HFExport
 from vrft_pl.commands.fit import FitCLI
 from vrft_pl.runs import Claim, RunFolder
 
@@ -180,6 +181,32 @@ def test_a_tag_that_wandb_would_refuse_is_a_mistake_in_the_arguments(place, caps
         main([*args, "--run.folder", "run", "--run.tags", f"[{'a' * 65}]"])
     assert stop.value.code == 2
     assert "Expected `tags` of 1 to 64 characters each, but got 'aaa" in capsys.readouterr().err
+    assert not Path("run").exists()
+
+
+def test_a_push_that_fails_ends_in_one_line_behind_a_whole_run(place, monkeypatch, capsys):
+    def broken(self, name, **options):
+        raise ConnectionError(f"nobody\nanswers for {name}, private: {options['private']}")
+
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setattr("huggingface_hub.HfApi.create_repo", broken)
+    quick = ["--run.evaluate_before", "false", "--run.evaluate_after", "false", "--val_subset.times", "0"]
+    args = [*SHORT, *quick, "--trainer.max_steps", "1", "--export.enabled", "true", "--export.push_to_hub", "me/counts"]
+    with pytest.raises(SystemExit) as stop:
+        main([*args, "--run.folder", "run"])
+    assert stop.value.code == 1
+    said = "vrft_pl: Expected to push to me/counts, but: nobody answers for me/counts, private: True."
+    assert capsys.readouterr().err.splitlines()[-1].startswith(said)
+    assert {"model.safetensors", "README.md"} < {path.name for path in Path("run/export").iterdir()}
+    assert RunFolder("run").finished
+
+
+def test_a_push_without_a_token_is_refused_before_the_run(place, monkeypatch, capsys):
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    with pytest.raises(SystemExit):
+        main([*SHORT, "--export.enabled", "true", "--export.push_to_hub", "me/counts", "--run.folder", "run"])
+    assert "Expected a token to push to me/counts, but there is none." in capsys.readouterr().err
+    assert "Expected `export.enabled`" in HFExport(enabled=False, push_to_hub="me/counts").refusal("ddp", False)
     assert not Path("run").exists()
 
 

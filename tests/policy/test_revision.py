@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vrft_pl.policy import VLM, LoRA
-from vrft_pl.policy.checkpoint import TINY, commit_of
+from vrft_pl.policy.checkpoint import NOTE, TINY, commit_of
 from vrft_pl.types import InputError
 
 OLD, NEW = "a" * 40, "b" * 40
@@ -27,6 +27,7 @@ def hub(tmp_path, monkeypatch):
     save_file({**weights, WEIGHT: weights[WEIGHT] + 1}, new / "model.safetensors", {"format": "pt"})
     (new / "generation_config.json").write_text(json.dumps({"eos_token_id": [5]}))
     (new / "chat_template.jinja").write_text((new / "chat_template.jinja").read_text() + "{# new #}")
+    (new / NOTE).write_text('{"coordinates": "unit"}')
     (home / "refs").mkdir()
     (home / "refs/main").write_text(NEW)
     (home / "refs/v1").write_text(OLD)
@@ -40,6 +41,7 @@ def test_weights_and_config_are_those_of_the_revision(hub, revision, commit):
     expected = VLM("tiny").load().state_dict()[f"model.{WEIGHT}"] + (commit == NEW)
     torch.testing.assert_close(policy.state_dict()[f"model.{WEIGHT}"], expected)
     assert ("{# new #}" in policy.codec.processor.chat_template) == (commit == NEW)
+    assert policy.codec.coordinates == ("unit" if commit == NEW else "resized_pixels")
     assert commit_of("me/tiny", revision) == commit
     assert (5 in policy.end_token_ids) == (commit == NEW)
 

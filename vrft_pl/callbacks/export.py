@@ -12,7 +12,7 @@ from lightning.pytorch.strategies import FSDPStrategy, Strategy
 from vrft_pl.data import VisionTask
 from vrft_pl.distributed import any_rank, strategy_class
 from vrft_pl.policy.checkpoint import note_data
-from vrft_pl.runs import RunFolder
+from vrft_pl.runs import RunFolder, hub
 from vrft_pl.types import InputError
 
 ABOUT_ROWS = {
@@ -35,11 +35,21 @@ class HFExport(Callback):
         what: ``full`` writes an ordinary checkpoint, adapters merged; ``adapter`` the adapter alone, in the format of
             peft, which ``vrft_pl merge`` makes a checkpoint of. ``vrft_pl.json`` beside it says by ``quantize`` how the
             base was held in training, so that it is merged into those numbers.
+        push_to_hub: Repository of the Hugging Face hub, such as ``me/counts``, that `vrft_pl fit` pushes ``export`` to
+            at its end, with a model card. A push that fails leaves the export as it is.
+        private: Whether a repository that the push makes is private; one that is there keeps who may see it.
     """
 
-    def __init__(self, enabled: bool = True, what: Literal["full", "adapter"] = "full") -> None:
+    def __init__(
+        self,
+        enabled: bool = True,
+        what: Literal["full", "adapter"] = "full",
+        push_to_hub: str | None = None,
+        private: bool = True,
+    ) -> None:
         self.enabled = enabled
         self.what = what
+        self.push_to_hub, self.private = push_to_hub, private
         self._best: dict[str, float] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -55,6 +65,8 @@ class HFExport(Callback):
             strategy: The run's, by name or built.
             has_adapter: Whether the policy has one.
         """
+        if self.push_to_hub is not None and (why := unpushable(self.push_to_hub, self.enabled)):
+            return why
         if not self.enabled:
             return None
         if self.what == "adapter" and not has_adapter:
@@ -96,6 +108,16 @@ class HFExport(Callback):
             write(folder.path / name)  # every rank gathers, the first writes
             if trainer.is_global_zero and (asked := asked_as(getattr(trainer, "datamodule", None), folder)):
                 note_data(folder.path / name, asked)
+
+
+def unpushable(name: str, exports: bool) -> str | None:
+    """Why a repository of a hub will get nothing; ``None`` where it may.
+
+    Args:
+        name: Id of the repository.
+        exports: Whether there will be an export.
+    """
+    return hub.refusal(name) if exports else "Expected `export.enabled` with `export.push_to_hub`. Leave one of them."
 
 
 def asked_as(task: Any, folder: RunFolder) -> dict[str, Any] | None:

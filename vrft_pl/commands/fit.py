@@ -15,7 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from vrft_pl.callbacks import CostMeter, OwedValidation, PredictionWriter, StopOnSignal
+from vrft_pl.callbacks import CostMeter, HFExport, OwedValidation, PredictionWriter, StopOnSignal
 from vrft_pl.callbacks.checkpoint import OF_VALIDATION, StepCheckpoint
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.constants import warnings_of
@@ -27,7 +27,7 @@ from vrft_pl.commands.trainer import RunTrainer
 from vrft_pl.data import SampleData
 from vrft_pl.distributed import Facts
 from vrft_pl.modules import PolicyModule
-from vrft_pl.runs import CutBack, RunFolder, run_loggers, tracking, with_metrics
+from vrft_pl.runs import CutBack, RunFolder, hub, run_loggers, tracking, with_metrics
 from vrft_pl.runs.manifest import data_ids
 from vrft_pl.types import InputError
 
@@ -37,6 +37,7 @@ def main(args: Sequence[str]) -> None:
     cli = FitCLI("fit", args)
     with cli.running():
         cli.fit()
+    cli.push()  # a failure ends no run any more
 
 
 class FitCLI(RunCLI):
@@ -167,6 +168,16 @@ class FitCLI(RunCLI):
         """End where no loop of Lightning runs that would."""
         if self.stop.told():
             raise SIGTERMException
+
+    def push(self) -> None:
+        """Push the export to the hub, where that is asked for.
+
+        Raises:
+            InputError: If it can't be pushed.
+        """
+        export: HFExport = self.config_init.export
+        if export.push_to_hub is not None and self.trainer.is_global_zero:
+            print(f"Pushed: {hub.push(self.folder, export.push_to_hub, export.private)}")
 
     def faults(self) -> dict[str, int]:
         """How often something failed that did not end the run, by name, on all ranks."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor
@@ -216,14 +216,25 @@ def load_processor(
     return processor
 
 
-def read_coordinates(checkpoint: str) -> CoordinateSpace:
-    """Read how a policy writes coordinates from a folder that `export` made; elsewhere it is ``permille``.
+def note_of(checkpoint: str, revision: str | None = None) -> Path | None:
+    """The note of a folder or of a hub id; ``None`` where there is none, or where the hub can't be asked."""
+    folder = Path(resolve(checkpoint))
+    if folder.is_dir():
+        return folder / NOTE if (folder / NOTE).is_file() else None
+    try:
+        return Path(hf_hub_download(checkpoint, NOTE, revision=revision))
+    except (OSError, ValueError):  # whoever loads the checkpoint says what is wrong with it
+        return None
+
+
+def read_coordinates(checkpoint: str, revision: str | None = None) -> CoordinateSpace:
+    """Read how a policy writes coordinates from what `export` made; elsewhere it is ``permille``.
 
     Raises:
         InputError: If the file names no space.
     """
-    path = Path(resolve(checkpoint)) / NOTE
-    if not path.is_file():
+    path = note_of(checkpoint, revision)
+    if path is None:
         return "permille"
     try:
         space = json.loads(path.read_text(encoding="utf-8"))["coordinates"]
@@ -269,8 +280,8 @@ def read_data(checkpoint: str) -> dict[str, Any] | None:
     Raises:
         InputError: If the note is damaged, or names a class that is not of vrft_pl.
     """
-    path = Path(resolve(checkpoint)) / NOTE
-    if not path.is_file():
+    path = note_of(checkpoint)
+    if path is None:
         return None
     try:
         data = json.loads(path.read_text(encoding="utf-8")).get("data")

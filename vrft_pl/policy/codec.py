@@ -41,7 +41,7 @@ class Codec:
         revision: str | None = None,
     ) -> None:
         self.processor: Any = folders.load_processor(checkpoint, min_pixels, max_pixels, revision)
-        self.coordinates: CoordinateSpace = coordinates or folders.read_coordinates(checkpoint)
+        self.coordinates: CoordinateSpace = coordinates or folders.read_coordinates(checkpoint, revision)
         self.config, generation = folders.load_configs(checkpoint, revision)
         folders.check_decoder_only(checkpoint, self.config)
         # not every processor makes by itself what its model asks for
