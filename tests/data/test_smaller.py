@@ -9,6 +9,7 @@ from PIL import Image
 
 from vrft_pl.data import Counting, ReasonJSON
 from vrft_pl.data.smaller import SmallerImage, within
+from vrft_pl.runs.records import paths
 from vrft_pl.types import InputError
 
 
@@ -34,6 +35,7 @@ def test_several_pictures_are_made_smaller_by_one_factor(folder):
     """2400 and 1600 pixels become 600 and 400, half a side each."""
     sample = task(folder, row("a.png", "b.png"), total_pixels=1000).datasets("train")["train"][0]
     opened = [image.open() for image in sample.images]
+    assert paths(sample) == (str(folder / "a.png"), str(folder / "b.png"))
     assert [image.size for image in opened] == [image.size() for image in sample.images] == [(30, 20), (10, 40)]
     assert [image.getpixel(place)[0] for image in opened for place in ((1, 5), (8, 5))] == [255, 255, 255, 0]
 

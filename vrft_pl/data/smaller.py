@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image
 
@@ -19,6 +20,11 @@ class SmallerImage(StoredImage):
     image: ImageSource
     scale: float
     """Of a side, below 1."""
+
+    @property
+    def path(self) -> Path | None:
+        """Where it lies, if it is a file."""
+        return getattr(self.image, "path", None)
 
     def size(self) -> tuple[int, int]:
         """Width and height in pixels after that; at least 1."""
