@@ -73,3 +73,14 @@ def test_thoughts_that_the_template_opens_count_as_written(codec):
         assert Format().grade_one(text, one, None) == form
         assert (NumberMatch().grade_one(text, one, None) == 1) == right
     assert ReasoningSteps().grade_one(f"{codec.opened}{COTS['think']}</think>", one, None) == pytest.approx(2 / 3)
+
+
+def test_thoughts_are_switched_off_by_a_first_line_of_the_template(qwen3_vl):
+    codec = Codec(qwen3_vl)
+    unless = "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n"
+    unless += "{% else %}<think>\n{% endif %}"
+    template = CHAT_TEMPLATE.replace("assistant\n{%", f"assistant\n{unless}{{%")
+    for line, end in (("", "<think>\n"), ("{% set enable_thinking = false %}", "<think>\n\n</think>\n\n")):
+        codec.processor.chat_template = line + template
+        asked = codec.tokenizer.decode(codec.encode([MIXED[0]]).items[0].inputs["input_ids"][0])
+        assert asked.endswith(f"assistant\n{end}")
