@@ -7,6 +7,7 @@ from lightning.pytorch.loggers import CSVLogger
 from reports import NESTED
 
 from vrft_pl.runs import CompletionRecord, MetricsLogger, RunFolder
+from vrft_pl.runs.checksums import seal
 from vrft_pl.runs.files import whole_file
 from vrft_pl.types import InputError
 
@@ -146,6 +147,17 @@ def test_the_run_that_wrote_a_checkpoint_is_found(folder, where):
     assert found is not None
     assert found.path == folder.path
     assert RunFolder.holding(folder.path / "a/b/step=1.ckpt") is None
+
+
+def test_the_newest_checkpoint_is_still_known_in_a_copy(folder):
+    """`cp -r` writes files in any order and with the time of now; so do object stores."""
+    paths = [folder.checkpoints / name for name in ("step=8.ckpt", "step=10.ckpt")]
+    folder.checkpoints.mkdir(parents=True)
+    for path in paths:
+        path.touch()
+        seal(path)
+    os.utime(paths[0], (2e9, 2e9))
+    assert folder.newest_checkpoint() == paths[1]
 
 
 def test_the_newest_checkpoint_is_the_one_written_last(folder):

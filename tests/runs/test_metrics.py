@@ -99,11 +99,12 @@ def test_a_run_resumed_from_its_last_checkpoint_has_every_row_once(qwen3_vl, tmp
     assert run(str(tmp_path / "kept/step=1.ckpt")) == whole
 
 
-def test_the_row_of_a_step_that_was_saved_but_not_logged_comes_from_the_checkpoint(qwen3_vl, tmp_path):
+@pytest.mark.parametrize("place", ["kept", "../kept"], ids=["inside", "elsewhere"])
+def test_the_row_of_a_step_that_was_saved_but_not_logged_comes_from_the_checkpoint(qwen3_vl, tmp_path, place):
     """Lightning writes the row after the checkpoint; a kill between the two left a run without it."""
 
     def run(ckpt_path=None, steps=2):
-        keep = ModelCheckpoint(tmp_path / "kept", "{step}", every_n_train_steps=1, save_top_k=-1)
+        keep = ModelCheckpoint(tmp_path / place, "{step}", every_n_train_steps=1, save_top_k=-1)
         settings = {"callbacks": [CutBack(), keep], "logger": MetricsLogger(tmp_path), "enable_checkpointing": True}
         fit(grpo(qwen3_vl), counting(size=4), ckpt_path, log_every_n_steps=1, max_steps=steps, **settings)
         return [{name: v for name, v in row.items() if not name.startswith("time/")} for row in read(tmp_path)]
@@ -112,7 +113,7 @@ def test_the_row_of_a_step_that_was_saved_but_not_logged_comes_from_the_checkpoi
     text = (tmp_path / "metrics.csv").read_text().splitlines(keepends=True)
     (tmp_path / "metrics.csv").write_text("".join(text[:-2]))
     assert len(read(tmp_path)) == len(whole) - 2
-    assert run(str(tmp_path / "kept/step=1.ckpt")) == whole
+    assert run(str(tmp_path / place / "step=1.ckpt")) == whole
 
 
 def test_a_row_that_was_not_due_is_not_made_on_resume(qwen3_vl, tmp_path):

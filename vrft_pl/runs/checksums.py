@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,8 @@ from vrft_pl.types import InputError
 
 MANIFEST = ".manifest.json"
 """How the name of the manifest of a checkpoint goes on; it lies beside the checkpoint."""
+WRITTEN = "written"
+"""Key of a manifest: the time in nanoseconds."""
 CHUNK = 1 << 20
 """Bytes that are read at once."""
 
@@ -57,7 +60,15 @@ def seal(path: Path, entries: dict[str, dict[str, Any]] | None = None) -> None:
             unless given.
     """
     written = entries or {str(file.relative_to(path.parent)): entry_of(file) for file in files_of(path)}
-    write_json(manifest_of(path), {"files": written})
+    write_json(manifest_of(path), {"files": written, WRITTEN: time.time_ns()})
+
+
+def written_at(path: Path) -> int:
+    """When a checkpoint was written, in nanoseconds; its manifest knows it after a copy too, which is of now."""
+    try:
+        return int(read_json(manifest_of(path))[WRITTEN])
+    except (InputError, KeyError, TypeError, ValueError):
+        return path.stat().st_mtime_ns
 
 
 def files_of(path: Path) -> Iterable[Path]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from vrft_pl.runs.metrics import MetricsLogger, Row
 from vrft_pl.runs.tracking import WandbOrOffline
@@ -58,9 +59,18 @@ class CutBack(Callback):
         kept: list[Row] = []
         for logger in trainer.loggers:
             if isinstance(logger, MetricsLogger):
-                own = trainer.ckpt_path is not None and Path(trainer.ckpt_path).is_relative_to(logger.folder)
-                kept = logger.cut_back(trainer.global_step, self._last if own else None) or []
+                last = self._last if is_own(trainer, logger.folder) else None
+                kept = logger.cut_back(trainer.global_step, last) or []
         for logger in trainer.loggers:
             if isinstance(logger, WandbOrOffline):
                 logger.fill_in(kept)
         self._last = {}
+
+
+def is_own(trainer: Trainer, folder: Path) -> bool:
+    """Whether a run goes on from a checkpoint of its own, in its folder or where it writes them."""
+    if trainer.ckpt_path is None:
+        return False
+    savers = (callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint))
+    places = (folder, *(saver.dirpath for saver in savers if saver.dirpath))
+    return any(Path(trainer.ckpt_path).resolve().is_relative_to(Path(place).resolve()) for place in places)

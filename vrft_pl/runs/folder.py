@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from lightning.pytorch import Trainer
 
-from vrft_pl.runs.checksums import damage
+from vrft_pl.runs.checksums import damage, written_at
 from vrft_pl.runs.files import (
     PARTIAL,
     append_rows,
@@ -197,7 +197,7 @@ class RunFolder:
         Those that Lightning writes when SLURM requeues a job lie in the run's folder itself.
         """
         found = [p for f in (self.checkpoints, self.path) for p in f.glob("*.ckpt") if not p.name.endswith(PARTIAL)]
-        return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+        return sorted(found, key=lambda path: (written_at(path), path.name), reverse=True)
 
     def newest_checkpoint(self) -> Path | None:
         """The checkpoint that was written last."""
