@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -60,7 +59,7 @@ def seal(path: Path, entries: dict[str, dict[str, Any]] | None = None) -> None:
             unless given.
     """
     written = entries or {str(file.relative_to(path.parent)): entry_of(file) for file in files_of(path)}
-    write_json(manifest_of(path), {"files": written, WRITTEN: time.time_ns()})
+    write_json(manifest_of(path), {"files": written, WRITTEN: path.stat().st_mtime_ns})
 
 
 def written_at(path: Path) -> int:
