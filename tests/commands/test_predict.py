@@ -139,8 +139,23 @@ def test_an_export_says_how_it_was_asked_with_names_in_place_of_their_file(tmp_p
     assert read_data(str(tmp_path)) == asked
 
 
-@pytest.mark.parametrize("note", ["[]", "{", '{"data": {"class_path": 3}}', '{"data": {"class_path": "os.path"}}'])
-def test_a_damaged_note_is_named(note, tmp_path):
+@pytest.mark.parametrize(
+    "note",
+    [
+        "[]",
+        "{",
+        '{"data": {"class_path": 3}}',
+        '{"data": {"class_path": "mine.Family"}}',
+        '{"data": {"class_path": "vrft_pl.data.Counting", "init_args": {"style": {"class_path": "mine.Style"}}}}',
+        '{"data": {"class_path": "vrft_pl.data.Counting", "init_args": {"x": [{"class_path": "os.system"}]}}}',
+    ],
+    ids=["list", "cut", "number", "other-family", "other-style", "other-in-a-list"],
+)
+def test_a_note_that_is_damaged_or_names_a_class_of_others_is_refused(note, tmp_path):
     (tmp_path / "vrft_pl.json").write_text(note)
     with pytest.raises(InputError, match=r"vrft_pl.json"):
         read_data(str(tmp_path))
+    args = ["--images", "x", "--model.policy.checkpoint", str(tmp_path)]
+    with pytest.raises(InputError, match=r"vrft_pl.json"):
+        completed(args)
+    assert json.loads(completed([*args, "--data", "mine.Family"])[3])["class_path"].endswith("OpenEnded")

@@ -19,6 +19,7 @@ from vrft_pl.modules import PolicyModule
 from vrft_pl.policy import VLM
 from vrft_pl.policy.checkpoint import read_data
 from vrft_pl.runs import RunFolder
+from vrft_pl.types import InputError
 
 PART = "pictures"
 """Name of the part that pictures of one's own make."""
@@ -48,9 +49,23 @@ def completed(args: Sequence[str]) -> list[str]:
     named = [arg for arg in args if re.fullmatch(r"--(?:images|config)(?:=.*)?", arg, re.DOTALL)]
     if not named or any(arg.startswith("--config") for arg in named):
         return list(args)
-    asked = read_data(checkpoint_of(args)) or {"class_path": path_of(OpenEnded)}
+    asked = asked_in_training(args) or {"class_path": path_of(OpenEnded)}
     policy = {"class_path": path_of(PolicyModule), "init_args": {"policy": {"class_path": path_of(VLM)}}}
     return ["--model", json.dumps(policy), "--data", json.dumps(asked), *args]
+
+
+def asked_in_training(args: Sequence[str]) -> dict[str, Any] | None:
+    """How the checkpoint that arguments name was asked, if that is known.
+
+    Raises:
+        InputError: If its note is damaged or names a class that is not of vrft_pl, and no other family is named.
+    """
+    try:
+        return read_data(checkpoint_of(args))
+    except InputError:
+        if not any(arg == "--data" or arg.startswith("--data=") for arg in args):
+            raise
+        return None
 
 
 def checkpoint_of(args: Sequence[str]) -> str:

@@ -26,7 +26,10 @@ def load(text: str, limits: YAMLLimits = USUAL) -> Any:
         YAMLError: If it is none, has a key twice in a section, or is too much.
     """
     check(text, limits)
-    return yaml_load(text)
+    try:
+        return yaml_load(text)
+    except TypeError as error:  # of a key that is no text, as in `?`
+        raise yaml.YAMLError(f"Expected keys to be texts, but got {text[:60]!r}.") from error
 
 
 def install(limits: YAMLLimits = USUAL) -> None:

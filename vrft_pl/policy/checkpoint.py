@@ -289,12 +289,21 @@ def read_data(checkpoint: str) -> dict[str, Any] | None:
         raise InputError(f"Expected {path} to be a JSON object, but it is not.") from error
     if data is not None and not (isinstance(data, dict) and isinstance(data.get("class_path"), str)):
         raise InputError(f"Expected `data` in {path} to have a `class_path`, but got {str(data)[:60]}.")
-    if data is not None and not data["class_path"].startswith("vrft_pl.data."):  # no file chooses what is imported
+    if foreign := [name for name in classes_in(data) if not name.startswith("vrft_pl.")]:  # no file chooses imports
         raise InputError(
-            f"{path} says that the policy was trained as {data['class_path'][:60]!r}, which is not of vrft_pl. "
-            "Name it by `--data` in a config if you trust it."
+            f"{path} says that the policy was trained with {foreign[0][:60]!r}, which is not of vrft_pl. "
+            "Name the family by `--data` if you trust it."
         )
     return data
+
+
+def classes_in(value: Any) -> Iterator[str]:
+    """Every class that a config names, at any depth."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if isinstance(value, dict) and "class_path" in value:
+        yield str(value["class_path"])
+    for part in inner:
+        yield from classes_in(part)
 
 
 def note_data(folder: Path, data: dict[str, Any]) -> None:
