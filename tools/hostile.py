@@ -17,6 +17,7 @@ from pathlib import Path
 from hostile_input.annotations import coco_files, folders
 from hostile_input.case import Case, Cases
 from hostile_input.checkpoints import contexts, policies, runs_checkpoints
+from hostile_input.classes import classes, functions, together
 from hostile_input.options import command_line, options
 from hostile_input.pictures import pictures
 from hostile_input.places import environments, places
@@ -27,6 +28,9 @@ from hostile_input.yamls import configs
 KINDS = (
     command_line,
     options,
+    classes,
+    together,
+    functions,
     configs,
     json_rows,
     tables,
