@@ -30,7 +30,7 @@ HARDWARE, MODELS = (sorted((CONFIGS / folder).glob("*.yaml")) for folder in ("ha
 LOOP = sorted((CONFIGS / "in_the_loop").glob("*.yaml"))
 LOOP_EXPERIMENT = ROOT / "experiments/data_in_the_loop/quickstart_400.yaml"
 ALGORITHMS = sorted((CONFIGS / "algorithms").glob("*.yaml"))
-RUN = [CONFIGS / family / f"{stage}.yaml" for family in FAMILIES for stage in STAGES]
+RUN = [CONFIGS / family / f"{stage}.yaml" for family in (*FAMILIES, "pointing") for stage in STAGES]
 BCCD = ROOT / "experiments/bccd_detection"
 BCCD_LAYERS = [BCCD / "all_kinds.yaml", BCCD / "few_shot.yaml"]
 LAYERS = {*HARDWARE, *MODELS, *ALGORITHMS, *LOOP, LOOP_EXPERIMENT, *BCCD_LAYERS}
@@ -179,6 +179,26 @@ def test_the_twin_of_a_paper_trains_on_its_rows_and_takes_todays_models(family, 
     for model in MODELS:
         layer = yaml.safe_load(model.read_text())["model"]["init_args"]["policy"]["init_args"]
         assert {key: policy_of(parse(twin, model))[key] for key in layer} == layer
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_twin_of_a_paper_trains_a_step_on_scenes_with_the_embedded_policy(family, tmp_path, no_argv):
+    """Its rewards, loss, advantage, window and scheduler are what stands there; rows, policy and size are small."""
+    twin, layer = CONFIGS / family / "today_grpo.yaml", tmp_path / "small.yaml"
+    policy = {"checkpoint": "tiny", "max_pixels": None}
+    module = {"policy": {"init_args": policy}, "group_size": 4, "params": {"max_tokens": 24}, "window": 2}
+    trainer = {"accelerator": "cpu", "precision": "32-true", "max_steps": 2, "max_epochs": None}
+    scenes = yaml.safe_load((CONFIGS / family / "grpo.yaml").read_text())["data"]
+    scenes["init_args"] |= {"batch_size": 1, "num_workers": 0, "test": None}
+    small = {"trainer": {**trainer, "accumulate_grad_batches": 1}, "model": {"init_args": module}, "data": scenes}
+    layer.write_text(yaml.safe_dump(small))
+    short = ["--config", str(layer), *SHORT, "--trainer.max_steps", "2", "--data.init_args.batch_size", "1"]
+    main(["fit", "--config", str(twin), *short, "--run.folder", str(tmp_path / "run")])
+    with (tmp_path / "run/metrics.csv").open() as file:
+        logged = [(key, float(value)) for row in csv.DictReader(file) for key, value in row.items() if value]
+    assert all(math.isfinite(value) for _, value in logged)
+    assert sum(key == "train/loss" for key, _ in logged) == 2
 
 
 @pytest.mark.parametrize("path", ALGORITHMS, ids=lambda p: p.stem)
