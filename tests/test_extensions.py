@@ -24,6 +24,7 @@ SHORT += [
 HERE = {
     "metric": ("metrics", [{"class_path": "metric.AnswerLength"}]),
     "loss": ("loss", {"class_path": "loss.Reinforce"}),
+    "term beside the loss": ("terms", [{"class_path": "term.Steady"}]),
     "advantage": ("advantage", {"class_path": "advantage.OverMean"}),
     "engine that writes": ("sampler", {"class_path": "sampler.Typist"}),
 }
@@ -82,6 +83,12 @@ def test_a_loss_is_trained_on(capsys):
     assert "train/weighted" in logged
     assert "train/clip_fraction" not in logged
     assert abs(float(logged["train/loss"])) > 1e-3
+
+
+def test_a_term_is_trained_on_beside_the_loss(capsys):
+    _, logged = fit_with("term beside the loss")
+    assert "train/clip_fraction" in logged
+    assert float(logged["train/unsteady"]) > 0
 
 
 def test_an_advantage_weighs(capsys):
