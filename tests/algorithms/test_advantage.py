@@ -91,6 +91,8 @@ def test_an_unknown_baseline_is_named():
 
 
 def test_a_negative_epsilon_is_refused_and_none_is_not():
+    with pytest.raises(ValueError, match="Expected `eps` to be 0 or more, but got inf"):
+        GroupAdvantage(eps=float("inf"))
     with pytest.raises(ValueError, match="Expected `eps` to be 0 or more, but got -0.1"):
         GroupAdvantage(eps=-0.1)
     assert GroupAdvantage(eps=0.0)(

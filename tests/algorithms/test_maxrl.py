@@ -9,7 +9,7 @@ from builders import make_scores
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vrft_pl.algorithms import MaxRLAdvantage
+from vrft_pl.algorithms import GroupAdvantage, KLPenalty, MaxRLAdvantage
 from vrft_pl.types import InputError
 
 
@@ -58,3 +58,15 @@ def test_a_negative_reward_is_refused():
     scores = make_scores(2, {"a": -1.0}, a=torch.tensor([0.5, 0.0]))
     with pytest.raises(InputError, match=r"Expected rewards of 0 or more with MaxRLAdvantage, but got -0\.5"):
         MaxRLAdvantage()(scores)
+
+
+def test_rewards_that_may_be_negative_are_refused_before_a_run():
+    for advantage in (MaxRLAdvantage(), KLPenalty(0.1, MaxRLAdvantage())):
+        with pytest.raises(
+            ValueError, match="Expected rewards of 0 or more with MaxRLAdvantage, but one of them may be"
+        ):
+            advantage.insist([(0.0, 1.0), (-1.0, 0.0)])
+    MaxRLAdvantage().insist([(0.0, 1.0), (-float("inf"), float("inf"))])
+    with pytest.raises(ValueError, match="one of them may be less"):
+        KLPenalty(0.1, MaxRLAdvantage()).insist([(0.0, 1.0)])
+    GroupAdvantage().insist([(-1.0, 0.0)])

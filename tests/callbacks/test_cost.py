@@ -12,7 +12,7 @@ from vrft_pl.algorithms import GRPOLoss
 from vrft_pl.callbacks import CostMeter, RolloutCallback
 from vrft_pl.data import CountingScenes
 from vrft_pl.modules import SFTModule
-from vrft_pl.policy.cost import Flops, PassTokens
+from vrft_pl.policy.cost import Flops, PassTokens, tokens_read
 from vrft_pl.rollout import SamplingParams
 from vrft_pl.runs import MetricsLogger, RunFolder
 from vrft_pl.types import Experience
@@ -81,6 +81,32 @@ def test_reinforcement_counts_what_was_written_scored_and_trained_on(qwen3_vl, k
     assert cost["flops"] == pytest.approx(expected)
     assert set(cost["phases"]) == {"rollout", "reward", "reference", "update"}
     assert cost["seconds"] > cost["phases"]["rollout"] + cost["phases"]["update"]
+
+
+def test_rounds_beyond_the_window_are_counted(qwen3_vl):
+    class More(RolloutCallback):
+        def __init__(self):
+            self.rounds = []
+
+        def on_rollout_end(self, trainer, module, experience):
+            self.rounds.append(module.more(1, "round 1"))
+
+    module, more = grpo(qwen3_vl, loss=GRPOLoss(kl_coefficient=0.05)), More()
+    cost, told = measured(module, counting(size=4), callbacks=[more], max_steps=1)
+    flops = Flops.of(module.policy)
+    read = [tokens_read(module.policy, e.prompts, e.completions.mask) for e in (*told.windows, *more.rounds)]
+    trained = [tokens_read(module.policy, b.prompts, b.completions.mask) for b in told.batches]
+    # written, and read by the reference
+    expected = sum(2 * flops.forward(tokens) for tokens in read) + sum(both_ways(flops, tokens) for tokens in trained)
+    assert cost["flops"] == pytest.approx(expected)
+    assert cost["completions"] == sum(len(e.completions) for e in (*told.windows, *more.rounds))
+
+
+def test_a_pass_that_weighs_tokens_is_counted(qwen3_vl):
+    plain, weighed = (measured(grpo(qwen3_vl, loss=GRPOLoss(entropy_share=share)), max_steps=1) for share in (1.0, 0.5))
+    read = [tokens_read(grpo(qwen3_vl).policy, w.prompts, w.completions.mask) for w in weighed[1].windows]
+    passes = sum(Flops.of(grpo(qwen3_vl).policy).forward(tokens) for tokens in read)
+    assert weighed[0]["flops"] - plain[0]["flops"] == pytest.approx(passes)
 
 
 def test_evaluations_are_counted_apart_also_those_beside_training(qwen3_vl):

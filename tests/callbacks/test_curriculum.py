@@ -115,6 +115,8 @@ def test_arguments_out_of_their_range_are_refused(kwargs, message):
 
 
 def test_what_cannot_be_measured_is_refused(qwen3_vl):
+    with pytest.raises(ValueError, match="Expected `right` to be a finite score, but got nan"):
+        Curriculum(right=float("nan"))
     with pytest.raises(InputError, match="a module with rollouts for Curriculum, but got SFTModule"):
         Curriculum().setup(None, run("sft", qwen3_vl), "fit")
     with pytest.raises(InputError, match=r"`reward` of Curriculum to be one of \['Share'\], but got 'Shar'."):

@@ -61,6 +61,9 @@ def test_at_least_one_completion_sees_noise_and_one_does_not(qwen3_vl):
         pytest.param({"share": 1.0}, "`share` to be between 0 and 1, but got 1.0", id="share"),
         pytest.param({"strength": 1000}, "`strength` to be from 1 to 999 steps, but got 1000", id="strength"),
         pytest.param({"steepness": 0.0}, "`steepness` to be above 0, but got 0.0", id="steepness"),
+        pytest.param(
+            {"middle": float("nan")}, "`middle` to be a share of the run, from 0 to 1, but got nan", id="middle"
+        ),
     ],
 )
 def test_arguments_out_of_their_range_are_refused(kwargs, message):

@@ -99,7 +99,9 @@ def test_groups_without_advantage_are_trained_too(qwen3_vl):
         ({"coefficient": -1.0}, "`coefficient` to be 0 or more, but got -1.0"),
         ({"masked_entropy": float("inf")}, "`masked_entropy` to be 0 or more, but got inf"),
         ({"share": 0.0}, "`share` to be above 0 and at most 1, but got 0.0"),
-        ({"patch": 0}, "`patch` to be at least 1 pixel, but got 0"),
+        ({"patch": 0}, "`patch` to be from 1 to 65536 pixels, but got 0"),
+        ({"patch": 2**70}, "`patch` to be from 1 to 65536 pixels"),
+        ({"max_tokens": 0}, "`max_tokens` to be at least 1 token, but got 0"),
         ({"aggregation": "mean"}, "`aggregation` to be one of .*, but got 'mean'"),
     ],
 )

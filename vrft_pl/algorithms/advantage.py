@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from torch import Tensor
@@ -17,6 +18,16 @@ class Advantage(ABC):
 
     needs_reference: bool = False
     """Whether it wants the scores to hold the `divergence` from the frozen reference."""
+
+    def insist(self, bounds: Sequence[tuple[float, float]]) -> None:  # noqa: B027  # most weigh all
+        """Refuse rewards that it can't weigh.
+
+        Args:
+            bounds: Least and greatest weighted score of each.
+
+        Raises:
+            ValueError: If there are such.
+        """
 
     @abstractmethod
     def __call__(self, scores: Scores) -> Tensor:
@@ -97,8 +108,8 @@ def check_group_size(group_size: int) -> None:
 
 
 def check_eps(eps: float) -> None:
-    """Raise `ValueError` for a negative addition to a standard deviation."""
-    if not eps >= 0:
+    """Raise `ValueError` for an addition to a standard deviation that is negative or not finite."""
+    if not 0 <= eps < float("inf"):
         raise ValueError(f"Expected `eps` to be 0 or more, but got {eps}.")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from vrft_pl.algorithms.advantage import Advantage, check_group_size
@@ -15,6 +17,13 @@ class MaxRLAdvantage(Advantage):
     ``-(1 - p)^k / k`` for the chance ``p`` of success, of which the mean reward is the first term and the logarithm of
     ``p`` the limit. A group without success has advantage 0, and no advantage exceeds ``G - 1``.
     """
+
+    def insist(self, bounds: Sequence[tuple[float, float]]) -> None:
+        """Refuse rewards that may be negative; those of no declared bounds are found out when they are."""
+        if any(-float("inf") < low < 0 for low, _ in bounds):
+            raise ValueError(
+                "Expected rewards of 0 or more with MaxRLAdvantage, but one of them may be less. Use GroupAdvantage."
+            )
 
     def __call__(self, scores: Scores) -> Tensor:
         """Shape ``(N,)``.

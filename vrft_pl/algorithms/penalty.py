@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +36,10 @@ class KLPenalty(Advantage):
         if not 0 < coefficient < float("inf"):
             raise ValueError(f"Expected `coefficient` to be above 0, but got {coefficient}.")
         self.coefficient, self.advantage = coefficient, advantage or GroupAdvantage()
+
+    def insist(self, bounds: Sequence[tuple[float, float]]) -> None:
+        """Let the advantage refuse rewards, of which the penalty is one that is negative."""
+        self.advantage.insist([*bounds, (-self.coefficient, 0.0)])
 
     def state_dict(self) -> dict[str, Any]:
         """What the advantage remembers, if it does."""

@@ -14,7 +14,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from vrft_pl.distributed import data_share, gather, rank
-from vrft_pl.policy.cost import Cost, Flops, PassTokens
+from vrft_pl.policy.cost import Cost, Flops, tokens_read
 from vrft_pl.rollout import RolloutCallback, Writer
 from vrft_pl.types import Demonstrations, Experience, Prompts
 
@@ -28,8 +28,8 @@ class CostMeter(RolloutCallback):
     resumed, and is done again, counts once. The numbers are logged once, at the end of ``fit``, as ``train/cost/*`` and
     ``time/cost/*``, and `vrft_pl fit` writes them into ``summary.json``. Evaluations are counted apart.
 
-    It should stand before callbacks that change what is trained on: it counts the passes of reference and sampling
-    policy through all that was collected.
+    Passes of reference and sampling policy count with what was written, in rounds beyond the window too. It should
+    stand before callbacks that change what is trained on: it takes the seconds of phases from what was collected.
     """
 
     def __init__(self) -> None:
@@ -58,12 +58,7 @@ class CostMeter(RolloutCallback):
         self._mark(pl_module)
 
     def on_rollout_end(self, trainer: Trainer, module: LightningModule, experience: Experience) -> None:
-        """Count the passes that freeze log-probs, and the seconds of each phase."""
-        writer = writer_of(module)
-        passes = [p for p in (experience.old_logprobs, experience.reference_logprobs) if p is not None]
-        if passes and writer is not None and self._flops is not None and self._counts:
-            tokens = self._tokens(writer, experience.prompts, experience.completions.mask)
-            self.training += Cost(flops=len(passes) * self._flops.forward(tokens))
+        """Count the seconds of each phase."""
         for phase, seconds in experience.seconds.items():
             self._spend(phase, seconds)
 
@@ -152,15 +147,9 @@ class CostMeter(RolloutCallback):
         writer = writer_of(module)
         if writer is None or self._flops is None or not self._counts:
             return
-        tokens = self._tokens(writer, prompts, mask)
+        tokens = tokens_read(writer.policy, prompts, mask)
         flops = self._flops.forward(tokens) + self._flops.backward(tokens)
         self.training += Cost(samples=samples, trained_tokens=int(loss_mask.sum()), flops=flops)
-
-    @staticmethod
-    def _tokens(writer: Writer, prompts: Prompts, mask: Tensor) -> PassTokens:
-        """Tokens of a pass that scores completions, as the policy computes it."""
-        shared = len(mask) > len(prompts) and writer.policy.may("sharing")
-        return PassTokens.of(writer.policy, prompts, mask, shared=shared)
 
     def _mark(self, module: LightningModule) -> None:
         """Leave uncounted what was until now."""

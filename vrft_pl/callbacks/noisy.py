@@ -36,8 +36,10 @@ class NoisyRollout(RolloutCallback):
             raise ValueError(f"Expected `share` to be between 0 and 1, but got {share}.")
         if not 0 < strength < DIFFUSION_STEPS:
             raise ValueError(f"Expected `strength` to be from 1 to {DIFFUSION_STEPS - 1} steps, but got {strength}.")
-        if not steepness > 0:
+        if not 0 < steepness < float("inf"):
             raise ValueError(f"Expected `steepness` to be above 0, but got {steepness}.")
+        if not 0 <= middle <= 1:
+            raise ValueError(f"Expected `middle` to be a share of the run, from 0 to 1, but got {middle}.")
         self.share, self.strength, self.middle, self.steepness = share, strength, middle, steepness
 
     def insist(self, run: Run, module: LightningModule) -> None:

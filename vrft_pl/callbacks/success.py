@@ -23,9 +23,14 @@ class Success:
     Args:
         right: Score from which a completion counts as right.
         reward: Name of the reward whose score is meant. Defaults to the first that reads answers and judges the row.
+
+    Raises:
+        ValueError: If ``right`` is not finite.
     """
 
     def __init__(self, right: float = 0.5, reward: str | None = None) -> None:
+        if not -float("inf") < right < float("inf"):
+            raise ValueError(f"Expected `right` to be a finite score, but got {right}.")
         self.right, self.reward = right, reward
         self.names: list[str] = []
         """Of the rewards that success is measured by, the first that judges a row counting."""

@@ -20,6 +20,8 @@ from vrft_pl.types import InputError
 _REASON = re.compile(
     r"^\s*- (?!Does not validate|Expected a [^\n]*NoneType)(.*?)(?=^\s*- |^\s*Given value|\Z)", re.M | re.S
 )
+_MISMATCH = "Expected a <class "
+"""How a reason begins that is the type of an alternative, and says nothing of what was meant."""
 _FROM_WORKER = f"{InputError.__module__}.{InputError.__qualname__}: "
 """What stands before the message at the end of the traceback that a worker process hands over."""
 
@@ -132,6 +134,8 @@ def one_line(message: str) -> str:
         "Parser key 'x': Expected `n` to be 1."
         >>> one_line("Does not validate\nErrors:\n  - Expected a folder.\n  - Expected a NoneType\nGiven value: 1")
         'Expected a folder.'
+        >>> one_line("Does not validate\nErrors:\n  - Expected `low` below `high`.\n  - Expected a <class 'str'>")
+        'Expected `low` below `high`.'
         >>> one_line("Caught InputError in worker 0.\nOriginal Traceback ...\nvrft_pl.types.InputError: Row 5.")
         'Row 5.'
     """
@@ -139,7 +143,8 @@ def one_line(message: str) -> str:
     reasons = _REASON.findall(message)
     if "Errors:" in message and reasons:
         key = re.match(r"Parser key [^:]*:\s", message)
-        message = (key.group() if key else "") + reasons[-1]
+        told = [reason for reason in reasons if not reason.startswith(_MISMATCH)] or reasons
+        message = (key.group() if key else "") + told[-1]
     return re.sub(r"\s+", " ", message).strip()
 
 

@@ -107,6 +107,8 @@ class GRPOModule(PolicyModule):
         self.group_size, self.window, self.num_iterations = group_size, window, num_iterations
         self.rollout_ahead = rollout_ahead
         self.advantage: Advantage = advantage
+        weighed = [(reward.weight, reward.bounds) for reward in judges if reward.weight]
+        advantage.insist([(weight * low, weight * high) for weight, (low, high) in weighed])
         compares = loss.needs_reference or advantage.needs_reference
         self.reference = Reference(self.policy, reference) if compares else None
         self.guarded = tuple(GuardedReward(r, self.on_reward_error, self.reward_seconds) for r in self.rewards)

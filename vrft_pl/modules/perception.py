@@ -10,6 +10,9 @@ from vrft_pl.policy import VLM
 from vrft_pl.policy.logprobs import TokenLogprobs
 from vrft_pl.types import Experience
 
+MOST_PIXELS = 1 << 16
+"""Side of a patch that is larger than any picture."""
+
 
 class PerceptionTerm(Term):
     """Raises the divergence between the policy with the picture and with most of its patches taken out (PAPO).
@@ -50,8 +53,10 @@ class PerceptionTerm(Term):
                 raise ValueError(f"Expected `{name}` to be 0 or more, but got {value}.")
         if not 0 < share <= 1:
             raise ValueError(f"Expected `share` to be above 0 and at most 1, but got {share}.")
-        if patch < 1:
-            raise ValueError(f"Expected `patch` to be at least 1 pixel, but got {patch}.")
+        if not 1 <= patch <= MOST_PIXELS:
+            raise ValueError(f"Expected `patch` to be from 1 to {MOST_PIXELS} pixels, but got {patch}.")
+        if max_tokens is not None and max_tokens < 1:
+            raise ValueError(f"Expected `max_tokens` to be at least 1 token, but got {max_tokens}.")
         check_aggregation(aggregation)
         self.coefficient, self.entropy, self.masked_entropy = coefficient, entropy, masked_entropy
         self.share, self.patch, self.aggregation, self.max_tokens = share, patch, aggregation, max_tokens

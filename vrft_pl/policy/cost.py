@@ -132,3 +132,21 @@ def cost_of_writing(policy: VLM, prompts: Prompts, mask: Tensor) -> Cost:
         generated_tokens=tokens.completion,
         flops=Flops.of(policy).forward(tokens),
     )
+
+
+def cost_of_reading(policy: VLM, prompts: Prompts, mask: Tensor, times: int = 1) -> Cost:
+    """What passes took that score completions and train nothing.
+
+    Args:
+        policy: Reads them, or its reference does.
+        prompts: Length ``P``.
+        mask: True at the tokens of each completion. Shape ``(N, T)``.
+        times: Passes.
+    """
+    return Cost(flops=times * Flops.of(policy).forward(tokens_read(policy, prompts, mask)))
+
+
+def tokens_read(policy: VLM, prompts: Prompts, mask: Tensor) -> PassTokens:
+    """Tokens of a pass that scores completions, as the policy computes it."""
+    shared = len(mask) > len(prompts) and policy.may("sharing")
+    return PassTokens.of(policy, prompts, mask, shared=shared)

@@ -157,6 +157,7 @@ class Collector:
                     own = freeze(policy.evaluating()) if reads else None
                     reference = freeze(self.reference.model()).logprobs if self.reference is not None else None
                 scores = scoring.result()
+        self.writer.count_reading(prompts, completions.mask, reads + (self.reference is not None))
         loss_mask = self.token_mask(completions)
         if filler:
             company = len(batches[-1]) * self.group_size

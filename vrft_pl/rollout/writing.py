@@ -7,8 +7,10 @@ from concurrent.futures import Future, wait
 from functools import cache
 from threading import Thread
 
+from torch import Tensor
+
 from vrft_pl.policy import VLM
-from vrft_pl.policy.cost import Cost, cost_of_writing
+from vrft_pl.policy.cost import Cost, cost_of_reading, cost_of_writing
 from vrft_pl.rollout.sampler import Sampler, SamplingParams
 from vrft_pl.types import Completions, Prompts, Sample
 
@@ -71,6 +73,11 @@ class Writer:
             wait([self._ahead])
         self.sampler.update(self.policy, step)
         self._step = step
+
+    def count_reading(self, prompts: Prompts, mask: Tensor, times: int) -> None:
+        """Count passes that score what was written; see `cost_of_reading`."""
+        if times:
+            self.spent += cost_of_reading(self.policy, prompts, mask, times)
 
     def _counted(self, prompts: Prompts, completions: Completions) -> Completions:
         self.spent += cost_of_writing(self.policy, prompts, completions.mask)

@@ -264,6 +264,11 @@ def test_a_truth_that_needs_a_picture_and_has_none_is_named(server):
         ({"base_url": "http://me:s3cret@host/v1"}, "without a key, .*, but got http://host/v1"),
         ({"connections": 0}, "Expected `connections` of at least 1"),
         ({"time_limit": 0}, "`time_limit` above 0"),
+        ({"time_limit": float("inf")}, "`time_limit` above 0"),
+        ({"backoff": float("inf")}, "`backoff` of at least 0"),
+        ({"folder": "a\0b"}, "`folder` to be the name of a folder"),
+        ({"request": {"messages": []}}, r"`request` without \['messages'\], which the reward writes itself"),
+        ({"request": {"temperature": float("nan")}}, "`request` to be JSON"),
         ({"reads": "thoughts"}, "Expected `reads` to be `answer` or `completion`"),
         (
             {"key_variable": "NO_SUCH_KEY"},

@@ -91,7 +91,7 @@ class Endpoint:
             raise ValueError(
                 f"Expected `base_url` to be an address without a key, as http://127.0.0.1:8000/v1 is, but got {shown}."
             )
-        if connections < 1 or retries < 0 or not time_limit > 0 or not backoff >= 0:
+        if connections < 1 or retries < 0 or not 0 < time_limit < float("inf") or not 0 <= backoff < float("inf"):
             raise ValueError(
                 "Expected `connections` of at least 1, `retries` and `backoff` of at least 0 and `time_limit` above 0, "
                 f"but got {connections}, {retries}, {backoff} and {time_limit}."

@@ -93,6 +93,9 @@ class JudgeReward(Reward):
                 "Expected `reads` to be `answer` or `completion` and `most_characters` at least 1, "
                 f"but got {reads!r} and {most_characters}."
             )
+        check_request(request or {})
+        if folder is not None and "\0" in folder:
+            raise ValueError(f"Expected `folder` to be the name of a folder, but got {folder!r}.")
         self.prompt = JudgePrompt(template, verdict, low, high)
         self.reads, self.picture, self.most_characters = reads, picture, most_characters
         body = {"model": model, "temperature": 0.0, "max_tokens": 64, **(request or {})}
@@ -139,6 +142,18 @@ class JudgeReward(Reward):
         """What of a completion is judged."""
         read = read_answer(text, sample.style) if self.reads == "answer" else text.strip() or Unread.EMPTY
         return Unread.TOO_LONG if isinstance(read, str) and len(read) > self.most_characters else read
+
+
+def check_request(request: Mapping[str, Any]) -> None:
+    """Raise `ValueError` for fields of a request that are the reward's own, or that JSON has no words for."""
+    if taken := {"messages", "stream", "n"} & set(request):
+        raise ValueError(
+            f"Expected `request` without {sorted(taken)}, which the reward writes itself, but got {request}."
+        )
+    try:
+        json.dumps(request, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Expected `request` to be JSON, but {request} is not: {error}.") from error
 
 
 class Verdicts:
