@@ -35,7 +35,7 @@ LOSS: Arguments = {
         "kl_estimator": ("k4", 2),
         "importance_cap": (0.0, -2.0, NAN, "x"),
         "count_truncated": (True, "x"),
-        "entropy_coeficient": (0.1,),
+        "entropy_coefficients": (0.1,),
     },
     "CISPO": {"cap": (5.0,)},
 }
@@ -45,7 +45,7 @@ ADVANTAGE: Arguments = {
     "BatchAdvantage": {"eps": (-1.0, NAN, INF), "baseline": ("x",), "std_of": ("x",)},
     "GDPOAdvantage": {"eps": (-1.0, *NO_NUMBER), "weights": ([1.0],)},
     "MaxRLAdvantage": {"eps": (1.0,), "baseline": ("mean",)},
-    "KLPenalty": {"coefficient": (0.0, -0.1, *NO_NUMBER), "advantage": ("x", 7), "coeficient": (0.1,)},
+    "KLPenalty": {"coefficient": (0.0, -0.1, *NO_NUMBER), "advantage": ("x", 7), "coefficients": (0.1,)},
     "MaxRL": {"eps": (0.1,)},
 }
 TERM: Arguments = {
@@ -57,7 +57,7 @@ TERM: Arguments = {
         "patch": (*NO_COUNT, 2**70),
         "aggregation": ("x",),
         "max_tokens": (0, -1, "x"),
-        "coeficient": (0.1,),
+        "coefficients": (0.1,),
     },
 }
 CALLBACK: Arguments = {
@@ -69,7 +69,7 @@ CALLBACK: Arguments = {
         "memory": (1.0, -0.1, NAN),
         "right": NO_NUMBER,
         "reward": ("NoSuchReward", 7),
-        "midle": (0.5,),
+        "middles": (0.5,),
     },
     "NoisyRollout": {
         "share": (0.0, 1.0, -0.5, NAN, "x"),
@@ -87,7 +87,7 @@ CALLBACK: Arguments = {
         "right": NO_NUMBER,
         "reward": ("NoSuchReward",),
     },
-    "Curiculum": {"low": (0.2,)},
+    "Curriculums": {"low": (0.2,)},
 }
 REWARD: Arguments = {
     "JudgeReward": {
@@ -109,7 +109,7 @@ REWARD: Arguments = {
         "request": ("x", [1], {"stream": True}, {"messages": []}, {"temperature": NAN}),
         "weight": (-1.0, *NO_NUMBER),
         "start": (-1, 1.5, "x"),
-        "modle": ("x",),
+        "models": ("x",),
     },
     "DetectionAP": {
         "thresholds": ([], [0.0], [1.5], [NAN], ["x"], 0.5, "x"),
