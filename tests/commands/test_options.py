@@ -42,7 +42,7 @@ def test_all_classes_are_listed_without_a_name(capsys):
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("data.Detecton", "data.Detection"), ("BoxIuO", "rewards.BoxIoU"), ("trainr", "trainer"), ("xyzzy", None)],
+    [("data.Detectoin", "data.Detection"), ("BoxIuO", "rewards.BoxIoU"), ("trainr", "trainer"), ("xyzzy", None)],
 )
 def test_a_misspelt_name_gets_the_nearest(name, nearest, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, NoReturn
 
 import torch
@@ -22,11 +23,12 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 from vrft_pl.callbacks import StepCheckpoint
 from vrft_pl.commands import reading
 from vrft_pl.commands.constants import constants_of
-from vrft_pl.commands.errors import fail, of_surroundings, one_line, out_of_memory
-from vrft_pl.commands.items import with_items
-from vrft_pl.commands.nearest import nearest
+from vrft_pl.commands.errors import fail, of_surroundings, out_of_memory
+from vrft_pl.commands.items import values_of, with_items
+from vrft_pl.commands.misspelt import faults
 from vrft_pl.commands.quiet import quieten
 from vrft_pl.commands.ranges import out_of_range, refuse_unusable, unwritable
+from vrft_pl.commands.reasons import innermost
 from vrft_pl.commands.resuming import checked, flat, last
 from vrft_pl.commands.trainer import (
     CHECKPOINTS,
@@ -93,10 +95,15 @@ NO_KEYS = "Unexpected config:"
 class OneLineParser(LightningArgumentParser):
     """Reports a mistake in the arguments as one line and exits with 2."""
 
-    given: Sequence[str] = ()
-    """The arguments."""
+    values: Mapping[str, Any] = MappingProxyType({})
+    """What is parsed, by section."""
     limits: YAMLLimits = USUAL
     """How much a config may hold."""
+    module: str = __name__
+    """Of the command."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})  # also of classes, whose parsers are made by this
 
     def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """Parse arguments, of which some may be for one item of a list."""
@@ -104,16 +111,18 @@ class OneLineParser(LightningArgumentParser):
             known = with_items(sys.argv[1:] if args is None else args, self.limits)
         except ValueError as error:
             fail(error, 2)
+        self.values = values_of(known, self.limits)  # now: a config is parsed in its own folder
         return super().parse_args(known, *rest, **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print the innermost reason, with the key it belongs to."""
+        """Print which key or class there is not, or else the innermost reason."""
+        if not self.exit_on_error:
+            super().error(message, ex)  # of a class within a config: the whole may be right another way
         if message.startswith(NO_KEYS):
             got = message.removeprefix(NO_KEYS).strip()
             message = f"Expected a config to hold keys and values, but got {f'{got!r}' if got else 'an empty file'}."
-        options = [f"--{key}" for key in flat(self.get_defaults().as_dict())]
-        hint = nearest(message, options, self.given)
-        fail(f"{one_line(message).rstrip('.')}.{hint}" if hint else message, 2)
+        known = flat(self.get_defaults().as_dict())
+        fail(next(faults(self.values, known, self.module), innermost(message)), 2)
 
 
 class RunCLI(LightningCLI):
@@ -138,7 +147,7 @@ class RunCLI(LightningCLI):
             trainer_defaults=TRAINER_DEFAULTS,
             seed_everything_default=0,
             parser_class=OneLineParser,
-            parser_kwargs={"allow_abbrev": False, "prog": f"vrft_pl {command}"},
+            parser_kwargs={"prog": f"vrft_pl {command}"},
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
@@ -162,7 +171,7 @@ class RunCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Read the arguments, and refuse what their types allow and nothing can be done with."""
         assert isinstance(parser, OneLineParser)
-        parser.given = self.args
+        parser.module = type(self).__module__
         try:
             limits = reading.limits_of(self.args)
         except ValueError as error:

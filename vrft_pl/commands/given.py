@@ -70,7 +70,7 @@ class Given:
         before = copy.deepcopy(self.values)
         if word.key in CONFIGS:
             above = load(Path(word.text).read_text(encoding="utf-8"), self.limits)
-            self.values = merged(self.values, above)
+            self.values = merged(self.values, above) if isinstance(above, dict) else self.values
             return list(replaced(before, above))
         value = self.read(word.text)
         self.put(word.key, value)

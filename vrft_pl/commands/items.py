@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from yaml import YAMLError
@@ -52,6 +53,15 @@ def with_items(args: Sequence[str], limits: YAMLLimits = USUAL) -> list[str]:
             return list(args)
         known += [f"--{item.key}=[]", f"--{item.key}={json.dumps(item.items, ensure_ascii=False, default=str)}"]
     return known
+
+
+def values_of(args: Sequence[str], limits: YAMLLimits = USUAL) -> dict[str, Any]:
+    """Values by section that arguments give, as far as they can be read."""
+    given = Given(limits)
+    for word in words(args):
+        with suppress(OSError, UnicodeDecodeError, YAMLError, RecursionError, AttributeError):
+            given.take(word)
+    return given.values
 
 
 def item_of(values: Any, key: str) -> Item | None:

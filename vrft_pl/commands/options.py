@@ -51,13 +51,21 @@ def path_of(name: str) -> str | None:
 
 def unknown(name: str) -> str:
     """Say that there is no class of a name, and which is the nearest."""
-    package, _, last = name.rpartition(".")
-    paths = [f"{place}.{kind}" for place in PLACES for kind in public(f"{OURS}.{place}")]
-    paths += [f"{package}.{kind}" for kind in public(package)] if package else []
-    names = {path.rpartition(".")[2]: path for path in reversed(paths)}
-    close = names.get(str(closest(last, names))) or closest(name, [*paths, *sections(CHECK), *PACKAGES])
-    hint = f"The nearest is `{close}`." if close else "`vrft_pl options` lists those of vrft_pl."
+    close = nearest_class(name) or closest(name, [*sections(CHECK), *PACKAGES])
+    hint = (
+        f"The nearest is `{close.removeprefix('vrft_pl.')}`." if close else "`vrft_pl options` lists those of vrft_pl."
+    )
     return f"Expected the name of a class, but there is none called {name!r}. {hint}"
+
+
+def nearest_class(name: str) -> str | None:
+    """The import path of the class that is most alike: of the same package, or of one of ours."""
+    package, _, last = name.rpartition(".")
+    places = [place for place in (package, f"{OURS}.{package}") if package and public(place)]
+    for place in [*places, *(f"{OURS}.{place}" for place in PLACES)]:
+        if close := closest(last, public(place)):
+            return f"{place}.{close}"
+    return None
 
 
 def listing(package: str) -> str:

@@ -22,12 +22,14 @@ class Option:
         kind: Its type as the source has it; empty where it has none.
         default: Its default as the source has it; ``None`` where it has to be given.
         doc: What the docstring says of it.
+        module: Whose names the type is written in.
     """
 
     name: str
     kind: str
     default: str | None
     doc: str
+    module: str = ""
 
 
 def options_of(path: str) -> list[Option] | None:
@@ -64,6 +66,13 @@ def options_of(path: str) -> list[Option] | None:
     return list(options.values())
 
 
+def is_open(path: str) -> bool:
+    """Whether a class takes arguments that its source does not name."""
+    found = find(path)
+    inits = [method(kind.node, "__init__") for kind in ancestors(found)] if found else []
+    return all(init.args.kwarg is not None for init in inits if init is not None) and any(inits)
+
+
 def arguments(owner: Found, function: Definition, said: dict[str, str]) -> list[Option]:
     """Arguments of a function, those of variable number left out."""
     assert isinstance(function, ast.FunctionDef)
@@ -84,7 +93,7 @@ def fields(owner: Found, said: dict[str, str]) -> list[Option]:
 def option(owner: Found, name: str, kind: ast.expr | None, value: ast.expr | None, said: dict[str, str]) -> Option:
     """An argument of a class or a function."""
     kind, value = spelled_out(owner.module, kind), spelled_out(owner.module, value)
-    return Option(name, ast.unparse(kind) if kind else "", text(value), said.get(name, ""))
+    return Option(name, ast.unparse(kind) if kind else "", text(value), said.get(name, ""), owner.module)
 
 
 def passed_on(init: ast.FunctionDef) -> tuple[set[str], int]:

@@ -1,0 +1,129 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vrft_pl.__main__ import main
+from vrft_pl.commands.items import values_of, with_items
+from vrft_pl.commands.misspelt import faults
+
+QUICKSTART = str(Path(__file__).parents[2] / "configs/quickstart.yaml")
+KEYS = ("trainer.max_steps", "run.folder", "model", "data", "resume", "checkpoint.every_n_train_steps")
+LOGGER = "lightning.pytorch.loggers.CSVLogger"
+
+
+def said(args):
+    """The first fault of a command line."""
+    return next(faults(values_of(with_items(["--config", QUICKSTART, *args])), KEYS, "vrft_pl.commands.fit"), None)
+
+
+@pytest.mark.parametrize(
+    ("args", "path", "nearest"),
+    [
+        pytest.param(["--trainer.max_step", "5"], "trainer.max_step", "max_steps", id="key-of-a-section"),
+        pytest.param(["--run.foldr", "x"], "run.foldr", "folder", id="key-of-the-run"),
+        pytest.param(["--trainr.max_steps", "5"], "trainr", "trainer", id="section"),
+        pytest.param(["--model.group_sizze", "5"], "model.init_args.group_sizze", "group_size", id="key-of-the-model"),
+        pytest.param(["--model.loss.clip_lo", "0"], "model.init_args.loss.clip_lo", "clip_low", id="default-class"),
+        pytest.param(
+            ["--model.params.max_token", "5"], "model.init_args.params.max_token", "max_tokens", id="dataclass"
+        ),
+        pytest.param(
+            ["--model.optimizer.lrr", "1"], "model.init_args.optimizer.init_args.lrr", "lr", id="class-of-others"
+        ),
+        pytest.param(
+            ["--model.rewards.Format.weightt", "1"],
+            "model.init_args.rewards.1.init_args.weightt",
+            "weight",
+            id="item-of-a-list",
+        ),
+        pytest.param(
+            ["--data.val.id.sizee", "1"], "data.init_args.val.id.init_args.sizee", "size", id="entry-of-a-section"
+        ),
+        pytest.param(
+            ["--trainer.callbacks+=vrft_pl.callbacks.Curriculm"],
+            "trainer.callbacks.0",
+            "vrft_pl.callbacks.Curriculum",
+            id="class-of-a-callback",
+        ),
+        pytest.param(
+            ["--trainer.logger", json.dumps({"class_path": LOGGER[:-1], "init_args": {"save_dir": "x"}})],
+            "trainer.logger.class_path",
+            LOGGER,
+            id="class-of-lightning",
+        ),
+        pytest.param(
+            ["--model.loss", "CISPO"], "model.init_args.loss", "vrft_pl.algorithms.CISPOLoss", id="class-alone"
+        ),
+        pytest.param(["--model.rewards", "[BoxIuO]"], "model.init_args.rewards.0", "vrft_pl.rewards.BoxIoU", id="list"),
+        pytest.param(["--data", "Countng"], "data", "vrft_pl.data.Counting", id="family"),
+        pytest.param(
+            ["--model.optimizer", "torch.optim.AdamWW"],
+            "model.init_args.optimizer",
+            "torch.optim.AdamW",
+            id="class-of-torch",
+        ),
+    ],
+)
+def test_the_path_and_the_nearest_name_are_told(args, path, nearest):
+    fault = said(args)
+    assert fault.startswith(f"Expected `{path}` to ")
+    assert fault.endswith(f" The nearest is `{nearest}`.")
+
+
+def test_where_nothing_is_alike_the_command_that_lists_what_there_is_is_named():
+    assert said(["--model.loss.xyzzy", "1"]) == (
+        "Expected `model.init_args.loss.xyzzy` to be a key of GRPOLoss, but it has none of that name. `vrft_pl options "
+        "GRPOLoss` shows them."
+    )
+
+
+def test_a_class_whose_module_can_not_be_imported_says_why(tmp_path, monkeypatch):
+    (tmp_path / "broken_by_us.py").write_text("import nothing_there\nclass Mine: ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    fault = said(["--model.rewards", '[{"class_path": "broken_by_us.Mine"}]'])
+    assert fault == (
+        "Expected `model.init_args.rewards.0.class_path` to be imported, but broken_by_us.Mine raises "
+        "ModuleNotFoundError: No module named 'nothing_there'"
+    )
+
+
+CONFIGS = sorted(Path(QUICKSTART).parent.glob("*/*.yaml"))
+
+
+def test_nothing_is_misspelt_in_the_configs_of_the_package():
+    runs = [path for path in CONFIGS if "model" in yaml.safe_load(path.read_text()) and path.parent.name != "model"]
+    assert len(runs) > 20
+    for path in runs:
+        values = {key: value for key, value in values_of(["--config", str(path)]).items() if key in ("model", "data")}
+        assert list(faults(values, KEYS, "vrft_pl.commands.fit")) == [], path
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        pytest.param(
+            ["--model.init_args.policy.init_args.checkpoimt", "x"],
+            "Expected `model.init_args.policy.init_args.checkpoimt` to be a key of VLM, but it has none of that name. "
+            "The nearest is `checkpoint`.",
+            id="misspelt",
+        ),
+        pytest.param(
+            ["--model.params.max_toke", "5"],
+            "Expected `model.init_args.params.max_toke` to be a key of SamplingParams, but it has none of that name. "
+            "The nearest is `max_tokens`.",
+            id="no-abbreviation-within-a-class",
+        ),
+        pytest.param(
+            ["--model.loss.clip_low", "abc"],
+            "Parser key \"model.loss.clip_low\": Expected a <class 'float'>. Got value: abc",
+            id="wrong-type",
+        ),
+    ],
+)
+def test_a_run_is_refused_with_the_whole_path(args, said, capsys, no_argv):
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--config", QUICKSTART, *args])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"vrft_pl: {said}"
