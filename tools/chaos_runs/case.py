@@ -12,6 +12,8 @@ SHORT += ["--checkpoint.every_n_train_steps", "2", "--data.init_args.eval_batch_
 SHORT += ["--val_subset.num_samples", "6"]
 SHORT += ["--trainer.enable_progress_bar", "false", "--run.constants", "false", "--trainer.accelerator", "cpu"]
 CONFIGS = {"grpo": "configs/quickstart.yaml", "sft": "configs/counting/sft.yaml"}
+BUSY = "600"
+"""Seconds that a process may say nothing: the machine does something else too."""
 BATCH = 4
 """Prompts of a micro-batch of all processes together."""
 
@@ -47,7 +49,7 @@ class Case:
         if self.kind == "grpo":
             args += ["--model.init_args.num_iterations", str(self.iterations)]
         if self.processes > 1:
-            args += ["--trainer.devices", str(self.processes), "--trainer.strategy", "ddp"]
+            args += ["--trainer.devices", str(self.processes), "--trainer.strategy", "ddp", "--watchdog.silence", BUSY]
         return args
 
 
