@@ -163,6 +163,26 @@ def test_what_a_kill_left_to_do_of_a_checkpoint_is_done_on_resume(qwen3_vl, tmp_
     assert manifest_of(newest).read_bytes() == content
 
 
+def test_a_checkpoint_that_was_gone_back_to_is_the_newest_again(qwen3_vl, tmp_path):
+    """Else a kill before the next one is written would go on from those that the records are cut back behind."""
+    folder = RunFolder(tmp_path, tmp_path)
+    train(sft, qwen3_vl, tmp_path, max_steps=3, plugins=WholeCheckpointIO(), keep={"keep": 3})
+    older = tmp_path / "step=1.ckpt"
+    assert folder.newest_checkpoint() == tmp_path / "step=3.ckpt"
+    with pytest.raises(Killed):
+        train(
+            sft,
+            qwen3_vl,
+            tmp_path,
+            [Kill(1)],
+            max_steps=3,
+            plugins=WholeCheckpointIO(),
+            ckpt_path=older,
+            keep={"keep": 3},
+        )
+    assert folder.whole_checkpoint() == (older, {})
+
+
 def test_lightnings_own_callback_would_lose_gradients(qwen3_vl, tmp_path):
     """The fault itself; when Lightning mends it, `StepCheckpoint` can do with less."""
     with pytest.raises(Killed):

@@ -13,7 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from vrft_pl.runs.checkpoints import WholeCheckpointIO
-from vrft_pl.runs.checksums import manifest_of, seal
+from vrft_pl.runs.checksums import manifest_of, renew, seal, written_at
 from vrft_pl.types import InputError
 
 OF_VALIDATION = "val"
@@ -161,11 +161,17 @@ class StepCheckpoint(ModelCheckpoint):
         self._remove_older(trainer)
 
     def _finish(self, trainer: Trainer, resumed: Path) -> None:
-        """Write the manifest of a checkpoint that has none yet, and remove those that it takes the place of."""
+        """Write the manifest of a checkpoint that has none yet, and remove those that it takes the place of.
+
+        One that is older than others, which the user has gone back to, becomes the newest.
+        """
         own = self.dirpath is not None and resumed.parent == Path(self.dirpath)
         sealed = isinstance(trainer.strategy.checkpoint_io, WholeCheckpointIO)
         if own and sealed and trainer.is_global_zero and resumed.exists() and not manifest_of(resumed).exists():
             seal(resumed)
+        others = resumed.parent.glob(f"*{self.FILE_EXTENSION}") if own and trainer.is_global_zero else ()
+        if any(written_at(other) > written_at(resumed) for other in others):
+            renew(resumed)
         self._remove_older(trainer)
 
     def _remove_older(self, trainer: Trainer) -> None:

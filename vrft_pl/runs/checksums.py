@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -68,6 +69,13 @@ def written_at(path: Path) -> int:
         return int(read_json(manifest_of(path))[WRITTEN])
     except (InputError, KeyError, TypeError, ValueError):
         return path.stat().st_mtime_ns
+
+
+def renew(path: Path) -> None:
+    """Count a checkpoint as the one written last: a run goes on from it, and its records are cut back to it."""
+    os.utime(path)
+    if manifest_of(path).exists():
+        write_json(manifest_of(path), {**read_json(manifest_of(path)), WRITTEN: path.stat().st_mtime_ns})
 
 
 def files_of(path: Path) -> Iterable[Path]:
