@@ -14,6 +14,7 @@ from vrft_pl.callbacks.owed import OwedValidation
 from vrft_pl.callbacks.predictions import PredictionWriter
 from vrft_pl.callbacks.profile import StepProfile
 from vrft_pl.callbacks.progress import RewardProgressBar
+from vrft_pl.callbacks.progress_lines import ProgressLines
 from vrft_pl.callbacks.reference import ReferenceUpdate
 from vrft_pl.callbacks.replay import Replay
 from vrft_pl.callbacks.spikes import SpikeFlag
@@ -33,6 +34,7 @@ __all__ = [
     "NonFiniteGuard",
     "OwedValidation",
     "PredictionWriter",
+    "ProgressLines",
     "RankWatchdog",
     "ReferenceUpdate",
     "Replay",

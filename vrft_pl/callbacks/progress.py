@@ -9,14 +9,14 @@ from lightning.pytorch.callbacks import RichProgressBar
 from rich.progress import BarColumn
 
 _SHOWN = {
-    "train/loss": "loss",
     "train/reward": "reward",
+    "train/loss": "loss",
     "time/rollout": "rollout s",
     "time/reward": "reward s",
     "time/reference": "reference s",
     "time/update": "update s",
 }
-_NARROW = ("loss", "reward")
+_NARROW = ("reward", "loss")
 """What a line of 80 columns has room for."""
 WIDE = 130
 """Columns from which all is shown."""

@@ -19,6 +19,7 @@ from vrft_pl.callbacks import CostMeter, HFExport, OwedValidation, PredictionWri
 from vrft_pl.callbacks.checkpoint import OF_VALIDATION, StepCheckpoint
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.constants import warnings_of
+from vrft_pl.commands.ended import why_ended
 from vrft_pl.commands.errors import fail
 from vrft_pl.commands.plan import training_plan
 from vrft_pl.commands.resuming import flat, latest_unfinished, refuse_changes, where_to_go_on
@@ -159,6 +160,7 @@ class FitCLI(RunCLI):
             saver.refuse_unknown(before)
         self.trainer.fit(self.model, datamodule=self.datamodule, **self.method_kwargs)
         self.end_if_told()
+        rank_zero_info(f"Training ended after step {self.trainer.global_step}: {why_ended(self.trainer)}.")
         self.describe_data()  # rows of a stream are left out while they are read
         after = self.evaluate() if self.options.evaluate_after else {}
         self.end_if_told()

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 
 import transformers
+
+_SAID_ANYWAY = re.compile(
+    r"Tip:"
+    r"|`Trainer.fit` stopped"  # the run says why itself
+    r"|GPU available|TPU available|IPU available|HPU available"  # of the trainer's own table
+    r"|^LOCAL_RANK: "
+)
+"""What Lightning says that asks for nothing and that nobody asked for."""
 
 
 def quieten() -> None:
@@ -21,5 +30,7 @@ def quieten() -> None:
     )
     for message in expected:
         warnings.filterwarnings("ignore", f".*{message}.*")
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+        lambda record: not _SAID_ANYWAY.search(record.msg)
+    )
     transformers.utils.logging.disable_progress_bar()

@@ -9,12 +9,14 @@ from jsonargparse.typing import register_type
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from rich import get_console
 
 from vrft_pl.callbacks import (
     CompletionRecorder,
     HFExport,
     NonFiniteGuard,
     PredictionWriter,
+    ProgressLines,
     RankWatchdog,
     RewardProgressBar,
     SpikeFlag,
@@ -64,8 +66,14 @@ def together(
         shows_progress: Whether there is a bar.
     """
     kept = [c for c in own if saves is not False or not isinstance(c, ModelCheckpoint)]
-    bars = [] if shows_progress is False or any(isinstance(c, ProgressBar) for c in given) else [RewardProgressBar()]
+    bars = [] if shows_progress is False or any(isinstance(c, ProgressBar) for c in given) else [progress()]
     return [*given, *kept, *bars]
+
+
+def progress() -> ProgressBar:
+    """A bar in a terminal or a notebook, and lines of text in a file."""
+    console = get_console()
+    return RewardProgressBar() if console.is_terminal or console.is_jupyter else ProgressLines()
 
 
 class Batches(float):
