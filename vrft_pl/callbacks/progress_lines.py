@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -67,7 +68,7 @@ class ProgressLines(ProgressBar):
         dataloader_idx: int = 0,
     ) -> None:
         """Tell of a batch of an evaluation."""
-        self._tell_part("validation", batch_idx, self.total_val_batches_current_dataloader, dataloader_idx)
+        self._tell_part("validation", batch_idx, trainer.num_val_batches, dataloader_idx)
 
     def on_test_batch_end(
         self,
@@ -79,7 +80,7 @@ class ProgressLines(ProgressBar):
         dataloader_idx: int = 0,
     ) -> None:
         """Tell of a batch of an evaluation."""
-        self._tell_part("test", batch_idx, self.total_test_batches_current_dataloader, dataloader_idx)
+        self._tell_part("test", batch_idx, trainer.num_test_batches, dataloader_idx)
 
     def on_predict_batch_end(
         self,
@@ -91,14 +92,13 @@ class ProgressLines(ProgressBar):
         dataloader_idx: int = 0,
     ) -> None:
         """Tell of a batch of predictions."""
-        self._tell_part("predict", batch_idx, self.total_predict_batches_current_dataloader, dataloader_idx)
+        self._tell_part("predict", batch_idx, trainer.num_predict_batches, dataloader_idx)
 
-    def _tell_part(self, what: str, batch_idx: int, batches: int | float, part: int) -> None:
-        self.has_dataloader_changed(part)
+    def _tell_part(self, what: str, batch_idx: int, batches: Sequence[int | float], part: int) -> None:
         if self._told == NEVER:
             self._told = time.monotonic()  # what takes less than a pause needs no line
         if self._due(last=False):
-            self._tell(f"{what} of part {part + 1}", f"batch {batch_idx + 1}/{batches}")
+            self._tell(f"{what}: part {part + 1} of {len(batches)}", f"batch {batch_idx + 1}/{batches[part]}")
 
     def _due(self, last: bool) -> bool:
         return self.enabled and (last or time.monotonic() - self._told >= self.seconds)

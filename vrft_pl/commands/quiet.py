@@ -11,8 +11,7 @@ import transformers
 _SAID_ANYWAY = re.compile(
     r"Tip:"
     r"|`Trainer.fit` stopped"  # the run says why itself
-    r"|GPU available|TPU available|IPU available|HPU available"  # of the trainer's own table
-    r"|^LOCAL_RANK: "
+    r"|TPU available|HPU available"
 )
 """What Lightning says that asks for nothing and that nobody asked for."""
 
@@ -30,7 +29,6 @@ def quieten() -> None:
     )
     for message in expected:
         warnings.filterwarnings("ignore", f".*{message}.*")
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
-        lambda record: not _SAID_ANYWAY.search(record.msg)
-    )
+    said = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    said.addFilter(lambda record: not _SAID_ANYWAY.search(record.msg))
     transformers.utils.logging.disable_progress_bar()

@@ -87,6 +87,7 @@ class WandbOrOffline(WandbLogger):
             job_type=job_type,
             tags=list(tags),
         )
+        self._wandb_init.pop("anonymous", None)  # W&B warns of it, whatever it is
         self.offline, self.folder, self.goes_on = offline, folder, goes_on
         self.down = False
         """Whether it failed and is left out."""
