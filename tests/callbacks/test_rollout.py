@@ -54,7 +54,7 @@ def test_the_progress_bar_shows_reward_and_seconds_by_phase(qwen3_vl):
 
 
 def test_80_columns_hold_the_step_out_of_all_steps_and_the_reward_on_one_line(qwen3_vl):
-    """Two micro-batches a step, two epochs of a step each."""
+    """The reward first. Two micro-batches a step, two epochs of a step each."""
     screen = io.StringIO()
     bar = RewardProgressBar(console_kwargs={"file": screen, "force_terminal": True, "width": 80})
     settings = {"accumulate_grad_batches": 2, "max_epochs": 2, "enable_progress_bar": True}
@@ -63,7 +63,11 @@ def test_80_columns_hold_the_step_out_of_all_steps_and_the_reward_on_one_line(qw
     finally:
         reconfigure()
     lines = [Text.from_ansi(line).plain.rstrip() for line in re.split(r"[\r\n]", screen.getvalue())]
-    counted = [found[0] for line in lines if (found := re.match(r"step .* \d/\d .* reward: \d\.\d{3}$", line))]
+    counted = [
+        found[0]
+        for line in lines
+        if (found := re.match(r"step .* \d/\d .* reward: \d\.\d{3} loss: -?\d\.\d{3}$", line))
+    ]
     assert all(len(line) <= 80 for line in lines)
     assert "2/2" in counted[-1]
     assert not [line for line in lines if "Epoch" in line]

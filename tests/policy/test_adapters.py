@@ -185,3 +185,11 @@ def test_a_policy_without_an_adapter_has_none_to_export(qwen3_vl, tmp_path):
     with pytest.raises(ValueError, match="policy with `lora` to export its adapter, but it has none. Use `export`"):
         loaded(qwen3_vl).export_adapter(tmp_path / "adapter")
     assert not (tmp_path / "adapter").exists()
+
+
+@pytest.mark.parametrize("lora", [None, LoRA(rank=2)], ids=["export", "export_adapter"])
+def test_the_folder_to_write_may_be_a_text(lora, qwen3_vl, tmp_path):
+    policy = loaded(qwen3_vl, lora=lora)
+    write = policy.export if lora is None else policy.export_adapter
+    write(str(tmp_path / "written"))
+    assert (tmp_path / "written" / ("config.json" if lora is None else "adapter_config.json")).is_file()

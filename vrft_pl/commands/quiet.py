@@ -31,4 +31,6 @@ def quieten() -> None:
         warnings.filterwarnings("ignore", f".*{message}.*")
     said = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     said.addFilter(lambda record: not _SAID_ANYWAY.search(record.msg))
+    # importing it is enough, on a machine without a GPU
+    logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.msg)
     transformers.utils.logging.disable_progress_bar()

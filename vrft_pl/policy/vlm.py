@@ -375,7 +375,7 @@ class VLM(WeightHolder):
                 self._head_is_last = torch.allclose(head(caught[0][:1, :1]).to(logits.dtype), logits)
         return caught[0] if self._head_is_last else None
 
-    def export(self, folder: Path, weights_only: bool = False) -> None:
+    def export(self, folder: str | Path, weights_only: bool = False) -> None:
         """Write an ordinary Hugging Face folder; adapters are merged into a copy of the weights.
 
         A base in four bits is written as the numbers that it stands for, in the type of the other weights: what was
@@ -397,9 +397,9 @@ class VLM(WeightHolder):
             merged = copy.deepcopy(self.model) if weights is None else rebuild(self.model, weights)
             model, weights = merged.merge_and_unload(), None
         processor = None if weights_only else self.codec.processor
-        folders.export(model, processor, self.codec.coordinates, folder, weights)
+        folders.export(model, processor, self.codec.coordinates, Path(folder), weights)
 
-    def export_adapter(self, folder: Path) -> None:
+    def export_adapter(self, folder: str | Path) -> None:
         """Write the adapter alone, in the format of peft; see `export` for ranks.
 
         Args:
@@ -413,4 +413,4 @@ class VLM(WeightHolder):
         weights = whole_weights(self.model, named="lora_")
         if rank() == 0:
             quantize = self.weights.lora.quantize if self.weights.lora else None
-            export_adapter(self.model, weights, self.codec.processor, self.codec.coordinates, folder, quantize)
+            export_adapter(self.model, weights, self.codec.processor, self.codec.coordinates, Path(folder), quantize)
