@@ -109,3 +109,9 @@ def test_a_block_that_shows_nothing_is_empty(blank):
 
 def test_other_tags_may_stand_inside_a_block():
     assert Format("think").grade_one("<think>a <b>c</b> < d</think><answer>x > y</answer>", make_sample(), None) == 1
+
+
+def test_a_form_that_there_is_not_is_refused_before_anything_counts_0():
+    """In Python ``Format(0.5)`` looks like a weight."""
+    with pytest.raises(ValueError, match="Expected `style` to be one of .*think.*, but got 0.5"):
+        Format(0.5)

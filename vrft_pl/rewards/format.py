@@ -27,6 +27,9 @@ class Format(Reward):
         style: The form. Defaults to the one the sample asks for.
         **kwargs: Those of `Reward`.
 
+    Raises:
+        ValueError: If there is no such form.
+
     Example:
         >>> reward = Format("think")
         >>> [reward.grade_one(text, None, None) for text in ("<think>2+1</think><answer>3</answer>", "3")]
@@ -38,6 +41,10 @@ class Format(Reward):
 
     def __init__(self, style: AnswerStyle | StyleName | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if style is not None and not isinstance(style, AnswerStyle) and style not in STYLES:
+            raise ValueError(
+                f"Expected `style` to be one of {', '.join(STYLES)}, but got {style!r}. `weight` is named."
+            )
         self.style = style
 
     def grade_one(self, text: str, sample: Sample, frame: AnswerFrame | None) -> float:
