@@ -3,14 +3,14 @@ from dataclasses import dataclass, replace
 import pytest
 from builders import make_completions
 from checkpoints import NoiseImage, sample
-from PIL import ImageChops
+from PIL import Image, ImageChops
 
 from vrft_pl.answers import AnswerFrame, Box, Instance, Instances, Mark, Mask, Solution
 from vrft_pl.callbacks.evaluation import predictions
-from vrft_pl.callbacks.pictures import draw_answer, draw_record
+from vrft_pl.callbacks.pictures import captioned, draw_answer, draw_marks, draw_record
 from vrft_pl.data.scenes import SceneImage
 from vrft_pl.rewards import answered_marks
-from vrft_pl.runs import RunFolder
+from vrft_pl.runs import CompletionRecord, RunFolder
 from vrft_pl.runs.pictures import encoded
 from vrft_pl.types import Sample
 
@@ -160,3 +160,30 @@ def test_several_pictures_stand_beside_each_other_with_marks_on_the_first(tmp_pa
 
 def test_of_many_pictures_the_first_are_shown():
     assert draw_answer(sample("?", [NoiseImage(10, 10)] * 20), "3", None).size == (8 * 10 + 7 * 2, 10)
+
+
+def labelled(label, shape):
+    image = Image.new("RGB", (200, 100))
+    mark = {"shape": shape, "label": label, "faint": False}
+    draw_marks(image, CompletionRecord(0, 0, 0, None, "r", "?", "", "", "stop", size=(200, 100), marks=(mark,)))
+    return image
+
+
+def test_a_label_at_the_right_edge_is_moved_into_the_picture():
+    image = labelled("some king", [190, 20, 199, 60])
+    assert image.getpixel((170, 24)) == image.getpixel((198, 24)) == RED
+    assert labelled("", [190, 20, 199, 60]).getpixel((170, 24)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("label", ["\0\n\ud800", "x" * 10_000, " "], ids=["odd", "long", "blank"])
+def test_whatever_a_policy_calls_a_box_can_be_drawn(label):
+    assert labelled(label, [50, 20, 150, 60]).getpixel((50, 60 - 1)) == RED
+
+
+def test_a_caption_stands_below_and_ends_somewhere():
+    image = Image.new("RGB", (200, 100), "red")
+    short, long = (captioned(image, ["Where?", text]) for text in ("there", "\ud800 word" * 1000))
+    assert image.size == (200, 100)
+    assert short.getpixel((100, 99)) == RED
+    assert short.getpixel((199, short.height - 1)) == (255, 255, 255)
+    assert 100 < short.height < long.height < 300

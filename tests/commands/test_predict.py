@@ -72,6 +72,7 @@ def test_boxes_come_out_in_pixels_of_the_pictures_beside_those_that_are_broken(
     assert drawn.height > Image.open(records[0].id).height  # the question and the answer stand below
 
 
+@pytest.mark.nightly
 def test_free_text_is_the_default_and_nothing_is_added_to_the_question(tmp_path, no_argv):
     scenes(tmp_path)
     asked = ["--images", str(tmp_path / "0.png"), str(tmp_path / "1.png"), "--problem", "What is {this}?"]

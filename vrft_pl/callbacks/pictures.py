@@ -140,10 +140,11 @@ class _Canvas:
             self._label(corner, printable(label[:MOST_LABEL]), colour)
 
     def _label(self, corner: XY, text: str, colour: str) -> None:
-        """Write a label in black on its colour, which is legible on any photograph."""
+        """Write a label on its colour, which is legible on any photograph, and as far left as the picture needs."""
         size = max(10, max(self.size) // 50)
+        corner = max(0, min(corner[0], self.size[0] - self.draw.textlength(text, font_size=size))), corner[1]
         self.draw.rectangle(self.draw.textbbox(corner, text, font_size=size), fill=colour)
-        self.draw.text(corner, text, fill="black", font_size=size)
+        self.draw.text(corner, text, fill="white" if colour == ANSWER else "black", font_size=size)
 
     def outline(self, polygon: Polygon, colour: str) -> None:
         """Draw the outline of a polygon."""
