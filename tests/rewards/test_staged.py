@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from builders import make_completions, make_sample
+from lightning.pytorch.callbacks import ModelCheckpoint
+from training import counting, fit, grpo
 
 from vrft_pl.answers import Box
-from vrft_pl.rewards import BoxAccuracy, BoxIoU, GuardedReward, JudgeReward, NumberMatch, Staged
+from vrft_pl.rewards import BoxAccuracy, BoxIoU, FunctionReward, GuardedReward, JudgeReward, NumberMatch, Staged
 from vrft_pl.rollout.scoring import score
 
 SAMPLE = make_sample(Box((0.0, 0.0, 10.0, 10.0)), "answer")
@@ -49,6 +51,23 @@ def test_what_stages_cost_is_added_up_and_goes_on():
     again.go_on_counting(reward.spent)
     assert again.spent["requests"] == 2
     assert (staged().costs, staged().spent) == (False, {})
+
+
+def test_a_run_that_is_resumed_goes_by_the_stage_of_its_step(qwen3_vl, tmp_path):
+    def run(ckpt_path=None, **kwargs):
+        asked = []
+
+        def stage(number):
+            return FunctionReward(lambda texts, samples: asked.append(number) or [0.0] * len(texts), name=f"{number}")
+
+        module = grpo(qwen3_vl, rewards=[Staged([stage(0), stage(1)], [0, 2])])
+        fit(module, counting(size=8, batch_size=2), ckpt_path, **kwargs)
+        return asked
+
+    keep = ModelCheckpoint(tmp_path, "{step}", save_top_k=-1, every_n_train_steps=1)
+    assert run(callbacks=[keep], enable_checkpointing=True) == [0, 0, 1, 1]
+    assert run(str(tmp_path / "step=1.ckpt")) == [0, 1, 1]
+    assert run(str(tmp_path / "step=3.ckpt")) == [1]
 
 
 def test_the_weight_is_that_of_the_whole():

@@ -52,7 +52,7 @@ class Outcome:
             f"{self.seconds:.0f} seconds": self.seconds > LONGEST,
             f"{self.megabytes:.0f} MB": self.megabytes > LARGEST,
             f"exit code {self.code} in place of {case.code}": self.code != case.code,
-            "no reason": self.line.startswith(f"{LINE}Expected a <class "),
+            "no reason": self.line.startswith((f"{LINE}Expected a <class ", f"{LINE}a dict with")),
             "no line": self.code != 0 and not self.line.startswith(LINE),
             f"left {', '.join(self.left[:3])}": self.code != 0 and bool(self.left) and not case.leaves,
         }

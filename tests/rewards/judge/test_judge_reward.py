@@ -7,9 +7,11 @@ import json
 import pickle
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from builders import grey_scene, make_completions, make_sample
+from forking import forked
 from judge_server import JudgeServer
 from training import Share, fit, grpo
 
@@ -243,6 +245,17 @@ def test_a_run_logs_what_its_judge_took(server, qwen3_vl):
     assert logged["train/spent/JudgeReward/requests"] == spent["requests"]
     assert 0 < logged["train/reward/JudgeReward"] <= 1
     assert grpo(qwen3_vl).spent() == {}
+
+
+@pytest.mark.nightly
+def test_what_two_processes_spent_is_added_up(server, qwen3_vl, tmp_path):
+    told = tmp_path / "spent.json"
+    done = forked(Path(__file__).parents[2] / "judge_run.py", qwen3_vl, server.base_url, 2, told, ranks=2, timeout=300)
+    assert done.returncode == 0, done.stderr
+    spent = json.loads(told.read_text())
+    assert spent["all"]["requests"] == len(server.chats)
+    assert spent["all"]["prompt_tokens"] == 7 * len(server.chats)
+    assert 0 < spent["own"]["requests"] < spent["all"]["requests"]
 
 
 def test_held_out_answers_are_judged_too(server):
