@@ -21,7 +21,7 @@ _REASON = re.compile(
     r"^\s*- (?!Does not validate|Expected a [^\n]*NoneType)(.*?)(?=^\s*- |^\s*Given value|\Z)", re.M | re.S
 )
 _MISMATCH = ("Expected a <class ", "Not a valid subclass of ")
-"""How reasons begin that are the type of an alternative, and say nothing of what was meant."""
+"""How a reason begins that is the type of an alternative, and says nothing of what was meant."""
 _FORMS = ("a class path (str)", "a dict with")
 """How lines begin that list what a class may be written as."""
 _FROM_WORKER = f"{InputError.__module__}.{InputError.__qualname__}: "
@@ -136,6 +136,8 @@ def one_line(message: str) -> str:
         "Parser key 'x': Expected `n` to be 1."
         >>> one_line("Does not validate\nErrors:\n  - Expected a folder.\n  - Expected a NoneType\nGiven value: 1")
         'Expected a folder.'
+        >>> one_line("Does not validate\nErrors:\n  - Expected `low` below `high`.\n  - Expected a <class 'str'>")
+        'Expected `low` below `high`.'
         >>> one_line("Does not validate\nErrors:\n  - Expected 1.\n  - Not a valid subclass of A\n    - a dict with")
         'Expected 1.'
         >>> one_line("Caught InputError in worker 0.\nOriginal Traceback ...\nvrft_pl.types.InputError: Row 5.")

@@ -139,7 +139,11 @@ class _Thread:
         self.process = os.getpid()
         self._loop = asyncio.new_event_loop()
         self._ask = Ask(endpoint)
-        threading.Thread(target=self._loop.run_forever, daemon=True, name="judge").start()
+        threading.Thread(target=self._run, daemon=True, name="judge").start()
+
+    def _run(self) -> None:
+        self._loop.run_forever()
+        self._loop.close()
 
     def submit(self, work: Callable[[Ask], Coroutine[Any, Any, T]]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(work(self._ask), self._loop)
