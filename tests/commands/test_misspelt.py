@@ -120,6 +120,11 @@ def test_nothing_is_misspelt_in_the_configs_of_the_package():
             "Parser key \"model.loss.clip_low\": Expected a <class 'float'>. Got value: abc",
             id="wrong-type",
         ),
+        pytest.param(
+            ["--model.sampler", "vrft_pl.rollout.Writer"],
+            'Parser key "model.sampler": Import path does not correspond to a subclass of Sampler',
+            id="class-of-another-kind",
+        ),
     ],
 )
 def test_a_run_is_refused_with_the_whole_path(args, said, capsys, no_argv):

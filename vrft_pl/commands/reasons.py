@@ -18,7 +18,7 @@ def innermost(message: str) -> str:
         message: Of the parser, whose alternatives are indented.
 
     Example:
-        >>> innermost('Parser key "model":\n  Errors:\n    - Parser key "loss":\n        Not 1.\n    - Is abstract')
+        >>> innermost('Parser key "model":\n  Errors:\n    - Parser key "loss":\n\n        Not 1.\n    - Is abstract')
         'Parser key "model.loss": Not 1.'
         >>> innermost("unrecognized arguments: --a")
         'unrecognized arguments: --a'
@@ -26,7 +26,7 @@ def innermost(message: str) -> str:
     keys: list[tuple[int, str]] = []
     found: tuple[int, str, str] | None = None
     goes_on = False
-    for line in message.splitlines():
+    for line in filter(str.strip, message.splitlines()):
         bare = line.strip().removeprefix("- ")
         indent = len(line) - len(line.lstrip())
         keys = [key for key in keys if key[0] < indent]
