@@ -1,3 +1,4 @@
+import io
 import re
 
 import pytest
@@ -54,6 +55,22 @@ def test_ranks_beside_the_first_say_nothing(qwen3_vl, capsys):
     lines.disable()
     fit(grpo(qwen3_vl), counting(size=2), callbacks=[lines], enable_progress_bar=True)
     assert "step" not in capsys.readouterr().out
+
+
+class Gone(io.StringIO):
+    """A pipe whose other end is closed."""
+
+    def write(self, text):
+        raise BrokenPipeError
+
+
+def test_a_run_goes_on_when_nobody_reads_its_lines(qwen3_vl, monkeypatch):
+    lines = ProgressLines(0.0)
+    monkeypatch.setattr("sys.stdout", Gone())
+    trainer = fit(grpo(qwen3_vl), counting(size=4), callbacks=[lines], enable_progress_bar=True)
+    monkeypatch.undo()
+    assert trainer.global_step == 2
+    assert not lines.enabled
 
 
 def test_a_time_below_zero_is_refused():

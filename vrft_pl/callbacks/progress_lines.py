@@ -105,7 +105,10 @@ class ProgressLines(ProgressBar):
 
     def _tell(self, *parts: str) -> None:
         self._told = time.monotonic()
-        print("  ".join(parts), flush=True)
+        try:
+            print("  ".join(parts), flush=True)
+        except (OSError, ValueError):
+            self.enabled = False  # whoever read along has gone, or the disk is full: no reason to end a run
 
     def _left(self, step: int, whole: int) -> timedelta:
         each = (time.monotonic() - self._began) / (step - self._first_step)
