@@ -114,7 +114,12 @@ def test_a_task_of_an_array_carries_out_its_cell_and_hands_in_nothing(tmp_path, 
     [
         pytest.param(["--cell", "8"], 2, "Expected `cell` to be from 0 to 7, but got 8.", id="cell"),
         pytest.param(["--workers", "0"], 2, "Expected `workers` to be at least 1", id="workers"),
-        pytest.param(["--sedes", "[1]"], 2, "--sedes", id="misspelt"),
+        pytest.param(
+            ["--sedes", "[1]"],
+            2,
+            "`sedes` to be a key of the command, but it has none of that name. The nearest is `seeds`",
+            id="misspelt",
+        ),
         pytest.param(["--arms", "{RFT: rtf}"], 2, "Expected arm `RFT` to be one of base", id="arm"),
         pytest.param(["--seeds", "[]"], 2, "Expected `seeds` to name at least one", id="seeds"),
         pytest.param(["--policy.init_args.checkpunkt", "x"], 1, "checkpunkt", id="within-a-section"),

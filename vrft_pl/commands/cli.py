@@ -121,7 +121,8 @@ class OneLineParser(LightningArgumentParser):
         if message.startswith(NO_KEYS):
             got = message.removeprefix(NO_KEYS).strip()
             message = f"Expected a config to hold keys and values, but got {f'{got!r}' if got else 'an empty file'}."
-        known = flat(self.get_defaults().as_dict())
+        defaults = self.get_defaults().as_dict()
+        known = {*defaults, *flat(defaults)}  # what is empty has no keys of its own
         fail(next(faults(self.values, known, self.module), innermost(message)), 2)
 
 
