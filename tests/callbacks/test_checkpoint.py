@@ -183,6 +183,28 @@ def test_a_checkpoint_that_was_gone_back_to_is_the_newest_again(qwen3_vl, tmp_pa
     assert folder.whole_checkpoint() == (older, {})
 
 
+def test_a_run_that_starts_anew_in_a_folder_does_not_go_on_from_the_checkpoints_of_another(qwen3_vl, tmp_path):
+    """One that is killed before its own first would take those for its own, whatever they were trained with."""
+    folder = RunFolder(tmp_path)
+    settings = {"max_steps": 2, "plugins": WholeCheckpointIO(), "default_root_dir": tmp_path}
+    train(sft, qwen3_vl, folder.checkpoints, **settings)
+    assert folder.newest_checkpoint() is not None
+    for _ in range(2):
+        with pytest.raises(Killed):
+            train(sft, qwen3_vl, folder.checkpoints, [Kill(1)], **settings)
+        assert folder.newest_checkpoint() is None
+        assert {p.name for p in folder.checkpoints.iterdir()} == {"step=1.ckpt.earlier", "step=2.ckpt.earlier"}
+
+
+def test_a_place_for_checkpoints_outside_of_the_run_is_left_alone(qwen3_vl, tmp_path):
+    """Other runs may write there too."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/other.ckpt").touch()
+    with pytest.raises(Killed):
+        train(sft, qwen3_vl, tmp_path / "kept", [Kill(1)], default_root_dir=tmp_path / "run")
+    assert (tmp_path / "kept/other.ckpt").exists()
+
+
 def test_lightnings_own_callback_would_lose_gradients(qwen3_vl, tmp_path):
     """The fault itself; when Lightning mends it, `StepCheckpoint` can do with less."""
     with pytest.raises(Killed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,12 +13,15 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from vrft_pl.runs import RunFolder
 from vrft_pl.runs.checkpoints import WholeCheckpointIO
 from vrft_pl.runs.checksums import manifest_of, renew, seal, written_at
 from vrft_pl.types import InputError
 
 OF_VALIDATION = "val"
 """How metrics of a validation begin."""
+EARLIER = ".earlier"
+"""How the name of a checkpoint ends that is of an earlier run in the same folder."""
 MOST_NAMED = 8
 """Metrics that a message names."""
 
@@ -84,6 +88,8 @@ class StepCheckpoint(ModelCheckpoint):
             self._last_global_step_saved = trainer.global_step
             self._last_checkpoint_saved = str(trainer.ckpt_path)
             self._finish(trainer, Path(trainer.ckpt_path))
+        elif trainer.global_step == 0:
+            self._set_aside(trainer)
         if self.monitor is not None and validates_within_steps(trainer):
             raise InputError(
                 f"Expected validation after a multiple of {trainer.accumulate_grad_batches} micro-batches "
@@ -173,6 +179,18 @@ class StepCheckpoint(ModelCheckpoint):
         if any(written_at(other) > written_at(resumed) for other in others):
             renew(resumed)
         self._remove_older(trainer)
+
+    def _set_aside(self, trainer: Trainer) -> None:
+        """Rename the checkpoints of an earlier run in the folder of one that starts anew, whose they would pass for."""
+        folder = RunFolder.of(trainer).path.resolve()  # every rank asks for it
+        place = Path(self.dirpath or folder).resolve()
+        if not trainer.is_global_zero or not place.is_relative_to(folder):
+            return
+        for path in place.glob(f"*{self.FILE_EXTENSION}"):
+            manifest_of(path).unlink(missing_ok=True)
+            kept = path.with_name(path.name + EARLIER)
+            shutil.rmtree(kept, ignore_errors=True)  # a folder of a sharded strategy
+            path.replace(kept)
 
     def _remove_older(self, trainer: Trainer) -> None:
         while self.save_top_k == 1 and len(self._kept) > self.keep:

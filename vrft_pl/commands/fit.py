@@ -88,7 +88,10 @@ class FitCLI(RunCLI):
                 return folder.path
         folder = RunFolder(super().choose_folder())
         if checkpoint is None and not self.config.resume and folder.started and folder.newest_checkpoint():
-            rank_zero_info(f"{folder} holds a run that is not finished; it starts anew. `--resume` goes on.")
+            rank_zero_info(
+                f"{folder} holds a run that is not finished; it starts anew, and its checkpoints so far are kept as "
+                "*.ckpt.earlier. `--resume` goes on."
+            )
         return folder.path
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
