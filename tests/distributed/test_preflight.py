@@ -161,6 +161,7 @@ def test_one_process_has_nobody_to_find():
         pytest.param("cpu", "-1", "a number of devices from 1, but got -1", id="all-of-a-cpu"),
         pytest.param("auto", 0, "from 1, or -1 for all there are, but got 0", id="none"),
         pytest.param("gpu", 99, "Expected GPUs for `trainer.accelerator: gpu`, but this machine shows none", id="gpu"),
+        pytest.param("auto", 99999, "for `trainer.devices`, 4 to a core, but got 99999", id="a-process-each"),
     ],
 )
 def test_devices_that_cannot_be_are_one_line(accelerator, devices, line, monkeypatch):

@@ -19,6 +19,8 @@ from vrft_pl.types import InputError
 
 Facts = Mapping[str, object]
 """What has to be the same on every rank, by its name."""
+PROCESSES_OF_A_CORE = 4
+"""Most processes for a core of a machine without GPUs: with more of them nothing goes on at all."""
 POLL = 0.1
 """Seconds between two looks into the store."""
 MOST_NAMED = 8
@@ -32,11 +34,15 @@ def device_refusal(accelerator: object, devices: object) -> str | None:
     if text.lstrip("-").isdigit() and (int(text) < least or int(text) == 0):
         every = "" if least == 1 else ", or -1 for all there are"
         return f"Expected `trainer.devices` to be a number of devices from 1{every}, but got {text}."
-    if accelerator in ("gpu", "cuda") and not (CUDAAccelerator.is_available() or MPSAccelerator.is_available()):
+    has_gpus = CUDAAccelerator.is_available() or MPSAccelerator.is_available()
+    if accelerator in ("gpu", "cuda") and not has_gpus:
         return (
             f"Expected GPUs for `trainer.accelerator: {accelerator}`, but this machine shows none. Use `cpu`, or look "
             "what `nvidia-smi` and CUDA_VISIBLE_DEVICES say."
         )
+    most = PROCESSES_OF_A_CORE * (os.cpu_count() or 1)
+    if (accelerator == "cpu" or not has_gpus) and text.isdigit() and int(text) > most:
+        return f"Expected at most {most} for `trainer.devices`, {PROCESSES_OF_A_CORE} to a core, but got {text}."
     return None
 
 
