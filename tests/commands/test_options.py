@@ -69,3 +69,12 @@ def test_the_help_of_a_command_has_the_keys_and_defaults_of_its_parser(command, 
     plain = {key: value for key, value in parsed.items() if isinstance(value, bool | int | None) and key in shown}
     assert len(plain) > 50
     assert [key for key, value in plain.items() if f" = {value} " not in defaults[key]] == []
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "vrft_pl.data.", "a..b", "vrft_pl./x.y"])
+def test_what_is_no_name_is_not_found(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["options", name])
+    assert stop.value.code == 2
+    line = f"vrft_pl: Expected the name of a class, but there is none called {name!r}. "
+    assert capsys.readouterr().err.startswith(line)

@@ -1,9 +1,11 @@
 import math
+import os
+from pathlib import Path
 
 import pytest
 import torch
 
-from vrft_pl.commands.ranges import MOST_PROCESSES, RANGES, out_of_range, refuse_unusable
+from vrft_pl.commands.ranges import MOST_PROCESSES, RANGES, out_of_range, refuse_unusable, unwritable
 from vrft_pl.modules import SFTModule
 from vrft_pl.policy import VLM
 from vrft_pl.rollout import SamplingParams
@@ -58,3 +60,25 @@ def test_a_learning_rate_that_is_none_is_refused_before_training(rate):
 def test_completions_that_fill_the_context_are_refused():
     with pytest.raises(ValueError, match="`params.max_tokens` to leave room .* in the 2,048 tokens .* got 2,048"):
         refuse_unusable(SFTModule(VLM(), eval_params=SamplingParams(2048, temperature=0.0)))
+
+
+@pytest.mark.parametrize("raised", [PermissionError, FileNotFoundError])
+def test_a_folder_that_can_not_be_made_is_refused_whatever_its_rights_say(raised, tmp_path, monkeypatch):
+    """As below ``/sys`` and ``/proc``."""
+
+    def refuse(*args, **kwargs):
+        raise raised
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    expected = f"Expected a folder that can be written at {tmp_path / 'a/b'}, but {tmp_path} may not be written into."
+    assert unwritable(tmp_path / "a/b") == f"{expected} Name another one."
+
+
+def test_asking_whether_a_folder_can_be_written_leaves_nothing(tmp_path):
+    assert unwritable(tmp_path / "a/b") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="/proc is Linux's")
+def test_a_folder_below_proc_is_refused():
+    assert "but /proc may not be written into" in str(unwritable(Path("/proc/nowhere/x")))

@@ -147,6 +147,8 @@ def tree(module: str) -> ast.Module:
 def source_of(module: str) -> Path | None:
     """The file of a module; ``None`` where there is none in Python."""
     top, *rest = module.split(".")
+    if not all(name.isidentifier() for name in (top, *rest)):
+        return None
     try:
         spec = find_spec(top)
     except ValueError:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from string import Formatter
+from tempfile import TemporaryDirectory
 from textwrap import shorten
 from typing import Any
 
@@ -105,17 +106,27 @@ def refuse_unusable(module: object) -> None:
 
 
 def unwritable(folder: Path) -> str | None:
-    """Why a folder can't be made or written into; nothing is written to find out."""
+    """Why a folder can't be made or written into; a folder that is made to find out is gone when this returns."""
     try:
         place = folder.absolute()
         while not os.path.lexists(place):
             place = place.parent
         why = "" if place.is_dir() else f"{place} is no folder"
-        why = why or ("" if os.access(place, os.W_OK) else f"{place} may not be written into")
+        if not why and not takes_folders(place):
+            why = f"{place} may not be written into"
     except OSError as error:
         why = str(error.strerror)
     name = shorten(str(folder), 100, placeholder="...") if len(str(folder)) > 100 else str(folder)
     return f"Expected a folder that can be written at {name}, but {why}. Name another one." if why else None
+
+
+def takes_folders(place: Path) -> bool:
+    """Whether a folder can be made in another one; of some, as of ``/proc``, rights alone do not say so."""
+    try:
+        with TemporaryDirectory(prefix=".vrft_pl-", dir=place):
+            return True
+    except OSError:
+        return False
 
 
 def is_template(name: str) -> bool:
