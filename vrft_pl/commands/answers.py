@@ -6,45 +6,60 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vrft_pl.callbacks.pictures import captioned, draw_marks
-from vrft_pl.data import Pictures, Record
-from vrft_pl.data.images import FileImage
+from vrft_pl.data import Pictures, Record, VisionTask
+from vrft_pl.data.images import DAMAGE, FileImage
 from vrft_pl.runs import CompletionRecord, RunFolder
 
 TABLE, DRAWINGS = "predictions.csv", "drawings"
 COLUMNS = ("image", "problem", "answer", "boxes", "completion", "drawing", "error")
+ENOUGH_PICTURES, SAME_SHARE = 10, 0.8
+"""Pictures from which on, and share of answers above which, the same answer to all is told."""
 Row = dict[str, str]
 
 
-def write_answers(folder: RunFolder, pictures: Pictures, skipped: Mapping[str, Sequence[str]], draws: bool) -> str:
+def write_answers(folder: RunFolder, pictures: Pictures, task: VisionTask, draws: bool) -> str:
     """Write the table, a row a question that was asked or could not be, and the drawings.
 
     Args:
         folder: Of the run, which holds the predictions.
         pictures: Those that were asked about.
-        skipped: Why questions were left out, by part.
+        task: Which asked, with its limits on pictures, and why it left questions out.
         draws: Whether to draw.
 
     Returns:
         What to tell of it.
     """
     records = {record.id: record for record in folder.predictions()}
-    reasons = [reason for part in skipped.values() for reason in part]
-    rows, stems = list[Row](), Counter[str]()
+    reasons = [reason for part in task.skipped.values() for reason in part]
+    rows, asked = list[Row](), list[tuple[Row, CompletionRecord, FileImage]]()
     for question in pictures:
         if (record := records.get(question.id)) is not None:
-            name = drawing_name(record, stems) if draws else ""
-            rows.append(answered(record, name))
-            if draws:
-                draw(record, folder, name)
+            rows.append(answered(record))
+            asked.append((rows[-1], record, picture_of(task.limited(question))))
         elif reason := next((reason for reason in reasons if reason.startswith(f"{question.id}:")), None):
             rows.append(unasked(question, reason))
-    folder.write_text(TABLE, table(rows))
-    return summary(folder, len(records), sum(r.unread is not None for r in records.values()), len(reasons), draws)
+    folder.write_text(TABLE, table(rows))  # before the drawings: a picture that memory does not hold costs no answer
+    if draws:
+        draw_all(asked, folder)
+        folder.write_text(TABLE, table(rows))
+    return summary(folder, rows, [record for _, record, _ in asked], draws)
+
+
+def draw_all(asked: Sequence[tuple[Row, CompletionRecord, FileImage]], folder: RunFolder) -> None:
+    """Draw every answer, and note in its row where, or why not."""
+    stems = Counter[str]()
+    for row, record, image in asked:
+        name = drawing_name(record, stems)
+        try:
+            draw(image, record, folder, name)
+            row["drawing"] = name
+        except DAMAGE as error:
+            row["error"] = row["error"] or f"The answer can't be drawn: {error}"
 
 
 def drawing_name(record: CompletionRecord, stems: Counter[str]) -> str:
@@ -55,19 +70,24 @@ def drawing_name(record: CompletionRecord, stems: Counter[str]) -> str:
     return f"{DRAWINGS}/{name}"
 
 
-def answered(record: CompletionRecord, drawing: str) -> Row:
+def answered(record: CompletionRecord) -> Row:
     """The row of a question that was answered."""
     error = "" if record.unread is None else f"The answer can't be read: {record.unread}."
     boxes = "" if record.boxes is None else json.dumps(record.boxes)
     told = {"image": record.images[0], "problem": record.problem, "answer": written(record.value), "boxes": boxes}
-    return {**told, "completion": record.completion, "drawing": drawing, "error": error}
+    return {**told, "completion": record.completion, "error": error}
 
 
 def unasked(question: Record, reason: str) -> Row:
     """The row of a question whose picture could not be read."""
+    return {"image": str(picture_of(question).path), "problem": question.problem, "error": reason}
+
+
+def picture_of(question: Record) -> FileImage:
+    """The picture of a question."""
     (image,) = question.images
     assert isinstance(image, FileImage)
-    return {"image": str(image.path), "problem": question.problem, "error": reason}
+    return image
 
 
 def written(value: Any) -> str:
@@ -91,9 +111,9 @@ def table(rows: Sequence[Row]) -> str:
     return text.getvalue().encode(errors="backslashreplace").decode()
 
 
-def draw(record: CompletionRecord, folder: RunFolder, name: str) -> None:
+def draw(picture: FileImage, record: CompletionRecord, folder: RunFolder, name: str) -> None:
     """Draw an answer on its picture, at its own size, question and answer below."""
-    image = FileImage(Path(record.images[0]), record.id).open()
+    image = picture.open()
     draw_marks(image, record)
     told = written(record.value) if record.unread is None else f"({record.unread}) {record.completion[:200]}"
     with folder.file(name) as file:
@@ -101,8 +121,36 @@ def draw(record: CompletionRecord, folder: RunFolder, name: str) -> None:
         captioned(image, [record.problem, told]).save(file, "JPEG", quality=92, subsampling=0)
 
 
-def summary(folder: RunFolder, asked: int, unread: int, broken: int, draws: bool) -> str:
+def summary(folder: RunFolder, rows: Sequence[Row], records: Sequence[CompletionRecord], draws: bool) -> str:
     """What to tell of the answers."""
-    counts = f"{asked} questions asked, {unread} answers can't be read, {broken} left out for their pictures"
-    places = [f"Table: {folder.path / TABLE}", *([f"Drawings: {folder.path / DRAWINGS}"] if draws else [])]
-    return "\n".join([f"{counts}.", *places])
+    unread, broken = sum(record.unread is not None for record in records), len(rows) - len(records)
+    undrawn = sum(not row.get("drawing") for row in rows) - broken if draws else 0
+    counts = f"{len(records)} questions asked, {unread} answers can't be read, {broken} left out for their pictures"
+    places = [f"Table: {folder.path / TABLE}", *([f"Drawings: {folder.path / DRAWINGS}"] if draws and records else [])]
+    return "\n".join([f"{counts}{f', {undrawn} not drawn' if undrawn else ''}.", *suspicion(records), *places])
+
+
+def suspicion(records: Sequence[CompletionRecord]) -> list[str]:
+    """A line where nearly every picture got the same answer to the same question, if there are enough to tell."""
+    values = same([(record.problem, written(record.value)) for record in records if record.unread is None])
+    count = max(values, same([(record.problem, record.completion) for record in records]))
+    pictures = {record.images for record in records}
+    if len(pictures) < ENOUGH_PICTURES or count <= SAME_SHARE * len(records):
+        return []
+    return [f"{count} of {len(records)} answers are the same: the policy may not look at the pictures."]
+
+
+def same(answers: Sequence[tuple[str, str]]) -> int:
+    """How many questions got the most frequent answer to them.
+
+    Args:
+        answers: Each with its question before it.
+
+    Example:
+        >>> same([("dog?", "yes"), ("dog?", "yes"), ("dog?", "no"), ("cat?", "no")])
+        3
+    """
+    frequent: dict[str, int] = {}
+    for (problem, _), count in Counter(answers).items():
+        frequent[problem] = max(count, frequent.get(problem, 0))
+    return sum(frequent.values())

@@ -33,12 +33,17 @@ def main(args: Sequence[str]) -> None:
         cli.datamodule.setup("predict")
         refuse_nothing(cli)
         cli.start()
-        options = {**cli.method_kwargs, "return_predictions": False}
-        cli.trainer.predict(cli.model, datamodule=cli.datamodule, **options)
+        asks = any(len(loader.dataset) for loader in cli.datamodule.predict_dataloader())
+        if asks:
+            options = {**cli.method_kwargs, "return_predictions": False}
+            cli.trainer.predict(cli.model, datamodule=cli.datamodule, **options)
         if cli.trainer.is_global_zero:
             if cli.pictures is not None:
-                print(write_answers(cli.folder, cli.pictures, cli.datamodule.skipped, cli.config.drawings))
-            print(f"Predictions: {cli.folder.path / RunFolder.PREDICTIONS}")
+                print(write_answers(cli.folder, cli.pictures, cli.datamodule, cli.config.drawings))
+            if asks:
+                print(f"Predictions: {cli.folder.path / RunFolder.PREDICTIONS}")
+    if not asks:
+        fail("Expected a question that can be asked, but got none: the table says why of each.", 1)
 
 
 def completed(args: Sequence[str]) -> list[str]:

@@ -182,7 +182,7 @@ class VisionTask(SampleData):
         if bad:
             self.skipped[part.key] = bad
             warnings.warn(f"Skipped {len(bad)} of {len(source)} rows of {part.key}. First: {bad[0]}", stacklevel=2)
-        if not rows:
+        if not rows and not source.optional:
             raise InputError(f"Expected at least one good row in {part.key}, but all {len(source)} are bad: {bad[0]}")
         return Samples(part, rows)
 

@@ -66,6 +66,11 @@ class Source(ABC):
         return False
 
     @property
+    def optional(self) -> bool:
+        """Whether a run that skips bad rows goes on where this has no good one."""
+        return False
+
+    @property
     def blocks(self) -> Sequence[range] | None:
         """Runs of rows that are stored, and fast to read, together; ``None`` where any order is as good."""
         return None

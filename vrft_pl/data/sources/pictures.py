@@ -48,6 +48,11 @@ class Pictures(Source):
         self.files = found_pictures([images] if isinstance(images, str) else images)
         self.asked = [(name,) for name in self.categories] if self.field == "category" else [self.categories]
 
+    @property
+    def optional(self) -> bool:
+        """A run goes on, so that it can say why no picture could be asked about."""
+        return True
+
     def __len__(self) -> int:
         """Number of questions."""
         return len(self.files) * len(self.asked)

@@ -1,0 +1,79 @@
+"""What `vrft_pl predict` writes of its answers: no drawing costs the table."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+from PIL import Image
+
+from vrft_pl.commands import answers
+from vrft_pl.commands.answers import suspicion, write_answers
+from vrft_pl.data import OpenEnded, Pictures
+from vrft_pl.runs import CompletionRecord, RunFolder
+
+
+def record(row, path, completion="yes", value="yes", problem="A dog?"):
+    """What a policy wrote about a picture."""
+    kept = CompletionRecord(0, 0, row, "pictures", str(path), problem, "", completion, "stop")
+    return CompletionRecord(**{**vars(kept), "images": (str(path),), "value": value})
+
+
+@pytest.fixture
+def asked(tmp_path):
+    """A folder of a run that asked about two pictures, and the pictures."""
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    for path in paths:
+        Image.new("RGB", (30, 20)).save(path)
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    folder.append(folder.PREDICTIONS, [record(row, path) for row, path in enumerate(paths)])
+    return folder, Pictures([str(path) for path in paths], "A dog?")
+
+
+def rows_of(folder):
+    return list(csv.DictReader((folder.path / "predictions.csv").open()))
+
+
+@pytest.mark.parametrize(("most", "drawn"), [(599, False), (600, True)])
+def test_drawing_has_the_limit_of_the_task_and_costs_no_row(most, drawn, asked):
+    folder, pictures = asked
+    said = write_answers(folder, pictures, OpenEnded(most_pixels=most), True)
+    assert [row["answer"] for row in rows_of(folder)] == ["yes", "yes"]
+    assert [bool(row["drawing"]) for row in rows_of(folder)] == [drawn] * 2
+    assert all(("can't be drawn: " in row["error"]) != drawn for row in rows_of(folder))
+    assert ("2 not drawn" in said) != drawn
+
+
+def test_a_task_that_takes_larger_pictures_draws_them(asked, monkeypatch):
+    folder, pictures = asked
+    seen = []
+    monkeypatch.setattr(answers, "draw", lambda image, *rest: seen.append(image.most_pixels))
+    write_answers(folder, pictures, OpenEnded(most_pixels=10**9), True)
+    assert seen == [10**9] * 2
+
+
+def test_the_table_is_there_before_the_drawings(asked, monkeypatch):
+    folder, pictures = asked
+    monkeypatch.setattr(answers, "draw", lambda *args: pytest.fail(str(len(rows_of(folder)))))
+    with pytest.raises(pytest.fail.Exception, match="2"):
+        write_answers(folder, pictures, OpenEnded(), True)
+    assert len(rows_of(folder)) == 2
+
+
+@pytest.mark.parametrize(
+    ("count", "same", "told"),
+    [(17, 16, ["16 of 17 answers are the same"]), (10, 8, []), (9, 9, [])],
+    ids=["nearly-all", "not-over-four-fifths", "too-few"],
+)
+def test_the_same_answer_to_nearly_all_pictures_is_told(count, same, told):
+    records = [record(i, f"{i}.png", f"<think>{i}</think>", "yes" if i < same else f"no {i}") for i in range(count)]
+    assert [line.partition(":")[0] for line in suspicion(records)] == told
+
+
+def test_sameness_is_counted_by_question_and_for_what_cannot_be_read_by_completion():
+    two = [record(i, f"{i}.png", problem=p, value=p, completion=p) for i in range(10) for p in ("dog", "cat")]
+    assert suspicion(two) == ["20 of 20 answers are the same: the policy may not look at the pictures."]
+    boxes = [record(i, f"{i}.png", completion="[1, 2, 3, 4]", value=[i, 2.0, 3.0, 4.0]) for i in range(10)]
+    assert suspicion(boxes) == ["10 of 10 answers are the same: the policy may not look at the pictures."]
+    assert suspicion([record(i, "one.png") for i in range(20)]) == []
