@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 from vrft_pl.__main__ import main
 from vrft_pl.callbacks.export import asked_as
-from vrft_pl.commands.predict import checkpoint_of, completed
-from vrft_pl.data import Classification, GroundingScenes
+from vrft_pl.commands.predict import PredictCLI, checkpoint_of, completed, refuse_no_pictures
+from vrft_pl.data import Classification, Detection, GroundingScenes, OpenEnded, Pictures
 from vrft_pl.policy.checkpoint import TINY, note_data, read_data
 from vrft_pl.rewards.overlap import pair_iou
 from vrft_pl.rewards.parsing import read_answer
@@ -72,6 +74,20 @@ def test_boxes_come_out_in_pixels_of_the_pictures_beside_those_that_are_broken(
     assert drawn.height > Image.open(records[0].id).height  # the question and the answer stand below
 
 
+def test_a_table_says_why_no_picture_could_be_asked_about(tmp_path, capsys, no_argv):
+    (tmp_path / "cut.jpg").write_bytes(b"no picture")
+    asked = ["--images", str(tmp_path / "cut.jpg"), "--problem", "hi"]
+    with pytest.warns(UserWarning, match="Skipped 1 of 1 rows"), pytest.raises(SystemExit) as stop:
+        main(["predict", *asked, *QUIET, "--run.folder", str(tmp_path / "run")])
+    said = capsys.readouterr()
+    assert stop.value.code == 1
+    assert "0 questions asked, 0 answers can't be read, 1 left out for their pictures." in said.out
+    assert "Expected a picture that can be read, but there is none" in said.err
+    (row,) = csv.DictReader((tmp_path / "run/predictions.csv").open())
+    assert row["image"] == str(tmp_path / "cut.jpg")
+    assert "can't be read as one" in row["error"]
+
+
 @pytest.mark.nightly
 def test_free_text_is_the_default_and_nothing_is_added_to_the_question(tmp_path, no_argv):
     scenes(tmp_path)
@@ -92,8 +108,9 @@ def test_free_text_is_the_default_and_nothing_is_added_to_the_question(tmp_path,
         (["--images", "."], 2, "Expected a question in `--problem`"),
         (["--images", ".", "--problem", "?", "--data", "vrft_pl.data.Mixture", "--data.tasks", "{}"], 2, "one family"),
         (["--images", ".", "--problem", "?", "--model.policy.checkpoint", "./none"], 2, "there is no such folder"),
+        (["--problem", "?", "--model.policy.checkpoint", "x"], 2, "Name them by `--images`, or a `--config`"),
     ],
-    ids=["no-picture", "no-question", "several-families", "no-checkpoint"],
+    ids=["no-picture", "no-question", "several-families", "no-checkpoint", "no-pictures-named"],
 )
 def test_what_is_missing_is_one_line(args, code, said, tmp_path, monkeypatch, capsys, no_argv):
     monkeypatch.chdir(tmp_path)
@@ -104,6 +121,24 @@ def test_what_is_missing_is_one_line(args, code, said, tmp_path, monkeypatch, ca
     assert said in error
     assert error.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("args", [["--config=x"], ["--images", "x"], ["--model", "Mine", "--data=Mine"], ["--help"]])
+def test_pictures_need_not_be_named_beside_what_takes_their_place(args):
+    refuse_no_pictures([*args, *(["--model.policy.checkpoint=x"] if len(args) > 1 else [])])
+
+
+@pytest.mark.parametrize(
+    ("family", "problem", "code"),
+    [(OpenEnded(), "hi", 2), (OpenEnded(), "a {category}", None), (Detection(), "hi", None)],
+    ids=["lost", "in-the-question", "asked-by-the-family"],
+)
+def test_categories_that_nothing_asks_for_are_refused(family, problem, code, tmp_path, capsys):
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.png")
+    cli = SimpleNamespace(pictures=Pictures(str(tmp_path), problem, ["dog"]), datamodule=family)
+    with pytest.raises(SystemExit) if code else nullcontext():
+        PredictCLI.refuse_unused_categories(cli)
+    assert ("Expected {category} or {categories} in `--problem`" in capsys.readouterr().err) == bool(code)
 
 
 def test_the_family_of_the_checkpoint_is_that_of_its_note(grounding_policy):

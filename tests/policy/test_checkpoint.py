@@ -7,7 +7,7 @@ from checkpoints import loaded
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig, Qwen3VLForConditionalGeneration
 
-from vrft_pl.policy.checkpoint import export, load_processor
+from vrft_pl.policy.checkpoint import check_folder, export, load_processor
 from vrft_pl.types import InputError
 
 
@@ -146,3 +146,14 @@ def test_weights_have_the_type_asked_for(qwen3_vl, dtype, expected):
 
 def test_the_attention_implementation_is_chosen(qwen3_vl):
     assert loaded(qwen3_vl, attention="eager").hf_model.config._attn_implementation == "eager"
+
+
+@pytest.mark.parametrize("named", [".", "checkpoints"])
+def test_a_folder_of_a_run_in_place_of_its_export_is_told_with_it(named, tmp_path):
+    for part in ("export", "checkpoints"):
+        (tmp_path / part).mkdir()
+    check_folder(str(tmp_path / named))
+    (tmp_path / "export/config.json").write_text("{}")
+    with pytest.raises(InputError, match=f"Did you mean `{tmp_path}/export`"):
+        check_folder(str(tmp_path / named))
+    check_folder(str(tmp_path / "export"))

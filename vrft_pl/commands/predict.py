@@ -28,8 +28,10 @@ _CHECKPOINT = re.compile(r"--model\.(?:init_args\.)?policy\.(?:init_args\.)?chec
 
 def main(args: Sequence[str]) -> None:
     """Write one greedy completion to each question, and what was read of it."""
+    refuse_no_pictures(args)
     cli = PredictCLI("predict", completed(args))
     with cli.running():
+        cli.refuse_unused_categories()
         cli.datamodule.setup("predict")
         refuse_nothing(cli)
         cli.start()
@@ -43,7 +45,19 @@ def main(args: Sequence[str]) -> None:
             if asks:
                 print(f"Predictions: {cli.folder.path / RunFolder.PREDICTIONS}")
     if not asks:
-        fail("Expected a question that can be asked, but got none: the table says why of each.", 1)
+        fail("Expected a picture that can be read, but there is none. The table says why.", 1)
+
+
+def refuse_no_pictures(args: Sequence[str]) -> None:
+    """End where arguments that only mean something beside pictures or a config have neither."""
+    names = {arg.partition("=")[0] for arg in args}
+    beside = sorted(name for name in names if name in ("--problem", "--categories") or _CHECKPOINT.fullmatch(name))
+    if beside and not names & {"--images", "--config", "--model"}:
+        fail(
+            f"Expected pictures beside `{beside[0]}`, but there are none. Name them by `--images`, or a `--config` whose "
+            "samples to answer.",
+            2,
+        )
 
 
 def completed(args: Sequence[str]) -> list[str]:
@@ -133,3 +147,11 @@ class PredictCLI(RunCLI):
         if isinstance(self.datamodule, VisionTask):
             source = self.datamodule.test_sources.get(PART)
             self.pictures = source if isinstance(source, Pictures) and self.config.images else None
+
+    def refuse_unused_categories(self) -> None:
+        """End where neither the question nor the family takes the categories."""
+        if self.pictures is None or not self.pictures.categories or self.pictures.field is not None:
+            return
+        question = self.pictures[0]
+        if self.datamodule.unanswered(question) is not question.answer.kind:
+            fail("Expected {category} or {categories} in `--problem` for `--categories`, but there is neither.", 2)

@@ -56,11 +56,21 @@ def check_folder(checkpoint: str) -> None:
     folder = Path(checkpoint)
     if folder.is_file():
         raise InputError(f"Expected a checkpoint folder at `{checkpoint}`, but it is a file.")
+    if (export := export_of(folder)) is not None:
+        raise InputError(f"Expected a checkpoint at `{checkpoint}`, but it is a run's. Did you mean `{export}`?")
     if (folder / PEFT_CONFIG).is_file() and not (folder / "config.json").is_file():
         raise InputError(
             f"Expected a whole checkpoint at `{checkpoint}`, but it holds an adapter. Make one by `vrft_pl merge "
             f"--adapter {checkpoint} --output FOLDER`."
         )
+
+
+def export_of(folder: Path) -> Path | None:
+    """What a run exported, where a folder is the run's or that of its checkpoints, and no checkpoint to load itself."""
+    if (folder / "config.json").is_file():
+        return None
+    run = folder.parent if folder.name == "checkpoints" else folder
+    return run / "export" if (run / "export/config.json").is_file() else None
 
 
 def load_model(

@@ -64,8 +64,30 @@ def test_a_question_is_asked_for_each_category_or_for_all(folder):
 
 
 def test_a_question_without_categories_stands_as_it_is(folder):
-    (record,) = Pictures(str(folder / "b.jpg"), "What does {category} or {0} mean?")
-    assert record.problem == "What does {category} or {0} mean?"
+    (record,) = Pictures(str(folder / "b.jpg"), "What does {name} or {0} mean?")
+    assert record.problem == "What does {name} or {0} mean?"
+
+
+@pytest.mark.parametrize("field", ["{category}", "{categories}"])
+def test_a_field_that_nothing_fills_in_is_refused(field, folder):
+    with pytest.raises(ValueError, match=f"Expected `categories` to put in the place of {field} in `problem`"):
+        Pictures(str(folder), f"Locate the {field}.")
+
+
+def test_a_file_by_another_path_and_a_category_that_is_named_twice_are_asked_about_once(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "link").symlink_to("deep")
+    spellings = ["b.jpg", "./b.jpg", "deep/../b.jpg", str(folder / "b.jpg"), "deep/c.webp", "link/c.webp"]
+    source = Pictures(spellings, "Locate the {category}.", ["king", "king", "queen"])
+    assert [record.id for record in source] == [
+        *("b.jpg, king", "b.jpg, queen"),
+        *("deep/c.webp, king", "deep/c.webp, queen"),
+    ]
+
+
+def test_a_link_of_another_name_is_a_picture_of_its_own(folder):
+    (folder / "again.jpg").symlink_to("b.jpg")
+    assert len(Pictures([str(folder / "b.jpg"), str(folder / "again.jpg")], "What is this?")) == 2
 
 
 @pytest.mark.parametrize("problem", ["{", "{0}", "{category!r}", "{category} {categories}", " "])

@@ -25,12 +25,12 @@ class Pictures(Source):
     """One question about each of many pictures, whose answers nobody knows.
 
     Args:
-        images: Files by path or by glob, and folders, which are searched at any depth; or a list of these. Each picture
-            counts once, in the order given, those of a folder or a glob by their names.
+        images: Files by path or by glob, and folders, which are searched at any depth; or a list of these. Each file
+            counts once, however its path is written, in the order given, those of a folder or a glob by their names.
         problem: The question. One that holds ``{category}`` is asked for each of ``categories``, one that holds
             ``{categories}`` for all of them together. Defaults, where there are ``categories``, to that of
             `COCODetection`.
-        categories: Names to ask for.
+        categories: Names to ask for, each once.
 
     Raises:
         InputError: If there is no picture, or no file for one of ``images``.
@@ -41,7 +41,7 @@ class Pictures(Source):
         self, images: str | list[str], problem: str | None = None, categories: list[str] | None = None
     ) -> None:
         self.problem = QUESTIONS["one"] if problem is None and categories else problem or ""
-        self.categories = tuple(categories or ())
+        self.categories = tuple(dict.fromkeys(categories or ()))
         for text in (self.problem, *self.categories):
             check_text(text, "problem", "--problem")
         self.field = check_question(self.problem, self.categories)
@@ -68,14 +68,16 @@ class Pictures(Source):
 
 
 def check_question(problem: str, categories: Sequence[str]) -> str | None:
-    """Find the field of a question; one without ``categories`` is taken as it stands, braces and all.
+    """Find the field of a question; other braces of one without ``categories`` stand as they are.
 
     Raises:
-        ValueError: If it is blank, no template, or has another field.
+        ValueError: If it is blank, no template, or has another field or one that nothing fills in.
     """
     if not problem.strip():
         raise ValueError(f"Expected `problem` to be a question, but got {problem!r}.")
     if not categories:
+        if field := next((name for name in FIELDS if f"{{{name}}}" in problem), None):
+            raise ValueError(f"Expected `categories` to put in the place of {{{field}}} in `problem`, but got none.")
         return None
     try:
         fields = {part[1:] for part in Formatter().parse(problem) if part[1] is not None}
@@ -94,7 +96,17 @@ def found_pictures(patterns: Sequence[str]) -> list[Path]:
     """
     if not patterns:
         raise InputError("Expected `images` to name a picture, a folder or a glob, but got none.")
-    return [Path(path) for path in dict.fromkeys(path for pattern in patterns for path in matching(pattern))]
+    found: dict[str, Path] = {}
+    for pattern in patterns:
+        for path in matching(pattern):
+            found.setdefault(place_of(path), Path(path))
+    return list(found.values())
+
+
+def place_of(path: str) -> str:
+    """What is the same for all ways to write the path of a file; a link to another file is a picture of its own."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
 
 
 def matching(pattern: str) -> list[str]:
