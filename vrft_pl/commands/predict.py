@@ -54,8 +54,8 @@ def refuse_no_pictures(args: Sequence[str]) -> None:
     beside = sorted(name for name in names if name in ("--problem", "--categories") or _CHECKPOINT.fullmatch(name))
     if beside and not names & {"--images", "--config", "--model"}:
         fail(
-            f"Expected pictures beside `{beside[0]}`, but there are none. Name them by `--images`, or a `--config` whose "
-            "samples to answer.",
+            f"Expected pictures beside `{beside[0]}`, but there are none. Name them by `--images`, or a `--config` "
+            "whose samples to answer.",
             2,
         )
 
