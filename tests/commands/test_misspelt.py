@@ -79,6 +79,26 @@ def test_where_nothing_is_alike_the_command_that_lists_what_there_is_is_named():
     )
 
 
+def test_an_entry_that_there_is_not_is_told_with_those_that_there_are():
+    assert said(["--data.val.ood_snw.path", "x.jsonl"]) == (
+        "Expected `data.init_args.val.ood_snw` to be one that there is, or to have a `class_path`, but there are id, "
+        "ood_night, ood_snow. The nearest is `ood_snow`."
+    )
+
+
+@pytest.mark.parametrize(
+    "given", [{"rewards": {"Format": {"weight": 5}}}, {"init_args": {"rewards": {"Format": {"weight": 5}}}}]
+)
+def test_names_of_items_in_a_config_are_for_the_command_line(given, tmp_path):
+    (tmp_path / "over.yaml").write_text(yaml.safe_dump({"model": given}))
+    fault = said(["--config", str(tmp_path / "over.yaml")])
+    assert fault.startswith("Expected `model.")
+    assert fault.endswith(
+        "rewards` to be a list, but got names (Format). A config gives a list whole; one item is changed by its name "
+        "on the command line: `--model.rewards.Format.weight 5`."
+    )
+
+
 def test_a_class_whose_module_can_not_be_imported_says_why(tmp_path, monkeypatch):
     (tmp_path / "broken_by_us.py").write_text("import nothing_there\nclass Mine: ...\n")
     monkeypatch.syspath_prepend(str(tmp_path))

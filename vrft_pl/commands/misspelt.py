@@ -10,13 +10,14 @@ from importlib import import_module
 from typing import Any
 
 from vrft_pl.commands.definitions import find, resolved
-from vrft_pl.commands.given import SUFFIXES
+from vrft_pl.commands.given import OF_A_CLASS, SUFFIXES
 from vrft_pl.commands.nearest import closest
 from vrft_pl.commands.options import nearest_class, path_of
 from vrft_pl.commands.sections import sections
 from vrft_pl.commands.signatures import Option, is_open, options_of
 
 _BY_NAME = re.compile(r"\b(dict|Mapping)\[")
+_LIST = re.compile(r"(list|Sequence)\[")
 _CLASS_PATH = re.compile(r"(?:[a-z_]\w*\.)+[A-Z]\w*")
 BUILT = {
     "model": Option("model", "LightningModule", None, "", "lightning.pytorch"),
@@ -68,11 +69,18 @@ def in_value(value: Any, at: str, option: Option) -> Iterator[str]:
     elif isinstance(value, dict) and isinstance(path := value.get("class_path"), str):
         if (known := path_of(path)) is None:
             yield no_class(f"{at}.class_path", path)
-        elif isinstance(arguments := value.get("init_args", {}), dict):
-            yield from in_options(arguments, f"{at}.init_args", known)
+        else:
+            yield from in_options({key: part for key, part in value.items() if key not in OF_A_CLASS}, at, known)
+            arguments = value.get("init_args", {})
+            yield from in_options(arguments if isinstance(arguments, dict) else {}, f"{at}.init_args", known)
+    elif isinstance(value, dict) and classes and _LIST.match(option.kind):
+        yield no_list(at, value)
     elif isinstance(value, dict) and classes and not _BY_NAME.search(option.kind):
         yield from in_options(value.get("init_args", value), at, classes[0])
     elif isinstance(value, dict):
+        classless = [key for key, part in value.items() if isinstance(part, dict) and "class_path" not in part]
+        for key in classless if any(map(is_abstract, classes)) else ():
+            yield no_entry(at, str(key), {str(other) for other in value if other not in classless})
         for key, part in value.items():
             yield from in_value(part, f"{at}.{key}", ANY)
 
@@ -102,6 +110,25 @@ def no_key(path: str, owner: str, close: str | None, lists: str) -> str:
     return f"Expected `{path}` to be a key of {owner}, but it has none of that name. {hint}"
 
 
+def no_entry(at: str, name: str, known: Collection[str]) -> str:
+    """Say that no entry of a section is called so, and that it makes none of its own."""
+    close = closest(name, known)
+    there = f"there are {', '.join(sorted(known))}" if len(known) > 1 else f"there is {next(iter(known), 'none')}"
+    hint = f" The nearest is `{close}`." if close else ""
+    return f"Expected `{at}.{name}` to be one that there is, or to have a `class_path`, but {there}.{hint}"
+
+
+def no_list(at: str, value: Mapping[str, Any]) -> str:
+    """Say that items of a list have names on the command line alone."""
+    name, part = next(iter(value.items()), ("NAME", None))
+    key, given = next(iter(part.items()), ("KEY", "VALUE")) if isinstance(part, dict) else ("KEY", "VALUE")
+    example = f"--{at.replace('.init_args', '')}.{name}.{key} {given}"
+    return (
+        f"Expected `{at}` to be a list, but got names ({', '.join(map(str, value))}). A config gives a list whole; one "
+        f"item is changed by its name on the command line: `{example}`."
+    )
+
+
 def no_class(at: str, path: str) -> str:
     """Say that there is no such class."""
     close = nearest_class(path)
@@ -123,6 +150,12 @@ def classes_of(option: Option) -> list[str]:
     ]
     paths = [resolved(option.module, name) for name in names]
     return [path for path in paths if path.partition(".")[0] not in sys.stdlib_module_names and find(path)]
+
+
+def is_abstract(path: str) -> bool:
+    """Whether a class says that only those made of it can be built."""
+    found = find(path)
+    return found is not None and isinstance(found.node, ast.ClassDef) and "ABC" in map(ast.unparse, found.node.bases)
 
 
 def takes_text(option: Option, at: str) -> bool:
