@@ -6,9 +6,11 @@ from check.subjects import subject
 from training import counting, grpo
 
 from vrft_pl.answers import Number
-from vrft_pl.check.constant import check_constant, compared
+from vrft_pl.check.constant import check_constant, compared, training_rows
 from vrft_pl.check.signal import check_signal
+from vrft_pl.check.speed import check_speed
 from vrft_pl.data import CountingScenes
+from vrft_pl.metrics import constant
 from vrft_pl.modules import SFTModule
 from vrft_pl.rewards import Format, NumberMatch
 from vrft_pl.rollout import SamplingParams
@@ -25,7 +27,18 @@ def test_the_best_constant_is_named_with_what_it_gets(qwen2_vl, tmp_path):
     task = counting(8, val={"id": Same(size=4, image_size=32)})
     task.train_source = Same(size=8, image_size=32)
     [finding] = check_constant(subject(grpo(qwen2_vl, rewards=[NumberMatch(), Format()]), tmp_path, task))
-    assert (finding.level, finding.what) == ("note", "NumberMatch: the best constant answer is '4': 1.000 on val/id.")
+    what = "NumberMatch: the best constant answer of 8 training rows is '4': 1.000 on val/id."
+    assert (finding.level, finding.what) == ("note", what)
+
+
+def test_it_is_chosen_by_the_rows_that_fit_chooses_by(qwen2_vl, tmp_path, monkeypatch):
+    checked = subject(grpo(qwen2_vl, rewards=[NumberMatch()]), tmp_path, counting(8))
+    monkeypatch.setattr(constant, "MOST_ROWS", 3)
+    own, of_fit = training_rows(checked), constant.training_rows(checked.task)
+    assert [row.sample.id for row in own] == [row.sample.id for row in of_fit]
+    assert len(own) == 3
+    checked.rows = checked.rows[:1]  # as where a check reads some rows of many
+    assert [row.index for row in training_rows(checked)] == [0]
 
 
 @pytest.mark.parametrize("trains", ["grpo", "sft"])
@@ -71,3 +84,12 @@ def test_without_training_rows_it_says_that_there_is_no_constant(qwen2_vl, tmp_p
     task.train_source = None
     [finding] = check_constant(subject(grpo(qwen2_vl, rewards=[NumberMatch()]), tmp_path, task))
     assert finding.what == "No constant answer: there are no training rows to take a constant answer from."
+
+
+def test_where_no_row_is_good_nothing_else_is_blamed(qwen2_vl, tmp_path):
+    checked = subject(grpo(qwen2_vl), tmp_path, counting(4))
+    checked.rows = [replace(row, sample=None, error="no picture") for row in checked.rows]
+    assert [finding.what for finding in (*check_signal(checked), *check_speed(checked))] == [
+        "No row is good: nothing was sampled.",
+        "No row is good: no step was measured.",
+    ]

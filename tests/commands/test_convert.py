@@ -80,7 +80,9 @@ def test_a_coco_file_becomes_questions_and_every_sixth_picture_is_held_out(tmp_p
     for image in images:
         Image.new("RGB", (64, 48)).save(image["file_name"])
     boxes = [
-        {"id": 2 * i + j, "image_id": i, "category_id": j, "bbox": [1, 2, 30, 40]} for i in range(12) for j in range(2)
+        {"id": 2 * i + j, "image_id": i, "category_id": j, "bbox": [10.1, 2, 20.2, 40]}
+        for i in range(12)
+        for j in range(2)
     ]
     categories = [{"id": 0, "name": "dog"}, {"id": 1, "name": "cat"}]
     coco = {"images": images, "annotations": boxes, "categories": categories}
@@ -88,8 +90,11 @@ def test_a_coco_file_becomes_questions_and_every_sixth_picture_is_held_out(tmp_p
     main(["convert", "coco.json", "--output", "train.jsonl", "--held_out", "val.jsonl"])
     train, val = ([json.loads(line) for line in (tmp_path / f"{name}.jsonl").open()] for name in ("train", "val"))
     assert (len(train), {row["image"] for row in val}) == (20, {"05.png", "11.png"})
-    assert val[0] == {"image": "05.png", "problem": "Locate the dog.", "answer": [1, 2, 31, 42]}
-    assert "Answers: box (20)." in capsys.readouterr().out
+    assert val[0] == {"image": "05.png", "problem": "Locate the dog.", "answer": [10.1, 2, 30.3, 42]}
+    assert (
+        "Wrote 20 rows to train.jsonl, and 4 of every sixth picture to val.jsonl. Answers: box (20)."
+        in capsys.readouterr().out
+    )
     with pytest.raises(SystemExit):
         main(["convert", "coco.json", "--output", "more.jsonl", "--held_out", "val.jsonl"])
     assert "Expected `held_out` to be a new file" in capsys.readouterr().err

@@ -111,6 +111,10 @@ ASKED = {"role": "user", "content": "<image>Why?"}
     ("row", "said"),
     [
         ({}, "expected `prompt`, `messages`, `conversations` or `instruction`"),
+        (
+            {"image": "a.png", "problem": "Why?", "answer": "x"},
+            "but got one that vrft_pl.data.ReasonJSON reads as it is",
+        ),
         ({"prompt": 3, "solution": "x"}, "expected a list of turns in `prompt`, but got 3"),
         ({"prompt": []}, "expected a list of turns"),
         ({"prompt": "Why?"}, "expected an answer in one of"),

@@ -64,6 +64,7 @@ def test_page_and_script_have_the_same_commands_in_the_same_order():
     assert len(of_script) == 8
     folders = {"runs/check", "runs/sft", "runs/grpo", "runs/test", "runs/king"}
     assert set(re.findall(r"--run\.folder (\S+)", script)) == folders
+    assert {words[words.index("--run.folder") + 1] for words in walk() if "--run.folder" in words} == folders
 
 
 def test_the_row_that_the_page_shows_is_what_convert_writes(workplace, capsys):

@@ -10,8 +10,9 @@ from torch import Tensor
 from vrft_pl.check.findings import Finding
 from vrft_pl.check.rows import Row
 from vrft_pl.check.subject import Subject
+from vrft_pl.data.samples import Part
 from vrft_pl.metrics import Constants, judge_constants
-from vrft_pl.metrics.constant import Asked
+from vrft_pl.metrics.constant import Asked, drawn_rows
 
 _SAMPLED = "the prompts that were sampled"
 _CLEARLY = 2.0
@@ -23,13 +24,26 @@ def check_constant(subject: Subject) -> list[Finding]:
     rows: dict[str, list[Asked]] = defaultdict(list)
     for row in subject.good:
         rows["train" if row.part.split == "train" else str(row.part)].append(asked(row))
-    training = rows.pop("train", [])
+    known = {row.sample.id: row for row in rows.pop("train", [])}
     if subject.sampled is not None:
-        known = {row.sample.id: row for row in training}
         rows[_SAMPLED] = [known[sample.id] for sample in subject.sampled.samples if sample.id in known]
+    training = [asked(row) for row in training_rows(subject)]
     constants = judge_constants(subject.module.metrics, training, rows)
     findings = [Finding("note", f"No constant answer: {reason}.") for reason in constants.left_out]
-    return [*findings, *told(constants), *beside(subject, constants)]
+    return [*findings, *told(constants, len(training)), *beside(subject, constants)]
+
+
+def training_rows(subject: Subject) -> list[Row]:
+    """The good rows of those that `fit` chooses a constant by; where not all of those were read, all that were."""
+    read: dict[Part, dict[int, Row]] = defaultdict(dict)
+    for row in subject.rows:
+        if row.part.split == "train":
+            read[row.part][row.index] = row
+    chosen: list[Row] = []
+    for part, rows in read.items():
+        drawn = drawn_rows(part)
+        chosen += [rows[i] for i in drawn] if rows.keys() >= set(drawn) else rows.values()
+    return [row for row in chosen if row.sample is not None]
 
 
 def asked(row: Row) -> Asked:
@@ -38,13 +52,19 @@ def asked(row: Row) -> Asked:
     return Asked(row.sample, row.part.prefix, row.sizes[0] if row.sizes else None)
 
 
-def told(constants: Constants) -> list[Finding]:
-    """The answers, and what they get."""
+def told(constants: Constants, count: int) -> list[Finding]:
+    """The answers, and what they get.
+
+    Args:
+        constants: What was chosen and judged.
+        count: Training rows that they were chosen by.
+    """
+    rows = f"{count} training row{'s' if count > 1 else ''}"
     findings = []
     for metric, answers in constants.answers.items():
         number = constants.main[metric].name if metric in constants.main else metric
         scores = [f"{n[number]:.3f} on {part}" for part, n in constants.scores.items() if number in n]
-        what = f"{metric}: the best constant answer is {', '.join(map(repr, answers.values()))}"
+        what = f"{metric}: the best constant answer of {rows} is {', '.join(map(repr, answers.values()))}"
         findings.append(Finding("note", f"{what}: {', '.join(scores)}." if scores else f"{what}."))
     return findings
 

@@ -34,7 +34,7 @@ def check_signal(subject: Subject) -> list[Finding]:
     """Sample completions to a few training prompts and grade them."""
     samples = chosen_samples(subject)
     if not samples:
-        return [Finding("note", "No row fits into the context: nothing was sampled.")]
+        return [Finding("note", f"{why_none(subject)}: nothing was sampled.")]
     try:
         subject.sampled = sample_answers(subject, samples)
         ends = endings(subject, subject.sampled)
@@ -66,6 +66,11 @@ def chosen_samples(subject: Subject) -> list[Sample]:
         if row.sample is not None and fit(row):
             chosen.append(replace(row.sample))
     return chosen
+
+
+def why_none(subject: Subject) -> str:
+    """Why no row was chosen."""
+    return "No row fits into the context" if subject.good else "No row is good"
 
 
 def sample_answers(subject: Subject, samples: list[Sample]) -> Sampled:

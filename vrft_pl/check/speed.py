@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import Dataset
 
 from vrft_pl.check.findings import Finding
-from vrft_pl.check.signal import chosen_samples
+from vrft_pl.check.signal import chosen_samples, why_none
 from vrft_pl.check.subject import Subject
 from vrft_pl.data import SampleData
 from vrft_pl.data.resumable import used_batches
@@ -57,7 +57,7 @@ def check_speed(subject: Subject) -> list[Finding]:
     """Take optimizer steps, the first to warm up, and say how long all of them would take."""
     samples = chosen_samples(subject)
     if not samples:
-        return [Finding("note", "No row fits into the context: no step was measured.")]
+        return [Finding("note", f"{why_none(subject)}: no step was measured.")]
     on_gpu = subject.trainer.strategy.root_device.type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()

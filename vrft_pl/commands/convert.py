@@ -24,6 +24,8 @@ FAMILIES = {
 """What reads answers of a kind."""
 EVERY = 6
 """Of so many pictures one is held out."""
+DECIMALS = 3
+"""Of coordinates: a right edge is a sum, and 12.3 + 210.8 is no 223.1 in binary."""
 BadRow = Literal["error", "skip"]
 
 
@@ -45,6 +47,7 @@ def main(args: Sequence[str]) -> None:
             raise InputError(f"Expected `{name}` to be a new file, but there is {path}. Name another one.")
     root = source.parent if given.image_root is None else Path(given.image_root)
     rows, bad = convert(source, root, given.answer, given.on_bad_row)
+    apart: list[dict[str, Any]] = []
     if held_out is not None:
         rows, apart = parted(rows)
         write(held_out, apart)
@@ -52,7 +55,9 @@ def main(args: Sequence[str]) -> None:
     if bad:
         print(f"Left out {len(bad)} of {len(bad) + len(rows)} rows. First: {bad[0]}", file=sys.stderr)
     kinds = Counter(kind(row["answer"]) for row in rows).most_common()
-    print(f"Wrote {len(rows)} rows to {output}. Answers: {', '.join(f'{name} ({count})' for name, count in kinds)}.")
+    beside = f", and {len(apart)} of every sixth picture to {held_out}" if apart else ""
+    told = ", ".join(f"{name} ({count})" for name, count in kinds)
+    print(f"Wrote {len(rows)} rows to {output}{beside}. Answers: {told}.")
     print(f"A family for most of them: {FAMILIES[kinds[0][0]]}. As its `train`, or a part of its `val`:")
     print(f"{{class_path: vrft_pl.data.ReasonJSON, init_args: {{path: {output}, image_root: {root}}}}}")
 
@@ -124,4 +129,8 @@ def located(path: Path, root: Path) -> Iterator[dict[str, Any]]:
     """A question for each category that occurs once in a picture of a COCO file: where is it?"""
     source = COCOSingles(str(path), str(root))
     for (_, picture, _, _), record in zip(source.rows, source, strict=True):
-        yield {"image": picture, "problem": record.problem, "answer": list(record.answer.xyxy)}
+        yield {
+            "image": picture,
+            "problem": record.problem,
+            "answer": [round(value, DECIMALS) for value in record.answer.xyxy],
+        }

@@ -68,6 +68,11 @@ def turns(row: Mapping[str, Any], owner: str) -> Iterator[Turn]:
         yield "user", "\n".join(filter(None, (row["instruction"], row.get("input"))))
         return
     key = next((key for key in ("messages", "conversations", "prompt") if key in row), None)
+    if key is None and "problem" in row:
+        raise InputError(
+            f"{owner}: expected a row of another tool, but got one that vrft_pl.data.ReasonJSON reads as it is. Name "
+            "this file as its `path`."
+        )
     if key is None:
         wanted = "`prompt`, `messages`, `conversations` or `instruction`"
         raise InputError(f"{owner}: expected {wanted}, but got {reprlib.repr(sorted(row))}.")
