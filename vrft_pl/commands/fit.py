@@ -25,6 +25,7 @@ from vrft_pl.commands.plan import training_plan
 from vrft_pl.commands.resuming import flat, latest_unfinished, refuse_changes, where_to_go_on
 from vrft_pl.commands.tables import Scores, fault_lines, finite, print_summary
 from vrft_pl.commands.trainer import RunTrainer
+from vrft_pl.commands.unjudged import refuse_unjudged
 from vrft_pl.data import SampleData
 from vrft_pl.distributed import Facts
 from vrft_pl.modules import PolicyModule
@@ -136,6 +137,7 @@ class FitCLI(RunCLI):
         """Check the data, evaluate the policy as it is, train it, evaluate it again and say what came of it."""
         start = time.perf_counter()
         self.datamodule.setup("fit")
+        refuse_unjudged(self.model, self.datamodule)
         if self.config.resume:
             resolved = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
             refuse_changes(self.folder, flat(resolved), data_ids(self.datamodule, ("train", "val")))
