@@ -88,7 +88,9 @@ def test_the_truth_earns_everything_in_every_style_and_space(kind, style):
     truth, rewards = TRUTHS[kind]
     sample = make_sample(truth, style, cot=COTS[style])
     for space in DESCRIPTIONS:
-        size = (1024, 512) if space == "bins_1024_y_first" else (1000, 500)  # the boxes are whole numbers in every space
+        size = (
+            (1024, 512) if space == "bins_1024_y_first" else (1000, 500)
+        )  # the boxes are whole numbers in every space
         frame = answer_frame(space, size, (size[0] // 2, size[1] // 2))
         text = target_text(sample, frame)
         assert Format().grade_one(text, sample, frame) == 1

@@ -142,14 +142,25 @@ def short(path: str) -> str:
 
 
 def classes_of(option: Option) -> list[str]:
-    """Import paths of the classes that an option takes, those of Python itself left out."""
+    """Import paths of the classes that an option takes, those of Python itself and kinds of numbers left out."""
     if not option.kind:
         return []
     names = [
         ast.unparse(node) for node in ast.walk(ast.parse(option.kind)) if isinstance(node, ast.Name | ast.Attribute)
     ]
     paths = [resolved(option.module, name) for name in names]
-    return [path for path in paths if path.partition(".")[0] not in sys.stdlib_module_names and find(path)]
+    return [
+        path
+        for path in paths
+        if path.partition(".")[0] not in sys.stdlib_module_names and find(path) and not is_plain(path)
+    ]
+
+
+def is_plain(path: str) -> bool:
+    """Whether a class is a kind of number or text, of which a config has the value and not the name."""
+    found = find(path)
+    bases = found.node.bases if found is not None and isinstance(found.node, ast.ClassDef) else ()
+    return not {"int", "float", "str"}.isdisjoint(map(ast.unparse, bases))
 
 
 def is_abstract(path: str) -> bool:
