@@ -310,6 +310,7 @@ def test_one_line_leaves_out_the_traceback_of_a_worker():
     assert one_line(str(raised.value)) == "rows.parquet, row 5: expected the answer to be a number."
 
 
+@pytest.mark.slow
 def test_two_processes_fit_and_leave_one_summary(tmp_path):
     folder = tmp_path / "run"
     args = [*QUICKSTART, *SHORT, "--config", str(ROOT / "configs/hardware/cpu_ddp2.yaml"), "--run.folder", str(folder)]
@@ -320,6 +321,7 @@ def test_two_processes_fit_and_leave_one_summary(tmp_path):
     assert {"summary.json", "export", "completions.jsonl", "metrics.csv"} <= {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_the_best_policy_is_that_of_the_validation_that_scored_most(tmp_path, no_argv):
     judge = json.dumps([{"class_path": f"{__name__}.Rising"}, {"class_path": "vrft_pl.rewards.Format"}])
     args = [*QUICKSTART, *SHORT, "--trainer.max_steps", "2", "--trainer.val_check_interval", "1"]

@@ -131,6 +131,7 @@ def test_fit_writes_none_of_these_where_there_is_nothing_to_say_or_it_is_not_ask
     assert not {"chosen.json", "skipped.json", "predictions.jsonl", "scores.json"} & names
 
 
+@pytest.mark.slow
 def test_two_processes_predict_into_one_file(tmp_path, no_argv):
     options = [*scenes(snow=5, base=2), "--data.init_args.eval_batch_size", "2"]
     alone = run("predict", tmp_path / "alone", *options)

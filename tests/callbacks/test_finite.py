@@ -193,6 +193,7 @@ def test_counts_go_on_after_a_checkpoint():
     assert again.faults() == guard.faults() == {"skipped_steps": 3, "groups_left_out": 2}
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_on_one_rank_leaves_out_the_step_of_both(qwen3_vl, tmp_path):
     script = Path(__file__).with_name("guarded_ranks.py")
     done = forked(script, qwen3_vl, tmp_path, ranks=2)

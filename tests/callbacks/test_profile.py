@@ -15,6 +15,7 @@ class Slow(Share):
         return super().grade_one(text, sample, frame)
 
 
+@pytest.mark.slow
 def test_one_step_is_profiled_into_a_table_and_a_trace(qwen3_vl, tmp_path):
     profile = StepProfile(step=1)
     module = grpo(qwen3_vl, rewards=[Slow()], loss=GRPOLoss(kl_coefficient=0.1))

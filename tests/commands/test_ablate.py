@@ -293,6 +293,7 @@ def test_workers_end_with_the_command_that_started_them(tmp_path):
             os.kill(int(worker.name), 0)
 
 
+@pytest.mark.slow
 def test_a_run_apart_keeps_its_lock_when_this_process_is_killed(tmp_path):
     (tmp_path / "python").write_text(f"#!/bin/sh\ntouch {tmp_path}/there\nexec sleep 60\n")
     (tmp_path / "python").chmod(0o755)
@@ -327,6 +328,7 @@ def whole(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["checkpoints/*.ckpt", "export/config.json"])
 def test_one_that_is_killed_and_started_again_ends_with_the_same_table(tmp_path, whole, moment):
     broken = tmp_path / "broken"

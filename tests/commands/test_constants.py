@@ -82,6 +82,7 @@ def test_a_kind_whose_candidates_are_faulty_does_not_end_the_run(capsys, monkeyp
     assert "No constant answer beside the scores: ZeroDivisionError: division by zero." in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_a_run_trains_to_is_the_same_with_constants_and_without(capsys):
     main(FIT)
     after = RunFolder("run").summary()["after"]

@@ -205,6 +205,7 @@ def test_every_part_of_a_row_changes_its_fingerprint(other):
     assert fingerprint(Rows([other]), [0]) != fingerprint(Rows([record(0)]), [0])
 
 
+@pytest.mark.slow
 def test_a_fingerprint_is_the_same_in_another_process():
     scenes = "CountingScenes('night')", "DetectionScenes('night')", "StructureScenes()"
     code = "from vrft_pl.data import *\n" + "\n".join(f"print(fingerprint({source}, range(3)))" for source in scenes)

@@ -482,6 +482,7 @@ def big_run(folder, count):
         folder.append(folder.PREDICTIONS, (replace(r, completion=f"{thought}{step} {r.completion}") for r in records))
 
 
+@pytest.mark.slow
 def test_twenty_thousand_completions_are_quick_and_small(opened, tmp_path, monkeypatch):
     monkeypatch.setattr("reports.scene", lambda row: (b"", [40.0, 40.0, 200.0 + row, 160.0]))
     folder = RunFolder(tmp_path / "run")
@@ -537,6 +538,7 @@ def test_each_picture_is_in_the_page_once(ablation):
     assert base64.b64decode(next(iter(pictures.values()))["data"])[8:12] == b"WEBP"
 
 
+@pytest.mark.slow
 def test_a_live_page_shows_what_a_run_writes_meanwhile(opened, tmp_path):
     folder = write_run(tmp_path / "run", rows=2)
     code = "import sys; from vrft_pl.__main__ import main; main(sys.argv[1:])"

@@ -138,6 +138,7 @@ def test_a_damaged_right_answer_scores_in_bounds(family, chance):
     check_bounds(family, [damaged(honest(sample), chance) for sample in asked(family)])
 
 
+@pytest.mark.slow
 def test_scores_depend_on_nothing_but_the_completion():
     """The same twice, and in a process with another hash seed."""
     code = "import json; from rewards.test_properties import seeded; print(json.dumps(seeded()))"

@@ -55,6 +55,7 @@ def test_our_side_is_the_quickstart(tool):
     assert data["train"]["init_args"] == {"domain": "snow", "size": len(curve.build_task(0).train_source)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", ["ours", "trl"])
 def test_a_side_writes_its_curve(tmp_path, side):
     if side == "trl":

@@ -116,6 +116,7 @@ def test_the_fuzzer_finds_a_metric_that_raises():
     assert "ValueError (could not convert string to float: 'one') from Raises" in fault
 
 
+@pytest.mark.slow
 def test_looking_for_a_reward_never_pays_more_than_answering():
     from hack_rewards import search_all
 
