@@ -152,3 +152,8 @@ def test_a_run_is_refused_with_the_whole_path(args, said, capsys, no_argv):
         main(["fit", "--config", QUICKSTART, *args])
     assert stop.value.code == 2
     assert capsys.readouterr().err.splitlines()[-1] == f"vrft_pl: {said}"
+
+
+@pytest.mark.parametrize("arguments", [None, 3, []])
+def test_arguments_that_are_none_are_left_to_the_parser(arguments):
+    assert list(faults({"model": {"init_args": arguments}}, ["model"], "vrft_pl.commands.fit")) == []

@@ -76,7 +76,8 @@ def in_value(value: Any, at: str, option: Option) -> Iterator[str]:
     elif isinstance(value, dict) and classes and _LIST.match(option.kind):
         yield no_list(at, value)
     elif isinstance(value, dict) and classes and not _BY_NAME.search(option.kind):
-        yield from in_options(value.get("init_args", value), at, classes[0])
+        arguments = value.get("init_args", value)
+        yield from in_options(arguments if isinstance(arguments, dict) else {}, at, classes[0])
     elif isinstance(value, dict):
         classless = [key for key, part in value.items() if isinstance(part, dict) and "class_path" not in part]
         for key in classless if any(map(is_abstract, classes)) else ():
