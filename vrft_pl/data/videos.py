@@ -148,6 +148,8 @@ def read_reel(path: Path, owner: str) -> Reel:
         InputError: If there is no such video, it is damaged or without a frame.
     """
     with opened(path, owner) as (container, stream):
+        if stream.width * stream.height > MOST_PIXELS:  # before one of them is decoded
+            raise ValueError(f"its pictures have {stream.width:,} x {stream.height:,} pixels, above {MOST_PIXELS:,}")
         times = [(packet.dts if packet.pts is None else packet.pts, packet) for packet in container.demux(stream)]
         times = [(time, packet) for time, packet in times if time is not None and not packet.is_discard]
         if not times:

@@ -188,3 +188,11 @@ def test_frames_at_uneven_times_are_spread_over_time():
     reel = Reel((0, 1, 2, 3, 50, 100), (0,), Fraction(1, 10), (4, 4))
     assert reel.spread(3, None) == (0, 50, 100)
     assert reel.spread(5, None) == (0, 3, 50, 100)
+
+
+def test_enormous_pictures_are_refused_before_one_is_decoded(tmp_path, monkeypatch):
+    film(tmp_path / "wide.mp4", count=1)
+    monkeypatch.setattr("vrft_pl.data.videos.MOST_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr("vrft_pl.data.videos.upright", lambda frame: pytest.fail("a frame was decoded"))
+    with pytest.raises(InputError, match="wide.mp4 can't be read: its pictures have 64 x 48 pixels, above 3,071"):
+        source(tmp_path, ROW | {"video": "wide.mp4"})[0]
