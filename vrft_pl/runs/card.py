@@ -117,10 +117,15 @@ def scores(summary: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def held_out(after: Mapping[str, float | None]) -> Iterator[tuple[str, str, float]]:
-    """Part, name and value of each score that is a number."""
+    """Part, name and value of each score of a part that is a number; what a callback logs may be of none.
+
+    Example:
+        >>> list(held_out({"val/id/BoxIoU": 0.5, "val/id/Format": None, "val_loss": 1.0}))
+        [('id', 'BoxIoU', 0.5)]
+    """
     for metric, value in after.items():
-        _, part, name = metric.split("/", 2)
-        if value is not None and not name.startswith("parse_failures"):
+        _, part, name = [*metric.split("/", 2), "", ""][:3]
+        if name and value is not None and not name.startswith("parse_failures"):
             yield part, name, value
 
 
