@@ -10,11 +10,12 @@ PACKAGE = Path(__file__).parents[1] / "vrft_pl"
 STAGES = ("answers", "styles", "types", "prompts", "data", "policy", "rollout", "rewards", "metrics")
 """From left to right: each imports only what stands to its left."""
 ABOVE = {
-    "callbacks": {"modules", "check", "ablation", "report"},
-    "modules": {"callbacks", "check", "ablation", "report"},
-    "check": {"ablation", "report"},
-    "ablation": {"report"},
-    "report": {"algorithms", "modules", "callbacks", "check", "ablation"},
+    "callbacks": {"modules", "trainer", "check", "ablation", "report"},
+    "modules": {"callbacks", "trainer", "check", "ablation", "report"},
+    "trainer": {"check", "ablation", "report"},
+    "check": {"trainer", "ablation", "report"},
+    "ablation": {"trainer", "report"},
+    "report": {"algorithms", "modules", "callbacks", "trainer", "check", "ablation"},
 }
 """Who stands above the stages, and what each may not see; commands see all of them, and none sees commands."""
 

@@ -9,11 +9,11 @@ from lightning import Callback
 from training import Share, counting, sgd, weights
 
 from vrft_pl.callbacks import CostMeter, OwedValidation, PredictionWriter, StepCheckpoint
-from vrft_pl.commands.trainer import RunTrainer
 from vrft_pl.data import CountingScenes
 from vrft_pl.modules import SFTModule
 from vrft_pl.rollout import SamplingParams
 from vrft_pl.runs import CutBack, MetricsLogger, RunFolder
+from vrft_pl.trainer.base import RunTrainer
 
 
 class Killed(Exception):

@@ -6,7 +6,7 @@ from lightning.pytorch.callbacks import EarlyStopping, Timer
 from training import counting, fit, grpo
 
 from vrft_pl.callbacks import ProgressLines
-from vrft_pl.commands.ended import why_ended
+from vrft_pl.trainer.ended import why_ended
 
 
 def told(capsys, qwen3_vl, seconds=0.0, **settings):

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from vrft_pl.__main__ import main
-from vrft_pl.commands.trainer import Batches, RunTrainer
 from vrft_pl.rollout import LocalSampler
+from vrft_pl.trainer.base import Batches, RunTrainer
 from vrft_pl.types import InputError
 
 ROOT = Path(__file__).parents[2]

@@ -1,7 +1,8 @@
 import re
 
-from vrft_pl.commands.tables import finite, print_scores, print_summary
+from vrft_pl.commands.tables import print_scores, print_summary
 from vrft_pl.runs import RunFolder
+from vrft_pl.trainer.scores import finite
 
 
 def test_the_table_shows_what_changed(tmp_path, capsys):

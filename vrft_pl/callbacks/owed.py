@@ -15,7 +15,7 @@ class OwedValidation(Callback):
 
     Lightning takes that validation for done where a run is resumed: a process that was killed meanwhile would leave a
     run without the records of it. It stands behind the callbacks that cut records back. Where the step was the last it
-    needs a trainer that starts all the same, such as `vrft_pl.commands.trainer.RunTrainer`.
+    needs a trainer that starts all the same, such as `vrft_pl.trainer.base.RunTrainer`.
 
     Attributes:
         owed: Whether the resumed run still has to validate.

@@ -22,22 +22,12 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 
 from vrft_pl.callbacks import StepCheckpoint
 from vrft_pl.commands import reading
-from vrft_pl.commands.constants import constants_of
 from vrft_pl.commands.errors import fail, of_surroundings, out_of_memory
 from vrft_pl.commands.items import values_of, with_items
 from vrft_pl.commands.misspelt import faults
-from vrft_pl.commands.quiet import quieten
 from vrft_pl.commands.ranges import out_of_range, refuse_unusable, unwritable
 from vrft_pl.commands.reasons import innermost
 from vrft_pl.commands.resuming import checked, flat, last
-from vrft_pl.commands.trainer import (
-    CHECKPOINTS,
-    OF_EVERY_RUN,
-    SAVE_EVERY,
-    TRAINER_DEFAULTS,
-    RunTrainer,
-    together,
-)
 from vrft_pl.data import Source
 from vrft_pl.data.samples import Split
 from vrft_pl.distributed import Facts, device_refusal, launch_refusals, passes_alone
@@ -49,6 +39,10 @@ from vrft_pl.runs import Claim, RunFolder, WandbMode, install_checkpoint_io, tra
 from vrft_pl.runs.limits import USUAL, YAMLLimits
 from vrft_pl.runs.manifest import note_ways, versions, write_manifest
 from vrft_pl.source import SOURCE
+from vrft_pl.trainer.base import TRAINER_DEFAULTS, RunTrainer
+from vrft_pl.trainer.callbacks import CHECKPOINTS, OF_EVERY_RUN, SAVE_EVERY, together
+from vrft_pl.trainer.constants import constants_of
+from vrft_pl.trainer.quiet import quieten
 from vrft_pl.types import InputError
 
 BUILT_BY_US: set[str | int] = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vrft_pl.commands.cli import RunCLI
-from vrft_pl.commands.constants import warnings_of
 from vrft_pl.commands.errors import fail
-from vrft_pl.commands.tables import fault_lines, finite, print_scores
+from vrft_pl.commands.tables import fault_lines, print_scores
 from vrft_pl.data.samples import Split
 from vrft_pl.modules import PolicyModule
 from vrft_pl.runs import RunFolder
+from vrft_pl.trainer.constants import warnings_of
+from vrft_pl.trainer.scores import finite
 
 
 def validate(args: Sequence[str]) -> None:

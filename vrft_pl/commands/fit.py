@@ -18,19 +18,20 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from vrft_pl.callbacks import CostMeter, HFExport, OwedValidation, PredictionWriter, StopOnSignal
 from vrft_pl.callbacks.checkpoint import OF_VALIDATION, StepCheckpoint
 from vrft_pl.commands.cli import RunCLI
-from vrft_pl.commands.constants import warnings_of
-from vrft_pl.commands.ended import why_ended
 from vrft_pl.commands.errors import fail
-from vrft_pl.commands.plan import training_plan
 from vrft_pl.commands.resuming import flat, latest_unfinished, refuse_changes, where_to_go_on
-from vrft_pl.commands.tables import Scores, fault_lines, finite, print_summary
-from vrft_pl.commands.trainer import RunTrainer
-from vrft_pl.commands.unjudged import refuse_unjudged
+from vrft_pl.commands.tables import fault_lines, print_summary
 from vrft_pl.data import SampleData
 from vrft_pl.distributed import Facts
 from vrft_pl.modules import PolicyModule
 from vrft_pl.runs import CutBack, RunFolder, hub, run_loggers, tracking, with_metrics
 from vrft_pl.runs.manifest import data_ids
+from vrft_pl.trainer.base import RunTrainer
+from vrft_pl.trainer.constants import warnings_of
+from vrft_pl.trainer.ended import why_ended
+from vrft_pl.trainer.plan import training_plan
+from vrft_pl.trainer.scores import Scores, finite
+from vrft_pl.trainer.unjudged import refuse_unjudged
 from vrft_pl.types import InputError
 
 

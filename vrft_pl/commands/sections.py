@@ -12,7 +12,8 @@ from vrft_pl.commands.signatures import Option, options_of
 
 COMMON = "vrft_pl.commands.cli"
 """Makes the parser of every command that builds a run."""
-TRAINER = "vrft_pl.commands.trainer"
+TRAINER, CALLBACKS = "vrft_pl.trainer.base", "vrft_pl.trainer.callbacks"
+"""Where the trainer is, and the callbacks of every run."""
 METHODS = "lightning.pytorch.Trainer"
 """Whose method of a command's name takes options of the command."""
 
@@ -32,10 +33,10 @@ class Section(NamedTuple):
 def sections(*modules: str) -> dict[str, Section]:
     """Sections of every command that builds a run, and of what modules add, by name."""
     found = {"trainer": Section(f"{TRAINER}.RunTrainer"), **added(COMMON)}
-    callbacks = assigned(TRAINER, "OF_EVERY_RUN")
+    callbacks = assigned(CALLBACKS, "OF_EVERY_RUN")
     assert isinstance(callbacks, ast.Dict)
     for key, kind in zip(callbacks.keys, callbacks.values, strict=True):
-        found[ast.literal_eval(key or kind)] = Section(resolved(TRAINER, ast.unparse(kind)))
+        found[ast.literal_eval(key or kind)] = Section(resolved(CALLBACKS, ast.unparse(kind)))
     return {name: section for part in (found, *map(added, modules)) for name, section in part.items()}
 
 
@@ -73,8 +74,8 @@ def of_method(command: str) -> list[Option]:
 def defaults() -> dict[str, Any]:
     """Defaults of a run where they are not those of the class, by the whole key."""
     found: dict[str, Any] = {}
-    for section, name in (("trainer", "TRAINER_DEFAULTS"), ("checkpoint", "CHECKPOINTS")):
-        values = assigned(TRAINER, name)
+    for section, module, name in (("trainer", TRAINER, "TRAINER_DEFAULTS"), ("checkpoint", CALLBACKS, "CHECKPOINTS")):
+        values = assigned(module, name)
         assert values is not None
         found |= {f"{section}.{key}": value for key, value in ast.literal_eval(values).items()}
     return found

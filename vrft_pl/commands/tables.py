@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Column, Table
 
 from vrft_pl.runs import RunFolder
-
-Scores = Mapping[str, float]
-"""Metrics by logged name."""
-
-
-def finite(scores: Scores) -> dict[str, float | None]:
-    """Replace scores that JSON can't hold."""
-    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+from vrft_pl.trainer.scores import Scores
 
 
 def fault_lines(faults: Mapping[str, int]) -> list[str]:

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 from jsonargparse.typing import register_type
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.accelerators import CUDAAccelerator
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
-from rich import get_console
 
-from vrft_pl.callbacks import (
-    CompletionRecorder,
-    HFExport,
-    NonFiniteGuard,
-    PredictionWriter,
-    ProgressLines,
-    RankWatchdog,
-    RewardProgressBar,
-    SpikeFlag,
-    StepCheckpoint,
-    StopOnSignal,
-    ValSubset,
-)
+from vrft_pl.callbacks import StopOnSignal
 from vrft_pl.callbacks.preflight import refusals, refusals_of_callbacks
 from vrft_pl.modules import PolicyModule
 from vrft_pl.rollout.hooks import Run
@@ -37,43 +22,6 @@ TRAINER_DEFAULTS = {
     "log_every_n_steps": 1,
 }
 """Where a run wants something else than Lightning's own default."""
-OF_EVERY_RUN = {
-    "completions": CompletionRecorder,
-    "predictions": PredictionWriter,
-    "val_subset": ValSubset,
-    "export": HFExport,
-    "checkpoint": StepCheckpoint,
-    "watchdog": RankWatchdog,
-    "guard": NonFiniteGuard,
-    "spikes": SpikeFlag,
-}
-"""Callbacks of every run, by the section of the config that each has."""
-SAVE_EVERY = 50
-"""Optimizer steps between two checkpoints, unless the config says when."""
-CHECKPOINTS: dict[str, Any] = {"mode": "max", "filename": "{step}", "enable_version_counter": False}
-"""Likewise of the callback that saves; a resumed run writes over, and not beside."""
-
-
-def together(
-    given: Sequence[Callback], own: Sequence[Callback], saves: bool | None, shows_progress: bool | None
-) -> list[Callback]:
-    """Callbacks of the user's and of every run, and a progress bar unless the user has one or wants none.
-
-    Args:
-        given: The user's.
-        own: Those of the run.
-        saves: Whether checkpoints are written; where not, those of the run that write them are left out.
-        shows_progress: Whether there is a bar.
-    """
-    kept = [c for c in own if saves is not False or not isinstance(c, ModelCheckpoint)]
-    bars = [] if shows_progress is False or any(isinstance(c, ProgressBar) for c in given) else [progress()]
-    return [*given, *kept, *bars]
-
-
-def progress() -> ProgressBar:
-    """A bar in a terminal or a notebook, and lines of text in a file."""
-    console = get_console()
-    return RewardProgressBar() if console.is_terminal or console.is_jupyter else ProgressLines()
 
 
 class Batches(float):

@@ -6,26 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from lightning.pytorch import Callback, LightningDataModule, LightningModule, seed_everything
+from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.loggers import Logger
 
 from vrft_pl.callbacks import CostMeter, OwedValidation, RankWatchdog, StepCheckpoint, StopOnSignal
-from vrft_pl.commands.quiet import quieten
-from vrft_pl.commands.trainer import (
-    CHECKPOINTS,
-    OF_EVERY_RUN,
-    SAVE_EVERY,
-    TRAINER_DEFAULTS,
-    RunTrainer,
-    together,
-)
 from vrft_pl.distributed import Facts, launch_refusals
 from vrft_pl.runs import CutBack, RunFolder, install_checkpoint_io, with_metrics
 from vrft_pl.runs.manifest import versions
 from vrft_pl.source import SOURCE
+from vrft_pl.trainer.base import TRAINER_DEFAULTS, RunTrainer
+from vrft_pl.trainer.callbacks import CHECKPOINTS, OF_EVERY_RUN, SAVE_EVERY, together
+from vrft_pl.trainer.quiet import quieten
 from vrft_pl.types import InputError
-
-__all__ = ["RunFolder", "Trainer", "seed_everything"]
 
 
 class Trainer(RunTrainer):

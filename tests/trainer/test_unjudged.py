@@ -3,11 +3,11 @@
 import pytest
 
 from vrft_pl.__main__ import main
-from vrft_pl.commands.unjudged import refuse_unjudged
 from vrft_pl.data import Counting, CountingScenes
 from vrft_pl.modules import GRPOModule
 from vrft_pl.policy import VLM
 from vrft_pl.rewards import BoxIoU, Format, NumberMatch
+from vrft_pl.trainer.unjudged import refuse_unjudged
 
 SHORT = ["--run.wandb", "off", "--trainer.enable_progress_bar", "false", "--trainer.max_steps", "1"]
 

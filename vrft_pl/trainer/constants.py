@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
-from vrft_pl.commands.tables import finite
 from vrft_pl.data import SampleData
 from vrft_pl.data.samples import Split
 from vrft_pl.distributed import data_share
 from vrft_pl.metrics import Constants, constant_scores
 from vrft_pl.modules import PolicyModule
 from vrft_pl.runs import RunFolder
+from vrft_pl.trainer.scores import finite
 
 
 def constants_of(

@@ -2,7 +2,7 @@ import pytest
 from lightning import Trainer
 from training import counting, fit, grpo
 
-from vrft_pl.commands.plan import training_plan
+from vrft_pl.trainer.plan import training_plan
 
 
 def trainer(**kwargs):

@@ -1,0 +1,8 @@
+"""Lightning's trainer as a run needs it, and what a run does."""
+
+from lightning.pytorch import seed_everything
+
+from vrft_pl.runs import RunFolder
+from vrft_pl.trainer.python import Trainer
+
+__all__ = ["RunFolder", "Trainer", "seed_everything"]
