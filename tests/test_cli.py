@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from launching import slurm
 from PIL import Image
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Dataset
@@ -398,14 +399,26 @@ def test_a_signal_during_an_evaluation_saves_nothing_and_says_so(command, tmp_pa
     assert (code, said) == (143, "vrft_pl: Ended by SIGTERM after step 0, not finished.")
 
 
-@pytest.mark.parametrize(("owner", "phase"), [(PolicyModule, "export"), (FitCLI, "evaluate")], ids=["export", "after"])
-def test_a_signal_after_training_ends_a_run_that_has_not_finished(owner, phase, tmp_path, capsys, monkeypatch, no_argv):
-    """What is being written or evaluated comes to its end first."""
+@pytest.mark.parametrize(
+    ("owner", "phase", "signum"),
+    [
+        pytest.param(PolicyModule, "export", signal.SIGTERM, id="export"),
+        pytest.param(FitCLI, "evaluate", signal.SIGTERM, id="after"),
+        pytest.param(FitCLI, "evaluate", signal.SIGUSR1, id="after-slurms"),
+    ],
+)
+def test_a_signal_after_training_ends_a_run_that_has_not_finished(
+    owner, phase, signum, tmp_path, capsys, monkeypatch, no_argv
+):
+    """What is being written or evaluated comes to its end first; SLURM's puts the job in the queue again."""
     plain = getattr(owner, phase)
+    if signum == signal.SIGUSR1:
+        for name, value in (slurm(tmp_path, 0, tasks=1) | {"SLURM_PROCID": "0", "SLURM_LOCALID": "0"}).items():
+            monkeypatch.setenv(name, value)
 
     def interrupted(self, *args):
         done = plain(self, *args)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signum)
         return done
 
     monkeypatch.setattr(owner, phase, interrupted)
@@ -413,8 +426,10 @@ def test_a_signal_after_training_ends_a_run_that_has_not_finished(owner, phase, 
     args = [*QUICKSTART, *SHORT, "--run.evaluate_before", "false", "--run.evaluate_after", after]
     args += ["--checkpoint.every_n_train_steps", "1", "--run.folder", str(folder)]
     code, said = refused(args, capsys)
-    assert code == 143
-    assert "vrft_pl: Ended by SIGTERM after step 1, not finished. Newest checkpoint:" in said
+    assert code == 128 + signum
+    queued = " The job is in the queue again." if signum == signal.SIGUSR1 else ""
+    assert f"vrft_pl: Ended by {signum.name} after step 1, not finished.{queued} Newest checkpoint:" in said
+    assert (tmp_path / "notes").exists() == bool(queued)
     assert (folder / "export/config.json").exists()
     assert not (folder / "summary.json").exists()
 

@@ -56,6 +56,17 @@ LONGEST = 300.0
 """Seconds of a run, on a machine that does something else too."""
 WAIT = 3.0
 """Seconds that W&B gets at the end, in place of ten minutes."""
+JOB = {
+    "NTASKS": "1",
+    "NTASKS_PER_NODE": "1",
+    "JOB_NAME": "x",
+    "JOB_ID": "7",
+    "PROCID": "0",
+    "LOCALID": "0",
+    "NODEID": "0",
+}
+SLURM = {f"SLURM_{name}": value for name, value in JOB.items()} | {"PATH": f".{os.pathsep}{os.environ['PATH']}"}
+"""Environment of a job of SLURM, which finds the stand-in for its ``scontrol`` where the run is started."""
 
 
 class Fault(Callback):
@@ -66,7 +77,7 @@ class Fault(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wait for the phase of a signal."""
-        if self.kind == "signal":
+        if self.kind in signal.Signals.__members__:
             self._signal_in(self.phase)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
@@ -95,7 +106,7 @@ class Fault(Callback):
         def interrupted(*args: Any, **kwargs: Any) -> Any:
             calls.append(None)
             if len(calls) == 1:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), signal.Signals[self.kind])
             return plain(*args, **kwargs)
 
         setattr(owner, name, interrupted)
@@ -223,7 +234,11 @@ TROUBLES = {
         changes={**PICTURED, "data__init_args__on_bad_row": "skip"},
         same=False,
     ),
-    **{f"sigterm_{phase.split()[0]}": Trouble(f"SIGTERM in {phase}", "signal", phase, code=143) for phase in PHASES},
+    **{f"sigterm_{phase.split()[0]}": Trouble(f"SIGTERM in {phase}", "SIGTERM", phase, code=143) for phase in PHASES},
+    **{
+        f"slurm_{phase.split()[0]}": Trouble(f"SLURM's SIGUSR1 in {phase}", "SIGUSR1", phase, code=138, env=SLURM)
+        for phase in PHASES
+    },
 }
 """By name."""
 
@@ -259,6 +274,8 @@ def carried_out(trouble: Trouble, folder: Path, broken: bool) -> process.Outcome
         return ["fit", *write_config(folder, config(trouble)), "--resume"]
 
     shutil.rmtree(folder / process.TEMPORARY, ignore_errors=True)
+    (folder / "scontrol").write_text("#!/bin/sh\nexit 0\n")
+    (folder / "scontrol").chmod(0o700)
     for name in (process.OUTPUT, process.ERRORS):
         (folder / name).unlink(missing_ok=True)
     env = {**trouble.env, "PYTHONPATH": os.pathsep.join(sys.path)} if broken else {}

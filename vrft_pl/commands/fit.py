@@ -34,6 +34,13 @@ from vrft_pl.trainer.scores import Scores, finite
 from vrft_pl.trainer.unjudged import refuse_unjudged
 from vrft_pl.types import InputError
 
+QUEUED = {
+    None: "",
+    True: " The job is in the queue again.",
+    False: " `scontrol requeue` put the job in no queue: submit it again.",
+}
+"""What is said of a job that SLURM ends, by whether it has taken it again."""
+
 
 def main(args: Sequence[str]) -> None:
     """Train, and write ``summary.json`` with the scores before and after."""
@@ -144,7 +151,7 @@ class FitCLI(RunCLI):
             refuse_changes(self.folder, flat(resolved), data_ids(self.datamodule, ("train", "val")))
         self.start()
         self.describe_data()
-        with self.stop.listening():
+        with self.stop.listening(self.trainer):
             before, after = self.train()
             seconds, cost = time.perf_counter() - start, self.cost.summary(self.trainer)
             faults, spent = self.faults(), self.model.spent() if isinstance(self.model, PolicyModule) else {}
@@ -222,9 +229,10 @@ class FitCLI(RunCLI):
                 self.folder.write(name, rows)
 
     def stopped_by(self) -> tuple[signal.Signals, str]:
-        """The signal that came, and the checkpoint that was saved."""
-        advice = ""
+        """The signal that came, the checkpoint that was saved, and whether the job is in SLURM's queue again."""
+        self.stop.requeue(self.trainer)
+        advice = QUEUED[self.stop.queued]
         if newest := self.folder.newest_checkpoint():
-            advice = f" Newest checkpoint: {newest}."
+            advice += f" Newest checkpoint: {newest}."
             advice += f" Go on with the same command and `--run.folder {self.folder} --resume`."
         return signal.Signals(self.stop.signum or signal.SIGTERM), advice

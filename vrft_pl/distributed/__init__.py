@@ -18,6 +18,7 @@ from vrft_pl.distributed.ranks import (
     rank,
     world_size,
 )
+from vrft_pl.distributed.slurm import queue_again, requeue_signal
 from vrft_pl.distributed.store import Place, open_store
 from vrft_pl.distributed.watchdog import EXIT_CODE, Watchdog
 from vrft_pl.distributed.weights import (
@@ -66,9 +67,11 @@ __all__ = [
     "open_store",
     "own_state",
     "passes_alone",
+    "queue_again",
     "rank",
     "read_shards",
     "repeats_backward",
+    "requeue_signal",
     "shards_weights",
     "spread",
     "strategy_class",
