@@ -16,8 +16,9 @@ SECONDS = 60.0
 def requeue_signal(trainer: Trainer) -> signal.Signals | None:
     """What SLURM announces the end of a job with; ``None`` outside of one, or where it is not queued again."""
     environment = trainer._accelerator_connector.cluster_environment
-    in_job = isinstance(environment, SLURMEnvironment) and environment.auto_requeue
-    return environment.requeue_signal if in_job else None
+    if not isinstance(environment, SLURMEnvironment) or not environment.auto_requeue:
+        return None
+    return environment.requeue_signal
 
 
 def queue_again() -> bool:
