@@ -43,7 +43,7 @@ def test_the_groups_of_the_first_prompts_are_written_as_they_are(qwen3_vl, tmp_p
             "scores": {"Share": round(window.scores["Share"][i].item(), 6)},
             "parse_failures": {},
             "advantage": round(window.advantages[i].item(), 6),
-            "pictures": list(encoded(window.samples[0].images, 384)),
+            "pictures": [picture.name for picture in encoded(window.samples[0].images, 384)],
             "size": [32, 32],
         }
         for step, window in windows[::2]
@@ -65,7 +65,7 @@ def test_no_more_prompts_are_written_than_there_are(qwen3_vl, tmp_path):
 
 def test_each_picture_is_kept_once_and_later_ones_are_left_out(qwen3_vl, tmp_path):
     records, windows = record(qwen3_vl, tmp_path, size=10, every_n_rollouts=1, pictures=3, max_side=16)
-    expected = [list(encoded(window.samples[0].images, 16)) for _, window in windows]
+    expected = [[picture.name for picture in encoded(window.samples[0].images, 16)] for _, window in windows]
     assert [r.get("pictures") for r in records[::4]] == [*expected[:3], None, None]
     folder = RunFolder(tmp_path / "run/0")
     assert folder.kept_pictures() == {name for names in expected[:3] for name in names}

@@ -5,7 +5,7 @@ from builders import make_completions
 from checkpoints import NoiseImage, sample
 from PIL import Image, ImageChops
 
-from vrft_pl.answers import AnswerFrame, Box, Instance, Instances, Mark, Mask, Solution
+from vrft_pl.answers import AnswerFrame, Box, Instance, Instances, Mark, Mask, Solution, Text
 from vrft_pl.callbacks.evaluation import predictions
 from vrft_pl.callbacks.pictures import captioned, draw_answer, draw_marks, draw_record
 from vrft_pl.data.scenes import SceneImage
@@ -156,6 +156,15 @@ def test_several_pictures_stand_beside_each_other_with_marks_on_the_first(tmp_pa
     assert kept.getpixel((10, 10)) == LIME
     folder.picture(told.record.pictures[1]).unlink()
     assert draw_record(told.record, folder) is None
+
+
+def test_a_record_shows_equal_pictures_of_a_sample_as_often_as_the_policy_saw_them(tmp_path):
+    images, folder = (NoiseImage(40, 30), NoiseImage(40, 30, 1), NoiseImage(40, 30)), RunFolder(tmp_path)
+    still = Sample("still", images, "What moved?", Text("nothing"), style="answer", split="id")
+    (told,) = predictions(0, "id", [still], make_completions(["nothing"], FRAME), {}, [encoded(images, 40)])
+    folder.keep_pictures(told.pictures)
+    assert len(folder.kept_pictures()) == 2
+    assert draw_record(told.record, folder).size == draw_answer(still, "nothing", FRAME).size == (3 * 40 + 2 * 2, 30)
 
 
 def test_of_many_pictures_the_first_are_shown():

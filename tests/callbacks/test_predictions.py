@@ -150,7 +150,9 @@ def test_the_first_samples_of_each_part_have_their_pictures_kept(qwen3_vl, tmp_p
     kept = [bool(row.pictures) for row in rows]
     assert kept == [True] * 3 + [True] * 4 + [False] * 9  # of the 5 of the first part it has 3 samples only
     assert all(
-        row.pictures == tuple(encoded(s.images, 16)) for row, s in zip(rows, samples, strict=True) if row.pictures
+        list(row.pictures) == [picture.name for picture in encoded(sample.images, 16)]
+        for row, sample in zip(rows, samples, strict=True)
+        if row.pictures
     )
     assert folder.kept_pictures() == {name for row in rows for name in row.pictures}
     assert rows[0].size == (32, 32)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import pytest
 from PIL import Image
 
 from vrft_pl.commands import answers
-from vrft_pl.commands.answers import suspicion, write_answers
+from vrft_pl.commands.answers import suspicion, unasked_lines, write_answers
 from vrft_pl.data import OpenEnded, Pictures
 from vrft_pl.runs import CompletionRecord, RunFolder
 
@@ -51,6 +52,35 @@ def test_a_task_that_takes_larger_pictures_draws_them(asked, monkeypatch):
     monkeypatch.setattr(answers, "draw", lambda image, *rest: seen.append(image.most_pixels))
     write_answers(folder, pictures, OpenEnded(most_pixels=10**9), True)
     assert seen == [10**9] * 2
+
+
+def test_a_question_that_was_not_asked_has_a_row_that_says_why(tmp_path):
+    paths = [tmp_path / f"{name}.png" for name in "abcd"]
+    for path in paths:
+        Image.new("RGB", (30, 20)).save(path)
+    paths[1].write_bytes(b"no picture")
+    folder, pictures = RunFolder(tmp_path / "run"), Pictures([str(path) for path in paths], "A dog?")
+    folder.path.mkdir()
+    folder.append(folder.PREDICTIONS, [record(row, paths[place]) for row, place in enumerate([0, 2])])
+    task = OpenEnded(test={"pictures": pictures}, on_bad_row="skip")
+    with pytest.warns(UserWarning, match="Skipped 1 of 4 rows"):
+        said = write_answers(folder, pictures, task, False)
+    assert [row["image"] for row in rows_of(folder)] == [str(path) for path in paths]
+    assert [row["answer"] for row in rows_of(folder)] == ["yes", "", "yes", ""]
+    assert "b.png can't be read as one" in rows_of(folder)[1]["error"]
+    assert rows_of(folder)[3]["error"].startswith("Not asked: the run ended before its turn")
+    assert said.startswith("2 questions asked, 0 answers can't be read, 1 left out for their pictures, 1 not asked")
+
+
+def test_samples_of_a_config_that_were_not_asked_are_counted(asked, tmp_path):
+    folder, _ = asked
+    task = OpenEnded()
+    assert unasked_lines(folder, task, 2) == []
+    task.skipped["test/id"] = ["row 3: expected a picture"]
+    said = unasked_lines(folder, task, 5)
+    assert said[0] == "2 of 5 samples asked, the others not (`trainer.limit_predict_batches`)."
+    assert said[1] == f"Rows left out: 1. Why: {folder.path / 'skipped.json'}"
+    assert json.loads((folder.path / "skipped.json").read_text()) == task.skipped
 
 
 def test_the_table_is_there_before_the_drawings(asked, monkeypatch):

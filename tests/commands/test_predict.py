@@ -6,9 +6,11 @@ import csv
 import json
 import shutil
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from forking import forked
 from PIL import Image
 
 from vrft_pl.__main__ import main
@@ -86,6 +88,29 @@ def test_a_table_says_why_no_picture_could_be_asked_about(tmp_path, capsys, no_a
     (row,) = csv.DictReader((tmp_path / "run/predictions.csv").open())
     assert row["image"] == str(tmp_path / "cut.jpg")
     assert "can't be read as one" in row["error"]
+
+
+@pytest.mark.slow
+def test_two_processes_ask_each_question_once_and_write_what_one_writes(grounding_policy, tmp_path, no_argv):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    scenes(photos)
+    shutil.copy(photos / "3.png", photos / "5.png")
+    (photos / "1b.png").write_bytes(b"no picture")  # between others: 5 that can be read, which 2 does not divide
+    asked = ["--images", photos, "--problem", "Locate the green square.", "--model.policy.checkpoint"]
+    options = [*asked, grounding_policy, *QUIET, "--model.eval_params.max_tokens", "48", "--data.eval_batch_size", "2"]
+    alone, two = tmp_path / "alone", tmp_path / "two"
+    with pytest.warns(UserWarning, match="Skipped 1 of 6 rows"):
+        main(["predict", *map(str, options), "--run.folder", str(alone)])
+    ranks = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    done = forked("-m", "vrft_pl", "predict", *options, *ranks, "--run.folder", two, ranks=2)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("5 questions asked, 0 answers can't be read, 1 left out for their pictures.") == 1
+    files = [path.relative_to(alone) for path in alone.rglob("*.*") if path.suffix in (".csv", ".jsonl", ".jpg")]
+    assert len(files) == 2 + 5
+    assert all((two / name).read_bytes() == (alone / name).read_bytes() for name in files)
+    rows = list(csv.DictReader((alone / "predictions.csv").open()))
+    assert [Path(row["image"]).name for row in rows] == ["0.png", "1.png", "1b.png", "2.png", "3.png", "5.png"]
 
 
 @pytest.mark.nightly

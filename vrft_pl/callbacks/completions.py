@@ -12,7 +12,7 @@ from vrft_pl.callbacks.console import print_records
 from vrft_pl.callbacks.tables import log_table
 from vrft_pl.rollout import RolloutCallback
 from vrft_pl.runs import Key, RunFolder, describe
-from vrft_pl.runs.pictures import check_pictures, encoded
+from vrft_pl.runs.pictures import KeptPicture, check_pictures, encoded
 from vrft_pl.runs.records import Told
 from vrft_pl.types import Experience, ImageSource
 
@@ -99,10 +99,10 @@ class CompletionRecorder(RolloutCallback):
                 told.append(Told(record, one.question, one.pictures))
         return told
 
-    def _pictures(self, images: Sequence[ImageSource], there: set[str]) -> dict[str, bytes | None]:
+    def _pictures(self, images: Sequence[ImageSource], there: set[str]) -> list[KeptPicture]:
         """Pictures of a sample, none where they would be too many."""
         if len(self._named) + len(images) > self.pictures:
-            return {}
+            return []
         pictures = encoded(images, self.max_side, there)
-        self._named |= pictures.keys()
+        self._named |= {picture.name for picture in pictures}
         return pictures

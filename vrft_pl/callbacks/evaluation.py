@@ -12,7 +12,7 @@ from vrft_pl.callbacks.tables import log_table
 from vrft_pl.distributed import data_share, in_order
 from vrft_pl.rewards.base import Grades
 from vrft_pl.runs import CompletionRecord, Key, RunFolder, describe
-from vrft_pl.runs.pictures import encoded
+from vrft_pl.runs.pictures import KeptPicture, encoded
 from vrft_pl.runs.records import Told
 from vrft_pl.types import Completions, Sample
 
@@ -86,10 +86,10 @@ class Evaluation:
                 shown.append(record)
             yield record
 
-    def _pictures(self, part: str, sample: Sample) -> dict[str, bytes | None]:
+    def _pictures(self, part: str, sample: Sample) -> list[KeptPicture]:
         """Pictures of a sample, none where they would be too many."""
         self._room[part] -= len(sample.images)
-        return encoded(sample.images, self.max_side, self._there) if self._room[part] >= 0 else {}
+        return encoded(sample.images, self.max_side, self._there) if self._room[part] >= 0 else []
 
 
 def predictions(
@@ -98,7 +98,7 @@ def predictions(
     samples: Sequence[Sample],
     completions: Completions,
     grades: Mapping[str, Grades],
-    pictures: Sequence[Mapping[str, bytes | None]] | None = None,
+    pictures: Sequence[Sequence[KeptPicture]] | None = None,
 ) -> Iterator[Told]:
     """Describe the completions of a batch, one a sample.
 
@@ -113,7 +113,7 @@ def predictions(
     scores = {name: graded.scores for name, graded in grades.items()}
     failures = {name: graded.parse_failures for name, graded in grades.items()}
     for i, sample in enumerate(samples):
-        kept = None if pictures is None else pictures[i]
+        kept = () if pictures is None else pictures[i]
         yield describe(Key(step, 0, i), part, sample, completions, i, scores, failures, kept)
 
 

@@ -10,13 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch import LightningDataModule
+
 from vrft_pl.callbacks.pictures import captioned, draw_marks
-from vrft_pl.data import Pictures, Record, VisionTask
+from vrft_pl.data import Pictures, Record, SampleData, VisionTask
 from vrft_pl.data.images import DAMAGE, FileImage
+from vrft_pl.data.samples import Samples
 from vrft_pl.runs import CompletionRecord, RunFolder
 
 TABLE, DRAWINGS = "predictions.csv", "drawings"
 COLUMNS = ("image", "problem", "answer", "boxes", "completion", "drawing", "error")
+NOT_ASKED = "Not asked: the run ended before its turn, by `trainer.limit_predict_batches`."
 ENOUGH_PICTURES, SAME_SHARE = 10, 0.8
 """Pictures from which on, and share of answers above which, the same answer to all is told."""
 Row = dict[str, str]
@@ -35,19 +39,47 @@ def write_answers(folder: RunFolder, pictures: Pictures, task: VisionTask, draws
         What to tell of it.
     """
     records = {record.id: record for record in folder.predictions()}
-    reasons = [reason for part in task.skipped.values() for reason in part]
+    broken = left_out(task)
     rows, asked = list[Row](), list[tuple[Row, CompletionRecord, FileImage]]()
-    for question in pictures:
+    for i, question in enumerate(pictures):
         if (record := records.get(question.id)) is not None:
             rows.append(answered(record))
             asked.append((rows[-1], record, picture_of(task.limited(question))))
-        elif reason := next((reason for reason in reasons if reason.startswith(f"{question.id}:")), None):
-            rows.append(unasked(question, reason))
+        else:
+            rows.append(unasked(question, broken.get(i, NOT_ASKED)))
     folder.write_text(TABLE, table(rows))  # before the drawings: a picture that memory does not hold costs no answer
     if draws:
         draw_all(asked, folder)
         folder.write_text(TABLE, table(rows))
-    return summary(folder, rows, [record for _, record, _ in asked], draws)
+    return summary(folder, rows, [record for _, record, _ in asked], len(broken), draws)
+
+
+def unasked_lines(folder: RunFolder, task: LightningDataModule, count: int) -> list[str]:
+    """A line where samples of a config were not asked, and one where rows were left out, whose reasons it writes.
+
+    Args:
+        folder: Of the run, which holds the predictions.
+        task: Which asked.
+        count: How many samples there are.
+    """
+    lines, asked = [], sum(1 for _ in folder.predictions())
+    if asked < count:
+        lines.append(f"{asked} of {count} samples asked, the others not (`trainer.limit_predict_batches`).")
+    if skipped := task.skipped if isinstance(task, SampleData) else {}:
+        folder.write(RunFolder.SKIPPED, skipped)
+        bad = sum(map(len, skipped.values()))
+        lines.append(f"Rows left out: {bad}. Why: {folder.path / RunFolder.SKIPPED}")
+    return lines
+
+
+def left_out(task: VisionTask) -> dict[int, str]:
+    """Why questions were left out for their pictures, by their place among all."""
+    found: dict[int, str] = {}
+    for samples in task.datasets("test").values():
+        if isinstance(samples, Samples) and samples.rows is not None:
+            bad = sorted(set(range(len(samples.source))).difference(samples.rows))
+            found |= zip(bad, task.skipped.get(samples.part.key, ()), strict=True)
+    return found
 
 
 def draw_all(asked: Sequence[tuple[Row, CompletionRecord, FileImage]], folder: RunFolder) -> None:
@@ -79,7 +111,7 @@ def answered(record: CompletionRecord) -> Row:
 
 
 def unasked(question: Record, reason: str) -> Row:
-    """The row of a question whose picture could not be read."""
+    """The row of a question that was not asked."""
     return {"image": str(picture_of(question).path), "problem": question.problem, "error": reason}
 
 
@@ -121,11 +153,14 @@ def draw(picture: FileImage, record: CompletionRecord, folder: RunFolder, name: 
         captioned(image, [record.problem, told]).save(file, "JPEG", quality=92, subsampling=0)
 
 
-def summary(folder: RunFolder, rows: Sequence[Row], records: Sequence[CompletionRecord], draws: bool) -> str:
+def summary(
+    folder: RunFolder, rows: Sequence[Row], records: Sequence[CompletionRecord], broken: int, draws: bool
+) -> str:
     """What to tell of the answers."""
-    unread, broken = sum(record.unread is not None for record in records), len(rows) - len(records)
-    undrawn = sum(not row.get("drawing") for row in rows) - broken if draws else 0
+    unread, unasked = sum(record.unread is not None for record in records), len(rows) - len(records) - broken
+    undrawn = len(records) - sum("drawing" in row for row in rows) if draws else 0
     counts = f"{len(records)} questions asked, {unread} answers can't be read, {broken} left out for their pictures"
+    counts += f", {unasked} not asked (`limit_predict_batches`)" if unasked else ""
     places = [f"Table: {folder.path / TABLE}", *([f"Drawings: {folder.path / DRAWINGS}"] if draws and records else [])]
     return "\n".join([f"{counts}{f', {undrawn} not drawn' if undrawn else ''}.", *suspicion(records), *places])
 

@@ -10,7 +10,7 @@ from typing import Any
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
-from vrft_pl.commands.answers import write_answers
+from vrft_pl.commands.answers import unasked_lines, write_answers
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.errors import fail
 from vrft_pl.commands.evaluate import refuse_nothing
@@ -35,16 +35,19 @@ def main(args: Sequence[str]) -> None:
         cli.datamodule.setup("predict")
         refuse_nothing(cli)
         cli.start()
-        asks = any(len(loader.dataset) for loader in cli.datamodule.predict_dataloader())
-        if asks:
+        questions = sum(len(loader.dataset) for loader in cli.datamodule.predict_dataloader())
+        if questions:
             options = {**cli.method_kwargs, "return_predictions": False}
             cli.trainer.predict(cli.model, datamodule=cli.datamodule, **options)
         if cli.trainer.is_global_zero:
             if cli.pictures is not None:
                 print(write_answers(cli.folder, cli.pictures, cli.datamodule, cli.config.drawings))
-            if asks:
+            else:
+                for line in unasked_lines(cli.folder, cli.datamodule, questions):
+                    print(line)
+            if questions:
                 print(f"Predictions: {cli.folder.path / RunFolder.PREDICTIONS}")
-    if not asks:
+    if not questions:
         fail("Expected a picture that can be read, but there is none. The table says why.", 1)
 
 

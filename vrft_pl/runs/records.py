@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from vrft_pl.metrics.detection import Question, asked_question
 from vrft_pl.prompts import answer_text
 from vrft_pl.rewards import Unread, answered_marks, answered_value
 from vrft_pl.rewards.base import REASONS
+from vrft_pl.runs.pictures import KeptPicture
 from vrft_pl.types import Completions, Sample
 from vrft_pl.unanswered import Unanswered
 
@@ -125,7 +126,7 @@ def describe(
     i: int,
     scores: Mapping[str, Tensor],
     parse_failures: Mapping[str, Tensor],
-    pictures: Mapping[str, bytes | None] | None = None,
+    pictures: Sequence[KeptPicture] = (),
 ) -> Told:
     """Make the record of completion ``i``.
 
@@ -137,11 +138,10 @@ def describe(
         i: Its position among them.
         scores: Of each reward, for all completions.
         parse_failures: By the name of each reward, for all completions; as in `Experience`.
-        pictures: Content of the sample's pictures by the names of their files, ``None`` for one that is there already;
-            see `vrft_pl.runs.pictures.encoded`. By default none are kept.
+        pictures: The sample's, as `vrft_pl.runs.pictures.encoded` makes them. By default none are kept.
     """
     codes = {name: int(code[i]) for name, code in parse_failures.items()}
-    text, frame, pictures = completions.texts[i], completions.frames[i], pictures or {}
+    text, frame = completions.texts[i], completions.frames[i]
     asked = as_asked(sample)
     value = None if asked is sample else answered_value(asked.solution, text, asked, frame)
     question, boxes = answered_boxes(text, asked, frame)
@@ -161,12 +161,12 @@ def describe(
         value=None if isinstance(value, Unread) else value,
         unread=value.value if isinstance(value, Unread) else None,
         boxes=boxes,
-        pictures=tuple(pictures),
+        pictures=tuple(picture.name for picture in pictures),
         size=None if frame is None else (frame.width, frame.height),
         truth=mark_rows(sample.solution.marks()),
         marks=None if marks is None else mark_rows(marks),
     )
-    return Told(record, question, {name: data for name, data in pictures.items() if data is not None})
+    return Told(record, question, {name: content for name, content in pictures if content is not None})
 
 
 def as_asked(sample: Sample) -> Sample:
