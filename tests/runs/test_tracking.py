@@ -109,13 +109,28 @@ def test_each_number_of_a_step_is_logged_once_however_often_a_run_goes_on(tmp_pa
     again.log_metrics({"val/IoU": 0.5, "epoch": 0}, 0)
     again.log_table("val/said", ["id"], [["row 7"]], step=0)
     again.fill_in([{"step": str(step), "train/loss": "0.5", "epoch": "0"} for step in (0, 1, 2)])
-    again.log_metrics({"train/loss": 2.0, "epoch": 0}, 2)  # as a validation that a kill broke off
+    with again.again():
+        again.log_metrics({"train/loss": 2.0, "epoch": 0}, 2)  # as a validation that a kill broke off
     for step in (3, 4, 5):
         again.log_metrics({"train/loss": float(step), "epoch": 0}, step)
     again.log_metrics({"val/IoU": 0.5, "epoch": 0}, 5)
     end()
     expected = [(0, "val/IoU"), (0, "val/said"), (5, "val/IoU"), *((step, "train/loss") for step in range(6))]
     assert sorted(numbers(tmp_path / "run")) == sorted(expected)
+
+
+def test_two_rows_of_a_step_with_the_same_names_are_both_logged_by_a_run_that_goes_on(tmp_path):
+    """As those of evaluations before and after the first step."""
+    first = logger(tmp_path / "run", offline=True)
+    first.log_metrics({"val/IoU": 0.5, "epoch": 0}, 0)
+    end()
+    (folder,) = (tmp_path / "run" / "wandb").glob("offline-run-*")
+    folder.rename(folder.with_name(f"offline-run-20260101_000000-{first.experiment.id}"))
+    again = WandbOrOffline(tmp_path / "run", "now", "mine", True, goes_on=True)
+    again.fill_in([{"step": "0", "val/IoU": "0.5", "epoch": "0"}] * 2)
+    again.log_metrics({"val/IoU": 0.5, "epoch": 0}, 0)
+    end()
+    assert list(numbers(tmp_path / "run")) == [(0, "val/IoU")] * 3
 
 
 def test_what_the_server_never_got_of_a_killed_process_is_not_taken_for_logged(tmp_path):

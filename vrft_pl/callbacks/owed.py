@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from vrft_pl.runs import MetricsLogger
+from vrft_pl.runs import MetricsLogger, WandbOrOffline
 
 
 class OwedValidation(Callback):
@@ -51,7 +51,7 @@ class OwedValidation(Callback):
             return
         with ExitStack() as rows:
             for logger in trainer.loggers:
-                if isinstance(logger, MetricsLogger):
+                if isinstance(logger, MetricsLogger | WandbOrOffline):
                     rows.enter_context(logger.again())
             validate(trainer, self._epoch)
         self.owed = False

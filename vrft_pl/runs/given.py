@@ -23,7 +23,11 @@ FIRST, LAST = {1, 2}, {1, 4}
 """Kinds of parts that a record begins and ends with."""
 
 
-def given(folder: Path, run_id: str, sent: float = inf) -> dict[int, frozenset[str]]:
+Rows = tuple[frozenset[str], ...]
+"""Names of what was logged at a step, call by call: one name may have been logged more than once."""
+
+
+def given(folder: Path, run_id: str, sent: float = inf) -> dict[int, Rows]:
     """Names of what has been logged, by step, out of the files that W&B keeps of every process of a run.
 
     Args:
@@ -32,14 +36,27 @@ def given(folder: Path, run_id: str, sent: float = inf) -> dict[int, frozenset[s
         sent: Records that the server has of processes that were online; it never gets those behind them, whose process
             was ended before. All by default.
     """
-    found: dict[int, frozenset[str]] = {}
+    found: dict[int, Rows] = {}
     shared: dict[frozenset[str], frozenset[str]] = {}  # most steps log the same names
     for path in sorted(folder.glob(f"*run-*-{run_id}/run-{run_id}.wandb")):
         most = inf if path.parent.name.startswith("offline-") else sent
         for step, names in logged(path, most):
-            union = found.get(step, frozenset()) | names
-            found[step] = shared.setdefault(union, union)
+            found[step] = (*found.get(step, ()), shared.setdefault(names, names))
     return found
+
+
+def without(rows: Rows, names: frozenset[str]) -> tuple[Rows, frozenset[str]]:
+    """What is left of rows when each of the names is taken from the first that holds it, and the names that none holds.
+
+    Example:
+        >>> without((frozenset({"loss"}), frozenset({"loss"})), frozenset({"loss", "reward"}))
+        ((frozenset(), frozenset({'loss'})), frozenset({'reward'}))
+    """
+    left = []
+    for row in rows:
+        left.append(row - names)
+        names -= row
+    return tuple(left), names
 
 
 def logged(path: Path, most: float = inf) -> Iterator[tuple[int, frozenset[str]]]:

@@ -20,7 +20,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
-from vrft_pl.runs.given import STEP, given
+from vrft_pl.runs.given import STEP, Rows, given, without
 from vrft_pl.runs.metrics import MetricsLogger, Row
 
 WandbMode = Literal["auto", "online", "offline", "off"]
@@ -42,7 +42,8 @@ DATA_DIR = "WANDB_DATA_DIR"
 class WandbOrOffline(WandbLogger):
     """Lightning's W&B logger; goes on offline, with one line, where the server does not answer or refuses the key.
 
-    A run that goes on logs no number of a step that an earlier process of it has logged already, once or more often.
+    A run that goes on logs no number of a step that an earlier process of it has logged already. Two rows of one step may
+    hold the same names, as those of evaluations before and after the first step do: each of them is logged.
 
     Where not even files can be written, W&B is left out; so it is, with one line, from where it fails later on: its
     process is gone or frozen, or the disk is full. What it has been given by then stays in the run's folder.
@@ -91,7 +92,9 @@ class WandbOrOffline(WandbLogger):
         self.offline, self.folder, self.goes_on = offline, folder, goes_on
         self.down = False
         """Whether it failed and is left out."""
-        self._given: dict[int, frozenset[str]] = {}
+        self._given: dict[int, Rows] = {}
+        self._last: tuple[int, frozenset[str]] | None = None
+        self._again = False
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -104,9 +107,13 @@ class WandbOrOffline(WandbLogger):
         self.unless_down(self._log_new, metrics, step)
 
     def _log_new(self, metrics: Mapping[str, Any], step: int | None) -> None:
-        known = self._given.get(step, frozenset()) if step is not None else frozenset()
-        if metrics.keys() - known - {"epoch"}:
-            super().log_metrics({name: value for name, value in metrics.items() if name not in known}, step)
+        new = frozenset(metrics)
+        if self._again and (step, new) == self._last:
+            return
+        if step in self._given:
+            self._given[step], new = without(self._given[step], new)
+        if new - {"epoch"}:
+            super().log_metrics({name: value for name, value in metrics.items() if name in new}, step)
 
     @rank_zero_only
     def fill_in(self, rows: Sequence[Row]) -> None:
@@ -118,7 +125,16 @@ class WandbOrOffline(WandbLogger):
         for row in rows:
             step, numbers = int(row["step"]), {name: float(row[name]) for name in row if name != "step"}
             self.log_metrics(numbers, step)
-            self._given[step] = self._given.get(step, frozenset()).union(numbers)  # a validation is carried out again
+            self._last = step, frozenset(numbers)
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Leave out a row of the step and the names of the last that was filled in: it is that row, measured again."""
+        self._again = True
+        try:
+            yield
+        finally:
+            self._again = False
 
     @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
