@@ -42,8 +42,8 @@ DATA_DIR = "WANDB_DATA_DIR"
 class WandbOrOffline(WandbLogger):
     """Lightning's W&B logger; goes on offline, with one line, where the server does not answer or refuses the key.
 
-    A run that goes on logs no number of a step that an earlier process of it has logged already. Two rows of one step may
-    hold the same names, as those of evaluations before and after the first step do: each of them is logged.
+    A run that goes on logs no number of a step that an earlier process of it has logged already. Two rows of one step
+    may hold the same names, as those of evaluations before and after the first step do: each of them is logged.
 
     Where not even files can be written, W&B is left out; so it is, with one line, from where it fails later on: its
     process is gone or frozen, or the disk is full. What it has been given by then stays in the run's folder.
