@@ -34,7 +34,7 @@ from hostile_input.pictures import QUESTION, png
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from vrft_pl.runs import tracking
-from vrft_pl.runs.files import read_rows, read_table
+from vrft_pl.runs.rows import read_rows, read_table
 
 PHASES = {
     "sampling": ("vrft_pl.rollout.local", "LocalSampler.generate"),

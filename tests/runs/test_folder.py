@@ -180,3 +180,51 @@ def test_the_folder_of_a_trainer_is_where_its_first_logger_writes(tmp_path):
     assert RunFolder.of(Trainer(logger=False, default_root_dir=tmp_path, **quiet)).path == tmp_path
     logger = CSVLogger(tmp_path, "run", "0")
     assert RunFolder.of(Trainer(logger=logger, **quiet)).path == tmp_path / "run/0"
+
+
+def stands(path, kind):
+    """Put something at a path that is no file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "a folder":
+        path.mkdir()
+    elif kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "a device":
+        path.symlink_to("/dev/null")
+    else:
+        path.symlink_to(path.parent / "nowhere")
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "a device", "a link that leads nowhere"])
+@pytest.mark.parametrize("name", ["metrics.csv", "completions.jsonl", "manifest.json", "summary.json", "config.yaml"])
+def test_what_is_no_file_is_refused_before_a_run_and_when_it_is_read(folder, name, kind):
+    stands(folder.path / name, kind)
+    with pytest.raises(InputError, match=f"Expected a file at .*{name}, but it is {kind}. Move it away, or name "):
+        folder.refuse_others()
+    assert not folder.finished
+    read = {"metrics.csv": folder.metrics, "completions.jsonl": folder.completions, "manifest.json": folder.starts}
+    with pytest.raises(InputError, match=f"{name}, .*it is {kind}"):
+        list({**read, "summary.json": folder.summary, "config.yaml": folder.config}[name]())
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "pictures", "export"])
+def test_what_is_no_folder_is_refused_before_a_run(folder, name):
+    folder.refuse_others()
+    make(folder.path / name, 0)
+    with pytest.raises(InputError, match=f"Expected a folder at .*{name}, but it is none"):
+        folder.refuse_others()
+
+
+def test_a_link_to_a_file_is_a_file(folder, tmp_path):
+    make(tmp_path / "elsewhere", 0)
+    folder.path.mkdir()
+    (folder.path / "metrics.csv").symlink_to(tmp_path / "elsewhere")
+    folder.refuse_others()
+    assert folder.metrics() == []
+
+
+def test_a_file_that_may_not_be_read_is_refused(folder, monkeypatch):
+    make(folder.path / "metrics.csv", 0)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(InputError, match="but it is one that may not be read"):
+        folder.refuse_others()

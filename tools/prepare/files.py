@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from vrft_pl.runs.files import write_rows
+from vrft_pl.runs.rows import write_rows
 from vrft_pl.types import InputError
 
 Labelled = tuple[Path, str]

@@ -14,7 +14,8 @@ import yaml
 
 from vrft_pl.runs import RunFolder
 from vrft_pl.runs.ablation import AblationFolder, AblationResults
-from vrft_pl.runs.files import read_json, read_yaml, whole_file, write_json, write_rows
+from vrft_pl.runs.files import read_json, read_yaml, whole_file, write_json
+from vrft_pl.runs.rows import write_rows
 from vrft_pl.types import InputError
 
 

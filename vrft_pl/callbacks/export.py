@@ -86,7 +86,7 @@ class HFExport(Callback):
             score = float(callback.best_model_score)
             if any_rank(callback.monitor is not None and self._best.get(callback.state_key) != score):
                 self._best[callback.state_key] = score
-                self._export(trainer, pl_module, "export-best")
+                self._export(trainer, pl_module, RunFolder.EXPORT_BEST)
 
     def state_dict(self) -> dict[str, Any]:
         """Best score exported so far, by the checkpoint callback that watches it."""
@@ -98,7 +98,7 @@ class HFExport(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Export the policy as it is at the end."""
-        self._export(trainer, pl_module, "export")
+        self._export(trainer, pl_module, RunFolder.EXPORT)
 
     def _export(self, trainer: Trainer, module: LightningModule, name: str) -> None:
         folder = RunFolder.of(trainer)

@@ -11,7 +11,7 @@ from vrft_pl.data.difficulty import RowRate
 from vrft_pl.data.fingerprint import fingerprint
 from vrft_pl.data.samples import Samples
 from vrft_pl.rewards import Reward
-from vrft_pl.runs.files import write_rows
+from vrft_pl.runs.rows import write_rows
 from vrft_pl.types import InputError, Sample
 
 RIGHT = 0.5

@@ -192,6 +192,7 @@ class RunCLI(LightningCLI):
         for place in (self.folder.path, self.folder.checkpoints):
             if refusal := unwritable(place):
                 fail(refusal, 2)
+        self.folder.refuse_others()
         self.existed = self.folder.path.exists()
         triggers = ("monitor", "every_n_train_steps", "every_n_epochs", "train_time_interval")
         if all(checkpoint[key] is None for key in triggers):

@@ -13,7 +13,7 @@ from vrft_pl.data import COCOSingles
 from vrft_pl.data.foreign import converted, kind
 from vrft_pl.data.images import below
 from vrft_pl.data.sources.rows import image_paths, read_rows
-from vrft_pl.runs.files import write_rows
+from vrft_pl.runs.rows import write_rows
 from vrft_pl.types import InputError
 
 FAMILIES = {

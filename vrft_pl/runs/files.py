@@ -1,11 +1,11 @@
-"""Files that are whole or not there, and rows that are appended."""
+"""Files that are whole or not there."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import os
+import stat
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,8 +18,10 @@ from vrft_pl.types import InputError
 
 PARTIAL = ".partial"
 """How the temporary name of a file ends that is being written; the name begins with a dot."""
-_HALVES = "backslashreplace"
+HALVES = "backslashreplace"
 """How half of an emoji, which UTF-8 can't hold, is written: as JSON escapes it."""
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+"""What may stand where a file should."""
 
 
 @contextmanager
@@ -50,7 +52,7 @@ def write_json(path: Path, value: object) -> None:
     """Write JSON for people to read, whole or not at all."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     with whole_file(path) as file:
-        file.write(text.encode(errors=_HALVES))
+        file.write(text.encode(errors=HALVES))
 
 
 def read_json(path: Path) -> Any:
@@ -60,7 +62,7 @@ def read_json(path: Path) -> Any:
         InputError: If there is no such file, or it holds something else.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(content(path))
     except (OSError, ValueError, RecursionError) as error:  # the last of brackets within brackets, by the thousand
         raise InputError(f"Expected JSON in {path}, but it can't be read: {error}.") from error
 
@@ -72,59 +74,42 @@ def read_yaml(path: Path) -> Any:
         InputError: If there is no such file, or it holds something else.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = content(path).decode()
         check(text)
         return yaml.safe_load(text)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"Expected YAML in {path}, but it can't be read: {error}.") from error
 
 
-def line(row: Mapping[str, object]) -> bytes:
-    """A row as a line of JSON."""
-    return f"{json.dumps(row, ensure_ascii=False)}\n".encode(errors=_HALVES)
+def refuse_other(path: Path) -> None:
+    """Refuse what stands at a path and is no file that can be read.
+
+    Raises:
+        InputError: If it is a folder, a pipe, a link that leads nowhere or the like, or may not be read.
+    """
+    if wrong := not_a_file(path):
+        raise InputError(f"Expected a file at {path}, but it is {wrong}. Move it away, or name another folder.")
 
 
-def write_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """Write rows as JSON lines as they come, whole or not at all."""
-    with whole_file(path) as file:
-        file.writelines(map(line, rows))
+def not_a_file(path: Path) -> str | None:
+    """What stands at a path in place of a file; ``None`` where a file does, or nothing."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "a link that leads nowhere" if path.is_symlink() else None
+    except OSError as error:
+        return f"out of reach ({error.strerror})"
+    if not stat.S_ISREG(mode):
+        return _KINDS.get(stat.S_IFMT(mode), "a device")
+    return None if os.access(path, os.R_OK) else "one that may not be read"
 
 
-def append_rows(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """Append rows, each on a line of its own."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.writelines(map(line, rows))
+def content(path: Path) -> bytes:
+    """What a file holds; a pipe, which never ends, is refused.
 
-
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the rows of JSON lines that have a ``step``; none where there is no file. Lines cut in two are left out."""
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for text in file:
-            try:
-                row = json.loads(text) if text.endswith(b"\n") else None
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(row, dict) and isinstance(row.get("step"), int):
-                yield row
-
-
-def write_table(path: Path, columns: list[str], rows: Iterable[Mapping[str, str]]) -> None:
-    """Write a CSV file, whole or not at all."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    with whole_file(path) as file:
-        file.write(text.getvalue().encode())
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Read the whole lines of a CSV file that have a ``step``, each without its empty cells; none without a file."""
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8", errors="replace")
-    lines = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
-    return [{name: value for name, value in row.items() if name and value} for row in lines if row.get("step")]
+    Raises:
+        OSError: If it can't be read.
+    """
+    if wrong := not_a_file(path):
+        raise OSError(f"it is {wrong}")
+    return path.read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from itertools import chain
@@ -11,19 +12,9 @@ from typing import Any, ClassVar
 from lightning.pytorch import Trainer
 
 from vrft_pl.runs.checksums import damage, written_at
-from vrft_pl.runs.files import (
-    PARTIAL,
-    append_rows,
-    read_json,
-    read_rows,
-    read_table,
-    read_yaml,
-    whole_file,
-    whole_path,
-    write_json,
-    write_rows,
-)
+from vrft_pl.runs.files import PARTIAL, read_json, read_yaml, refuse_other, whole_file, whole_path, write_json
 from vrft_pl.runs.records import CompletionRecord
+from vrft_pl.runs.rows import append_rows, read_rows, read_table, rows_to_keep, write_rows
 from vrft_pl.types import InputError
 
 
@@ -53,6 +44,13 @@ class RunFolder:
     CHECKPOINTS: ClassVar = "checkpoints"
     PICTURES: ClassVar = "pictures"
     INSPECT: ClassVar = "inspect"
+    EXPORT: ClassVar = "export"
+    EXPORT_BEST: ClassVar = "export-best"
+    FILES: ClassVar = (
+        *(CONFIG, MANIFEST, METRICS, COMPLETIONS, PREDICTIONS, SUMMARY, SCORES),
+        *(CONSTANTS, CHOSEN, SKIPPED, CHECK, PROFILE, TRACE),
+    )
+    FOLDERS: ClassVar = (CHECKPOINTS, PICTURES, INSPECT, EXPORT, EXPORT_BEST)
 
     def __init__(self, path: str | Path, checkpoints: str | Path | None = None) -> None:
         self.path = Path(path)
@@ -75,12 +73,24 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether a run came to its end here."""
-        return any((self.path / name).exists() for name in (self.SUMMARY, self.SCORES))
+        return any((self.path / name).is_file() for name in (self.SUMMARY, self.SCORES))
 
     @property
     def started(self) -> bool:
         """Whether a run has left records here."""
         return any((self.path / name).exists() for name in (self.METRICS, self.COMPLETIONS, self.PREDICTIONS))
+
+    def refuse_others(self) -> None:
+        """Refuse a folder in which something else stands where the run writes.
+
+        Raises:
+            InputError: If a file of the run is a folder, a pipe or the like, or a folder of it none.
+        """
+        for name in self.FILES:
+            refuse_other(self.path / name)
+        for name in self.FOLDERS:
+            if os.path.lexists(place := self.path / name) and not place.is_dir():
+                raise InputError(f"Expected a folder at {place}, but it is none. Move it away, or name another folder.")
 
     # written
 
@@ -109,14 +119,14 @@ class RunFolder:
         """Write the records of a step in place of those that are there, and keep those of other steps."""
         path = self.path / name
         earlier = (row for row in read_rows(path) if row["step"] < step)
-        later = (row for row in read_rows(path) if row["step"] > step)
+        later = (row for row in rows_to_keep(path) if row["step"] > step)
         parts: tuple[Iterable[Mapping[str, object]], ...] = earlier, (r.row_of_json() for r in records), later
         write_rows(path, (row for part in parts for row in part))
 
     def cut_back(self, name: str, step: int) -> None:
         """Keep the records of the steps before ``step``, which a run that goes on there will not write again."""
         if (self.path / name).exists():
-            write_rows(self.path / name, (row for row in read_rows(self.path / name) if row["step"] < step))
+            write_rows(self.path / name, (row for row in rows_to_keep(self.path / name) if row["step"] < step))
         self.drop_pictures()
 
     def keep_pictures(self, pictures: Mapping[str, bytes]) -> None:
@@ -146,7 +156,7 @@ class RunFolder:
     def starts(self) -> list[dict[str, Any]]:
         """The manifest: what was run, on what and with what, at each start of the run; see `vrft_pl.runs.manifest`."""
         path = self.path / self.MANIFEST
-        if not path.exists():
+        if not os.path.lexists(path):
             return []
         manifest = read_json(path)
         starts = manifest.get("starts") if isinstance(manifest, dict) else None
@@ -173,11 +183,16 @@ class RunFolder:
 
     def completions(self) -> Iterator[CompletionRecord]:
         """What the policy wrote while it was trained."""
-        return map(CompletionRecord.from_json, read_rows(self.path / self.COMPLETIONS))
+        return self._records(self.COMPLETIONS)
 
     def predictions(self) -> Iterator[CompletionRecord]:
         """What the policy wrote on held-out samples, at each step at which it was evaluated."""
-        return map(CompletionRecord.from_json, read_rows(self.path / self.PREDICTIONS))
+        return self._records(self.PREDICTIONS)
+
+    def _records(self, name: str) -> Iterator[CompletionRecord]:
+        for row in read_rows(self.path / name):
+            if (record := CompletionRecord.of(row)) is not None:
+                yield record
 
     def kept_pictures(self) -> set[str]:
         """Names of the pictures that are kept of samples."""

@@ -13,8 +13,8 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
-from vrft_pl.runs.files import read_table, write_table
 from vrft_pl.runs.folder import RunFolder
+from vrft_pl.runs.rows import keep_damaged, read_table, write_table
 
 Row = dict[str, str]
 
@@ -122,7 +122,9 @@ class MetricsLogger(Logger):
         """Read what is there before the first row is written."""
         if self._columns is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._earlier = read_table(self.path)
+            broken: list[int] = []
+            self._earlier = read_table(self.path, broken)
+            keep_damaged(self.path, broken)
             self._columns = []  # so that the first row writes the file anew, without a line that a kill has cut in two
 
     def _write(self, rows: Iterable[Row]) -> None:

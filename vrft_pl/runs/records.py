@@ -106,6 +106,14 @@ class CompletionRecord:
         tuples = {name: tuple(row[name]) for name in TUPLES if row.get(name) is not None}
         return cls(**({name: row[name] for name in row if name in names} | tuples))
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> CompletionRecord | None:
+        """The same; ``None`` of what something else made."""
+        try:
+            return cls.from_json(row)
+        except TypeError:  # a field that is missing, or is no list
+            return None
+
 
 class Told(NamedTuple):
     """What there is to say of one completion."""

@@ -35,7 +35,7 @@ class Trainer(RunTrainer):
         **kwargs: Those of Lightning's ``Trainer``.
 
     Raises:
-        InputError: If the processes of the run can't find each other.
+        InputError: If the processes of the run can't find each other, or what stands in its folder is in the way.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Trainer(RunTrainer):
     ) -> None:
         quieten()
         run_folder = RunFolder(folder)
+        run_folder.refuse_others()
         super().__init__(
             default_root_dir=str(folder),
             logger=with_metrics(run_folder.path, logger),
