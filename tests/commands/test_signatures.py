@@ -1,10 +1,11 @@
 import inspect
+from importlib import import_module
 
 import pytest
 from jsonargparse import ArgumentParser
 
 import vrft_pl
-from vrft_pl.commands.definitions import find, public
+from vrft_pl.commands.definitions import find, public, summary
 from vrft_pl.commands.nearest import PACKAGES
 from vrft_pl.commands.signatures import options_of
 
@@ -70,9 +71,41 @@ def test_a_class_of_ones_own_is_read_and_not_imported(own):
     assert options["limit"].default is None
     assert (options["ways"].kind, options["ways"].default) == ("Literal['short', 'long']", "'short'")
     assert [option.name for option in options_of("own_of_mine.Kept")] == ["a"]
-    assert find("own_of_mine.Mine").summary == "Mine."
+    assert summary(find("own_of_mine.Mine")) == "Mine."
 
 
 @pytest.mark.parametrize("path", ["Mine", "no_such_module.Mine", "vrft_pl.data.NoSuchClass", "own_of_mine.Nobody"])
 def test_nothing_is_found_of_what_there_is_not(path, own):
     assert options_of(path) is None
+
+
+PART = """
+from typing import Optional
+from .base import Base
+
+class Part(Base):
+    def __init__(self, of: Optional['Base'] = None, **kwargs): ...
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A package without ``__init__.py``."""
+    (tmp_path / "folder_of_mine").mkdir()
+    (tmp_path / "folder_of_mine" / "part.py").write_text(PART)
+    (tmp_path / "folder_of_mine" / "base.py").write_text("class Base:\n    def __init__(self, a=1): ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path / "folder_of_mine"
+
+
+def test_classes_are_followed_within_a_folder_and_out_of_quotes(folder):
+    of, a = options_of("folder_of_mine.part.Part")
+    assert (of.kind, of.named) == ("Optional[Base]", ("typing.Optional", "folder_of_mine.base.Base"))
+    assert (a.name, a.default) == ("a", "1")
+
+
+def test_a_package_that_is_imported_is_read_too_whatever_it_made_of_its_place(folder):
+    """Transformers puts a ``Path`` there, which Python's own finder passes over."""
+    (folder / "__init__.py").write_text("")
+    import_module("folder_of_mine").__spec__.submodule_search_locations = [folder]
+    assert [option.name for option in options_of("folder_of_mine.base.Base")] == ["a"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vrft_pl.commands.definitions import find
+from vrft_pl.commands.definitions import find, summary
 from vrft_pl.commands.options import entry, wrapped
 from vrft_pl.commands.sections import flags, of_method, sections
 from vrft_pl.commands.signatures import Option
@@ -35,11 +35,11 @@ def shown(command: str, module: str) -> str:
     lines = [HEAD.format(command=command)]
     for option in [*BASE, *flags(module), *of_method(command)]:
         lines += entry(option, "--")
-    for key, summary in BUILT.items():
-        lines += ["", f"{key}:", *wrapped(summary, 2)]
+    for key, what in BUILT.items():
+        lines += ["", f"{key}:", *wrapped(what, 2)]
     for key, section in sections(module).items():
         found = find(section.path)
-        lines += ["", f"{key}:", *wrapped(found.summary if found else "", 2)]
+        lines += ["", f"{key}:", *wrapped(summary(found) if found else "", 2)]
         for option in section.options:
             lines += entry(option, f"--{key}.")
     return "\n".join(lines)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
-from vrft_pl.commands.definitions import find, resolved
+import griffe
+
+from vrft_pl.commands.definitions import find
 from vrft_pl.commands.given import OF_A_CLASS, SUFFIXES
 from vrft_pl.commands.nearest import closest
 from vrft_pl.commands.options import nearest_class, path_of
@@ -20,8 +21,8 @@ _BY_NAME = re.compile(r"\b(dict|Mapping)\[")
 _LIST = re.compile(r"(list|Sequence)\[")
 _CLASS_PATH = re.compile(r"(?:[a-z_]\w*\.)+[A-Z]\w*")
 BUILT = {
-    "model": Option("model", "LightningModule", None, "", "lightning.pytorch"),
-    "data": Option("data", "LightningDataModule", None, "", "lightning.pytorch"),
+    "model": Option("model", "LightningModule", None, "", ("lightning.pytorch.LightningModule",)),
+    "data": Option("data", "LightningDataModule", None, "", ("lightning.pytorch.LightningDataModule",)),
 }
 ANY = Option("", "", None, "")
 """Of which nothing is known."""
@@ -144,15 +145,9 @@ def short(path: str) -> str:
 
 def classes_of(option: Option) -> list[str]:
     """Import paths of the classes that an option takes, those of Python itself and kinds of numbers left out."""
-    if not option.kind:
-        return []
-    names = [
-        ast.unparse(node) for node in ast.walk(ast.parse(option.kind)) if isinstance(node, ast.Name | ast.Attribute)
-    ]
-    paths = [resolved(option.module, name) for name in names]
     return [
         path
-        for path in paths
+        for path in option.named
         if path.partition(".")[0] not in sys.stdlib_module_names and find(path) and not is_plain(path)
     ]
 
@@ -160,14 +155,13 @@ def classes_of(option: Option) -> list[str]:
 def is_plain(path: str) -> bool:
     """Whether a class is a kind of number or text, of which a config has the value and not the name."""
     found = find(path)
-    bases = found.node.bases if found is not None and isinstance(found.node, ast.ClassDef) else ()
-    return not {"int", "float", "str"}.isdisjoint(map(ast.unparse, bases))
+    return isinstance(found, griffe.Class) and not {"int", "float", "str"}.isdisjoint(map(str, found.bases))
 
 
 def is_abstract(path: str) -> bool:
     """Whether a class says that only those made of it can be built."""
     found = find(path)
-    return found is not None and isinstance(found.node, ast.ClassDef) and "ABC" in map(ast.unparse, found.node.bases)
+    return isinstance(found, griffe.Class) and "ABC" in map(str, found.bases)
 
 
 def takes_text(option: Option, at: str) -> bool:

@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
-from vrft_pl.commands.definitions import find, first_sentence, public
+from vrft_pl.commands.definitions import find, first_sentence, public, summary
 from vrft_pl.commands.nearest import PACKAGES, closest
 from vrft_pl.commands.sections import defaults, sections
 from vrft_pl.commands.signatures import Option, options_of
@@ -72,7 +72,7 @@ def listing(package: str) -> str:
     """The classes of a package, each with what it is."""
     lines = [f"{package}:"]
     for name, found in public(f"{OURS}.{package}").items():
-        lines += [f"  {package}.{name}", *wrapped(found.summary, 6)]
+        lines += [f"  {package}.{name}", *wrapped(summary(found), 6)]
     return "\n".join([*lines, ""])
 
 
@@ -85,7 +85,7 @@ def page(path: str, section: str = "") -> str:
     """
     found = find(path)
     assert found is not None, path
-    lines = [path, *wrapped(found.summary, 2), ""]
+    lines = [path, *wrapped(summary(found), 2), ""]
     for option in options_of(path) or ():
         lines += entry(option, f"{section}." if section else "")
     return "\n".join(lines)

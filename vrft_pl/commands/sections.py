@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-from vrft_pl.commands.definitions import assigned, resolved, tree
+from vrft_pl.commands.definitions import at, literal
 from vrft_pl.commands.signatures import Option, options_of
 
 COMMON = "vrft_pl.commands.cli"
@@ -33,10 +33,9 @@ class Section(NamedTuple):
 def sections(*modules: str) -> dict[str, Section]:
     """Sections of every command that builds a run, and of what modules add, by name."""
     found = {"trainer": Section(f"{TRAINER}.RunTrainer"), **added(COMMON)}
-    callbacks = assigned(CALLBACKS, "OF_EVERY_RUN")
-    assert isinstance(callbacks, ast.Dict)
+    callbacks = at(f"{CALLBACKS}.OF_EVERY_RUN").value
     for key, kind in zip(callbacks.keys, callbacks.values, strict=True):
-        found[ast.literal_eval(key or kind)] = Section(resolved(CALLBACKS, ast.unparse(kind)))
+        found[ast.literal_eval(key)] = Section(kind.canonical_path)
     return {name: section for part in (found, *map(added, modules)) for name, section in part.items()}
 
 
@@ -45,7 +44,7 @@ def added(module: str) -> dict[str, Section]:
     found = {}
     for call, given in calls(module, "add_class_arguments"):
         if isinstance(call.args[1], ast.Constant):
-            path, skip = resolved(module, ast.unparse(call.args[0])), given.get("skip")
+            path, skip = at(module).resolve(ast.unparse(call.args[0])), given.get("skip")
             found[ast.literal_eval(call.args[1])] = Section(path, frozenset(ast.literal_eval(skip) if skip else ()))
     return found
 
@@ -65,24 +64,21 @@ def flags(module: str) -> list[Option]:
 
 def of_method(command: str) -> list[Option]:
     """Options that are arguments of the Trainer's method of the same name."""
-    built = assigned(COMMON, "BUILT_BY_US")
-    assert built is not None
-    return [option for option in options_of(f"{METHODS}.{command}") or () if option.name not in ast.literal_eval(built)]
+    built = literal(f"{COMMON}.BUILT_BY_US")
+    return [option for option in options_of(f"{METHODS}.{command}") or () if option.name not in built]
 
 
 @cache
 def defaults() -> dict[str, Any]:
     """Defaults of a run where they are not those of the class, by the whole key."""
     found: dict[str, Any] = {}
-    for section, module, name in (("trainer", TRAINER, "TRAINER_DEFAULTS"), ("checkpoint", CALLBACKS, "CHECKPOINTS")):
-        values = assigned(module, name)
-        assert values is not None
-        found |= {f"{section}.{key}": value for key, value in ast.literal_eval(values).items()}
+    for section, path in (("trainer", f"{TRAINER}.TRAINER_DEFAULTS"), ("checkpoint", f"{CALLBACKS}.CHECKPOINTS")):
+        found |= {f"{section}.{key}": value for key, value in literal(path).items()}
     return found
 
 
 def calls(module: str, name: str) -> Iterator[tuple[ast.Call, dict[str | None, ast.expr]]]:
     """Calls of a method of the parser in a module, with what is given to them by name."""
-    for node in ast.walk(tree(module)):
+    for node in ast.walk(ast.parse(at(module).source)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == f"parser.{name}":
             yield node, {keyword.arg: keyword.value for keyword in node.keywords}

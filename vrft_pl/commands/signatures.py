@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
-import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
+from textwrap import dedent
 
 import docstring_parser
+import griffe
 
-from vrft_pl.commands.definitions import Definition, Found, ancestors, assigned, find, home, method
+from vrft_pl.commands.definitions import Definition, at, find
 
 _CHOICES = ("Literal[", "Union[", "Optional[")
 
@@ -22,14 +24,14 @@ class Option:
         kind: Its type as the source has it; empty where it has none.
         default: Its default as the source has it; ``None`` where it has to be given.
         doc: What the docstring says of it.
-        module: Whose names the type is written in.
+        named: Import paths of what its type names.
     """
 
     name: str
     kind: str
     default: str | None
     doc: str
-    module: str = ""
+    named: tuple[str, ...] = ()
 
 
 def options_of(path: str) -> list[Option] | None:
@@ -47,19 +49,16 @@ def options_of(path: str) -> list[Option] | None:
     """
     if (found := find(path)) is None:
         return None
-    if isinstance(found.node, ast.FunctionDef):
-        return [o for o in arguments(found, found.node, docs(found.node)) if o.name not in ("self", "cls")]
+    if isinstance(found, griffe.Function):
+        return [option for option in arguments(found, docs(found)) if option.name not in ("self", "cls")]
     options: dict[str, Option] = {}
     hidden, given = set[str](), 0
-    for kind in ancestors(found):
-        init = method(kind.node, "__init__")
-        if init is None and not is_dataclass(kind.node):
-            continue
-        said = docs(kind.node) | (docs(init) if init else {})
-        own = fields(kind, said) if init is None else arguments(kind, init, said)[1 + given :]
+    for kind in (found, *found.mro()):
+        init = constructor(kind)
+        own = fields(kind) if init is None else arguments(init, docs(kind) | docs(init))[1 + given :]
         options |= {o.name: o for o in own if o.name not in hidden | set(options)}
         if init is not None:
-            if init.args.kwarg is None:
+            if not takes_more(init):
                 break
             names, given = passed_on(init)
             hidden |= names
@@ -69,88 +68,86 @@ def options_of(path: str) -> list[Option] | None:
 def is_open(path: str) -> bool:
     """Whether a class takes arguments that its source does not name."""
     found = find(path)
-    inits = [method(kind.node, "__init__") for kind in ancestors(found)] if found else []
-    return all(init.args.kwarg is not None for init in inits if init is not None) and any(inits)
+    kinds = (found, *found.mro()) if isinstance(found, griffe.Class) else ()
+    inits = [init for kind in kinds if (init := constructor(kind))]
+    return all(map(takes_more, inits)) and bool(inits)
 
 
-def arguments(owner: Found, function: Definition, said: dict[str, str]) -> list[Option]:
+def constructor(kind: griffe.Class) -> griffe.Function | None:
+    """The constructor that a class defines itself."""
+    init = kind.members.get("__init__")
+    return init if isinstance(init, griffe.Function) else None
+
+
+def takes_more(function: griffe.Function) -> bool:
+    """Whether a function has ``**kwargs``."""
+    return any(parameter.kind is griffe.ParameterKind.var_keyword for parameter in function.parameters)
+
+
+def arguments(function: griffe.Function, said: dict[str, str]) -> list[Option]:
     """Arguments of a function, those of variable number left out."""
-    assert isinstance(function, ast.FunctionDef)
-    args = function.args
-    positional = [*args.posonlyargs, *args.args]
-    defaults = [*[None] * (len(positional) - len(args.defaults)), *args.defaults, *args.kw_defaults]
-    pairs = zip([*positional, *args.kwonlyargs], defaults, strict=True)
-    return [option(owner, arg.arg, arg.annotation, value, said) for arg, value in pairs]
+    variable = (griffe.ParameterKind.var_positional, griffe.ParameterKind.var_keyword)
+    own = [parameter for parameter in function.parameters if parameter.kind not in variable]
+    return [option(part.name, part.annotation, part.default, said) for part in own]
 
 
-def fields(owner: Found, said: dict[str, str]) -> list[Option]:
-    """Arguments of a dataclass."""
-    parts = [part for part in owner.node.body if isinstance(part, ast.AnnAssign)]
-    own = [part for part in parts if not ast.unparse(part.annotation).startswith("ClassVar")]
-    return [option(owner, ast.unparse(part.target), part.annotation, part.value, said) for part in own]
+def fields(kind: griffe.Class) -> list[Option]:
+    """Arguments of a dataclass; of another class none."""
+    if not any("dataclass" in str(d.value) for d in kind.decorators) and "NamedTuple" not in map(str, kind.bases):
+        return []
+    parts = [part for part in kind.members.values() if isinstance(part, griffe.Attribute) and part.annotation]
+    own = [part for part in parts if "instance-attribute" in part.labels]  # a `ClassVar` is none
+    return [option(part.name, part.annotation, part.value, docs(kind)) for part in own]
 
 
-def option(owner: Found, name: str, kind: ast.expr | None, value: ast.expr | None, said: dict[str, str]) -> Option:
+def option(name: str, kind: str | griffe.Expr | None, value: str | griffe.Expr | None, said: dict[str, str]) -> Option:
     """An argument of a class or a function."""
-    kind, value = spelled_out(owner.module, kind), spelled_out(owner.module, value)
-    return Option(name, ast.unparse(kind) if kind else "", text(value), said.get(name, ""), owner.module)
+    parts = [*spelled_out(kind)]
+    named = tuple(part.canonical_path for part in parts if isinstance(part, griffe.ExprName))
+    return Option(name, "".join(map(str, parts)), text(value), said.get(name, ""), named)
 
 
-def passed_on(init: ast.FunctionDef) -> tuple[set[str], int]:
+def passed_on(init: griffe.Function) -> tuple[set[str], int]:
     """What a constructor gives to the next one itself, so that nobody else can: names, and how many by position."""
-    calls = [node for node in ast.walk(init) if isinstance(node, ast.Call)]
+    calls = [node for node in ast.walk(ast.parse(dedent(init.source))) if isinstance(node, ast.Call)]
     nexts = [call for call in calls if ast.unparse(call.func) == "super().__init__"]
     names = {keyword.arg for call in nexts for keyword in call.keywords if keyword.arg}
     return names, max((sum(not isinstance(arg, ast.Starred) for arg in call.args) for call in nexts), default=0)
 
 
-def is_dataclass(node: Definition) -> bool:
-    """Whether the fields of a class are its arguments."""
-    bases = node.bases if isinstance(node, ast.ClassDef) else []
-    return any("dataclass" in ast.unparse(d) for d in node.decorator_list) or "NamedTuple" in map(ast.unparse, bases)
-
-
-def docs(node: Definition) -> dict[str, str]:
+def docs(found: Definition) -> dict[str, str]:
     """What a docstring says of each argument."""
-    parsed = docstring_parser.parse(ast.get_docstring(node) or "")
+    parsed = docstring_parser.parse(found.docstring.value if found.docstring else "")
     return {param.arg_name: param.description or "" for param in parsed.params}
 
 
-def text(value: ast.expr | None) -> str | None:
+def text(value: str | griffe.Expr | None) -> str | None:
     """A default as it is written; that of a factory is what it makes."""
-    if isinstance(value, ast.Call) and (factory := {k.arg: k.value for k in value.keywords}.get("default_factory")):
-        return {"list": "[]", "dict": "{}"}.get(ast.unparse(factory), f"{ast.unparse(factory)}()")
-    return None if value is None else ast.unparse(value)
+    given = value.arguments if isinstance(value, griffe.ExprCall) else ()
+    for part in given:
+        if isinstance(part, griffe.ExprKeyword) and part.name == "default_factory":
+            return {"list": "[]", "dict": "{}"}.get(str(part.value), f"{part.value}()")
+    return None if value is None else "".join(map(str, spelled_out(value)))
 
 
-def spelled_out(module: str, value: ast.expr | None) -> ast.expr | None:
-    """An expression with what the names in it stand for, where that is a plain value or a choice of some."""
-    return None if value is None else Names(module).visit(copy.deepcopy(value))
+def spelled_out(value: str | griffe.Expr | None) -> Iterator[str | griffe.Expr]:
+    """Parts of an expression; plain values and choices of some stand in the place of their names."""
+    for part in value.iterate() if isinstance(value, griffe.Expr) else [value or ""]:
+        stands_for = constant(part) if isinstance(part, griffe.ExprName) else None
+        yield from spelled_out(stands_for) if stands_for else [part]
 
 
-class Names(ast.NodeTransformer):
-    """Puts plain values and choices in the place of their names.
-
-    Args:
-        module: That uses the names.
-    """
-
-    def __init__(self, module: str) -> None:
-        self.module = module
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        """Leave a name alone that stands for anything else."""
-        module, _, name = home(f"{self.module}.{node.id}").rpartition(".")
-        value = assigned(module, name) if module else None
-        if value is None or not (is_literal(value) or ast.unparse(value).startswith(_CHOICES)):
-            return node
-        return Names(module).visit(copy.deepcopy(value))
+def constant(name: griffe.ExprName) -> str | griffe.Expr | None:
+    """The plain value or choice that a name stands for; ``None`` where it stands for anything else."""
+    found = at(path) if "." in (path := name.canonical_path) and not isinstance(name.parent, griffe.ExprName) else None
+    value = found.value if isinstance(found, griffe.Attribute) else None
+    return value if is_literal(value) or str(value).startswith(_CHOICES) else None
 
 
-def is_literal(value: ast.expr) -> bool:
+def is_literal(value: str | griffe.Expr | None) -> bool:
     """Whether an expression says what it is worth."""
     try:
-        ast.literal_eval(value)
-    except ValueError:
+        ast.literal_eval(str(value))
+    except (ValueError, SyntaxError):
         return False
-    return True
+    return value is not None
