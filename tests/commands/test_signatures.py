@@ -88,24 +88,24 @@ class Part(Base):
 """
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A package without ``__init__.py``."""
-    (tmp_path / "folder_of_mine").mkdir()
+BASE = "class Base:\n    def __init__(self, a=1): ...\n"
+
+
+def test_classes_are_followed_within_a_folder_and_out_of_quotes(tmp_path, monkeypatch):
+    (tmp_path / "folder_of_mine").mkdir()  # a package without `__init__.py`
     (tmp_path / "folder_of_mine" / "part.py").write_text(PART)
-    (tmp_path / "folder_of_mine" / "base.py").write_text("class Base:\n    def __init__(self, a=1): ...\n")
+    (tmp_path / "folder_of_mine" / "base.py").write_text(BASE)
     monkeypatch.syspath_prepend(str(tmp_path))
-    return tmp_path / "folder_of_mine"
-
-
-def test_classes_are_followed_within_a_folder_and_out_of_quotes(folder):
     of, a = options_of("folder_of_mine.part.Part")
     assert (of.kind, of.named) == ("Optional[Base]", ("typing.Optional", "folder_of_mine.base.Base"))
     assert (a.name, a.default) == ("a", "1")
 
 
-def test_a_package_that_is_imported_is_read_too_whatever_it_made_of_its_place(folder):
+def test_a_package_that_is_imported_is_read_too_whatever_it_made_of_its_place(tmp_path, monkeypatch):
     """Transformers puts a ``Path`` there, which Python's own finder passes over."""
-    (folder / "__init__.py").write_text("")
-    import_module("folder_of_mine").__spec__.submodule_search_locations = [folder]
-    assert [option.name for option in options_of("folder_of_mine.base.Base")] == ["a"]
+    (tmp_path / "imported_of_mine").mkdir()
+    (tmp_path / "imported_of_mine" / "__init__.py").write_text("")
+    (tmp_path / "imported_of_mine" / "base.py").write_text(BASE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import_module("imported_of_mine").__spec__.submodule_search_locations = [tmp_path / "imported_of_mine"]
+    assert [option.name for option in options_of("imported_of_mine.base.Base")] == ["a"]
