@@ -219,6 +219,18 @@ def test_a_run_that_goes_on_is_judged_by_what_it_logged_last(tmp_path):
     assert line.after[0].mean == 0.5
 
 
+def test_an_arm_that_scores_as_much_with_grey_pictures_is_named(tmp_path):
+    for name, seen in (("blind", 0.3), ("looks", 0.8)):
+        after = {"val/id/A": seen, "val/blind/id/seen/A": seen, "val/blind/id/grey/A": 0.3}
+        RunFolder(tmp_path / name).write(RunFolder.SUMMARY, {"before": {}, "after": after})
+    main(["report", str(tmp_path)])
+    main(["report", str(tmp_path), "--format", "md"])
+    for text in ((tmp_path / "report.html").read_text(), (tmp_path / "report.md").read_text()):
+        (line,) = (line for line in text.splitlines() if "do not matter to it" in line)
+        assert "blind, val/blind/id: A is 0.300 with the picture and 0.300 with a grey one" in line
+        assert "looks, " not in line
+
+
 def test_a_folder_without_runs_is_named(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["report", str(tmp_path)])

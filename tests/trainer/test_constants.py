@@ -7,7 +7,9 @@ import pytest
 
 from vrft_pl.__main__ import main
 from vrft_pl.answers import Number
+from vrft_pl.metrics import Constants
 from vrft_pl.runs import RunFolder
+from vrft_pl.trainer.constants import warnings_of
 
 ROOT = Path(__file__).parents[2]
 SHORT = ["--config", str(ROOT / "configs/quickstart.yaml"), "--trainer.enable_progress_bar", "false"]
@@ -73,6 +75,12 @@ def test_constants_are_left_out_where_they_are_not_wanted(capsys):
     main([*FIT, "--run.constants", "false"])
     assert RunFolder("run").summary()["constant"] == {}
     assert "onstant" not in capsys.readouterr().out
+
+
+def test_a_policy_to_which_pictures_do_not_matter_is_warned_of():
+    scores = {"val/blind/id/seen/BoxIoU": 0.31, "val/blind/id/grey/BoxIoU": 0.34}
+    line = "val/blind/id: BoxIoU is 0.310 with the picture and 0.340 with a grey one: pictures do not matter to it yet."
+    assert warnings_of(Constants(), "val", scores) == [f"Warning: {line}"]
 
 
 def test_a_kind_whose_candidates_are_faulty_does_not_end_the_run(capsys, monkeypatch):

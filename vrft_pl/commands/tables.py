@@ -6,9 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 from vrft_pl.runs import RunFolder
 from vrft_pl.trainer.scores import Scores
+
+Cells = tuple[str, ...]
+"""Of a row, behind its name."""
+PARSE_FAILURES = "parse_failures"
+"""Stands before a metric in the name of its share of answers that it can't parse."""
 
 
 def fault_lines(faults: Mapping[str, int]) -> list[str]:
@@ -22,12 +28,9 @@ def fault_lines(faults: Mapping[str, int]) -> list[str]:
 
 def print_scores(scores: Scores, constant: Scores | None = None, warnings: Sequence[str] = ()) -> None:
     """Print each metric, what a constant answer gets where that is known, and lines that warn."""
-    table = Table(names())
-    for column in ("value", *(["constant"] if constant else [])):
-        table.add_column(column, justify="right")
-    for name, value in scores.items():
-        table.add_row(name, shown(value), *beside(constant, name))
-    print_with_lines(table, warnings)
+    heads = ["value", *(["constant"] if constant else [])]
+    rows = {name: (shown(value), *beside(constant, name)) for name, value in scores.items()}
+    print_with_lines(table_of(heads, rows), warnings)
 
 
 def print_summary(
@@ -39,19 +42,57 @@ def print_summary(
     warnings: Sequence[str] = (),
 ) -> None:
     """Print each metric before and after, what a constant answer gets, lines that warn, and where the files are."""
-    table = Table(names(), title=f"{seconds:.0f} seconds")
-    for column in ("before", "after", "change", *(["constant"] if constant else [])):
-        table.add_column(column, justify="right")
+    heads = ["before", "after", "change", *(["constant"] if constant else [])]
+    rows: dict[str, Cells] = {}
     for name in dict.fromkeys([*before, *after]):
         first, last = before.get(name), after.get(name)
         change = f"{last - first:+.3f}" if first is not None and last is not None else ""
-        table.add_row(name, shown(first), shown(last), change, *beside(constant, name))
-    print_with_lines(table, [*warnings, f"Files of this run: {folder}"])
+        rows[name] = (shown(first), shown(last), change, *beside(constant, name))
+    print_with_lines(table_of(heads, rows, f"{seconds:.0f} seconds"), [*warnings, f"Files of this run: {folder}"])
 
 
-def names() -> Column:
-    """A column of names; one that is too long for the screen goes on in the next line, and is not cut."""
-    return Column("metric", overflow="fold")
+def table_of(heads: Sequence[str], rows: Mapping[str, Cells], title: str | None = None) -> Table:
+    """A table with a heading above the metrics of each part; a name too long for the screen goes on in the next line.
+
+    Args:
+        heads: Of the columns behind the names.
+        rows: Cells by logged name.
+        title: Of the table.
+    """
+    table = Table(Column("metric", overflow="fold"), title=title)
+    for head in heads:
+        table.add_column(head, justify="right")
+    for part, metrics in by_part(rows).items():
+        table.add_section()
+        if part:
+            table.add_row(Text(part, "bold"))
+        for name, cells in metrics.items():
+            table.add_row(Text(f"  {name}" if part else name), *cells)  # not markup: names may hold brackets
+    return table
+
+
+def by_part(rows: Mapping[str, Cells]) -> dict[str, dict[str, Cells]]:
+    """Rows by what stands before the names of their metrics, the parts before what is within them.
+
+    Where no metric of a part differs from another in what it can't parse, one row says so for all.
+
+    Example:
+        >>> by_part({"val/id/blind/A": ("1",), "val/id/A": ("2",), "val/id/parse_failures/A": ("0",)})
+        {'val/id': {'A': ('2',), 'parse_failures': ('0',)}, 'val/id/blind': {'A': ('1',)}}
+    """
+    parts: dict[str, dict[str, Cells]] = {}
+    failures: dict[str, dict[str, Cells]] = {}
+    for name, cells in rows.items():
+        part, _, metric = name.rpartition("/")
+        above, _, last = part.rpartition("/")
+        if last == PARSE_FAILURES:
+            failures.setdefault(above, {})[f"{last}/{metric}"] = cells
+        else:
+            parts.setdefault(part, {})[metric] = cells
+    for part, own in failures.items():
+        alike = len(set(own.values())) == 1
+        parts.setdefault(part, {}).update({PARSE_FAILURES: next(iter(own.values()))} if alike else own)
+    return {part: parts[part] for part in sorted(parts, key=lambda part: part.count("/"))}
 
 
 def print_with_lines(table: Table, lines: Sequence[str]) -> None:

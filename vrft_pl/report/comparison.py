@@ -13,6 +13,7 @@ import numpy as np
 from scipy import stats
 
 from vrft_pl.metrics.interval import wilson_interval
+from vrft_pl.metrics.looking import unlooking
 from vrft_pl.report.entries import Entry
 from vrft_pl.report.records import held, mapping, number, numbers, readable
 from vrft_pl.runs import RunFolder
@@ -87,6 +88,16 @@ class Comparison:
         own = [[i for i in main if line.after[i] is not None] for line in self.lines]
         turns = dict.fromkeys(i for turn in zip_longest(*own) for i in turn if i is not None)
         return tuple(sorted(list(turns)[:MOST_COLUMNS])) or tuple(range(len(self.columns)))[:MOST_COLUMNS]
+
+    @property
+    def unlooking(self) -> list[str]:
+        """A line for each part that an arm answers as well with grey pictures, where that was asked."""
+        told = []
+        for line in self.lines:
+            pairs = zip(self.columns, line.after, strict=True)
+            scores = {column.key: estimate.mean for column, estimate in pairs if estimate is not None}
+            told += [f"{line.arm}, {sentence}" for sentence in unlooking(scores)]
+        return told
 
     @property
     def sizes(self) -> tuple[Rows, ...]:

@@ -162,6 +162,7 @@ def view(report: Report, columns: Columns) -> dict[str, Any]:
         "states": [(state, states[state]) for state in ("done", "running", "waiting", "failed") if states[state]],
         "failed": [cell for cell in results.cells if cell.state == "failed"] if results else [],
         "table": table,
+        "unlooking": report.comparison.unlooking,
         "all_metrics": tables.all_metrics(report.comparison),
         "sizes": [str(size) for size in report.comparison.sizes],
         "contrasts": contrasts,

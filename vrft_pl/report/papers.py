@@ -30,6 +30,7 @@ def markdown(report: Report) -> str:
         parts += [
             table(heads, rows),
             tables.note(comparison).partition(" Each metric")[0].partition(" The short line")[0],
+            *map(inline, comparison.unlooking),
         ]
     if results and results.contrasts:
         heads = ["contrast", "on", "rows", "difference", "95 % interval", "p", "kind"]

@@ -10,6 +10,7 @@ from vrft_pl.data import SampleData
 from vrft_pl.data.samples import Split
 from vrft_pl.distributed import data_share
 from vrft_pl.metrics import Constants, constant_scores
+from vrft_pl.metrics.looking import unlooking
 from vrft_pl.modules import PolicyModule
 from vrft_pl.runs import RunFolder
 from vrft_pl.trainer.scores import finite
@@ -42,10 +43,11 @@ def rows_seen(trainer: Trainer, task: SampleData, split: Split) -> dict[str, int
 
 
 def warnings_of(constants: Constants, split: Split, scores: Mapping[str, float]) -> list[str]:
-    """A line for every score that a constant answer betters, and for what has no constant."""
+    """A line for every score that a constant answer betters, for parts that are not looked at, for what has none."""
     flat = constants.flat(split)
     below = [
         f"Warning: {name} is {scores[name]:.3f}, {gap:.3f} below the {flat[name]:.3f} of a constant answer."
         for name, gap in constants.above(split, scores).items()
     ]
-    return [*below, *(f"No constant answer beside the scores: {reason}." for reason in constants.left_out)]
+    blind = [f"Warning: {line}" for line in unlooking(scores)]
+    return [*below, *blind, *(f"No constant answer beside the scores: {reason}." for reason in constants.left_out)]
