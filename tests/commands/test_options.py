@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from vrft_pl.__main__ import OF_A_RUN, main
-from vrft_pl.commands.resuming import flat
+from vrft_pl.trainer.resuming import flat
 
 
 def said(capsys, *args):

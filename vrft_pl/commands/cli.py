@@ -27,7 +27,7 @@ from vrft_pl.commands.items import values_of, with_items
 from vrft_pl.commands.misspelt import faults
 from vrft_pl.commands.ranges import out_of_range, refuse_unusable, unwritable
 from vrft_pl.commands.reasons import innermost
-from vrft_pl.commands.resuming import checked, flat, last
+from vrft_pl.trainer.resuming import checked, flat, last
 from vrft_pl.data import Source
 from vrft_pl.data.samples import Split
 from vrft_pl.distributed import Facts, device_refusal, launch_refusals, passes_alone

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.errors import fail
-from vrft_pl.commands.tables import fault_lines, print_scores
+from vrft_pl.trainer.tables import fault_lines, print_scores
 from vrft_pl.data.samples import Split
 from vrft_pl.modules import PolicyModule
 from vrft_pl.runs import RunFolder

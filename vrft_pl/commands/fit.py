@@ -19,8 +19,8 @@ from vrft_pl.callbacks import CostMeter, HFExport, OwedValidation, PredictionWri
 from vrft_pl.callbacks.checkpoint import OF_VALIDATION, StepCheckpoint
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.errors import fail
-from vrft_pl.commands.resuming import flat, latest_unfinished, refuse_changes, where_to_go_on
-from vrft_pl.commands.tables import fault_lines, print_summary
+from vrft_pl.trainer.resuming import flat, latest_unfinished, refuse_changes, where_to_go_on
+from vrft_pl.trainer.tables import fault_lines, print_summary
 from vrft_pl.data import SampleData
 from vrft_pl.distributed import Facts
 from vrft_pl.modules import PolicyModule

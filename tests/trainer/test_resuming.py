@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vrft_pl.__main__ import main
-from vrft_pl.commands.resuming import flat, latest_unfinished, refuse_changes
+from vrft_pl.trainer.resuming import flat, latest_unfinished, refuse_changes
 from vrft_pl.runs import RunFolder
 from vrft_pl.runs.checksums import damage, files_of, manifest_of
 from vrft_pl.types import InputError

@@ -1,4 +1,4 @@
-from vrft_pl.commands.tables import print_scores, print_summary
+from vrft_pl.trainer.tables import print_scores, print_summary
 from vrft_pl.runs import RunFolder
 from vrft_pl.trainer.scores import finite
 
