@@ -22,9 +22,10 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def write(folder, task=None, command="fit", **config):
+def write(folder, task=None, kind="fit", **config):
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
-    write_manifest(folder, command, ["--config", "x.yaml"], {"seed_everything": 3, **config}, trainer, task)
+    told = ["vrft_pl", kind, "--config", "x.yaml"]
+    write_manifest(folder, kind, told, {"seed_everything": 3, **config}, trainer, task)
 
 
 def test_how_the_model_was_computed_stands_in_the_last_start_alone(place):

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from vrft_pl.__main__ import main
-from vrft_pl.trainer.resuming import flat, latest_unfinished, refuse_changes
 from vrft_pl.runs import RunFolder
 from vrft_pl.runs.checksums import damage, files_of, manifest_of
+from vrft_pl.trainer.resuming import flat, latest_unfinished, refuse_changes
 from vrft_pl.types import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ def test_what_decides_on_no_step_may_change(folder, keys):
     ],
 )
 def test_what_decides_on_a_step_may_not_change(folder, keys, said):
-    with pytest.raises(InputError, match="Expected `--resume` to go on with the run that .*") as error:
+    with pytest.raises(InputError, match="Expected to go on with the run that .*") as error:
         refuse_changes(folder, changed(**keys), DATA)
     assert said in str(error.value)
 

@@ -1,6 +1,6 @@
-from vrft_pl.trainer.tables import print_scores, print_summary
 from vrft_pl.runs import RunFolder
 from vrft_pl.trainer.scores import finite
+from vrft_pl.trainer.tables import print_scores, print_summary
 
 
 def cells_of(lines):

@@ -27,22 +27,21 @@ from vrft_pl.commands.items import values_of, with_items
 from vrft_pl.commands.misspelt import faults
 from vrft_pl.commands.ranges import out_of_range, refuse_unusable, unwritable
 from vrft_pl.commands.reasons import innermost
-from vrft_pl.trainer.resuming import checked, flat, last
 from vrft_pl.data import Source
 from vrft_pl.data.samples import Split
-from vrft_pl.distributed import Facts, device_refusal, launch_refusals, passes_alone
+from vrft_pl.distributed import Facts, device_refusal, passes_alone
 from vrft_pl.metrics import Constants
 from vrft_pl.modules import PolicyModule
 from vrft_pl.policy import VLM
-from vrft_pl.policy.checkpoint import commit_of
-from vrft_pl.runs import Claim, RunFolder, WandbMode, install_checkpoint_io, tracking
+from vrft_pl.runs import Claim, RunFolder, WandbMode, tracking
 from vrft_pl.runs.limits import USUAL, YAMLLimits
-from vrft_pl.runs.manifest import note_ways, versions, write_manifest
-from vrft_pl.source import SOURCE
 from vrft_pl.trainer.base import TRAINER_DEFAULTS, RunTrainer
 from vrft_pl.trainer.callbacks import CHECKPOINTS, OF_EVERY_RUN, SAVE_EVERY, together
 from vrft_pl.trainer.constants import constants_of
+from vrft_pl.trainer.plan import code
 from vrft_pl.trainer.quiet import quieten
+from vrft_pl.trainer.resuming import checked, flat, last
+from vrft_pl.trainer.start import note_end, write_start
 from vrft_pl.types import InputError
 
 BUILT_BY_US: set[str | int] = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"}
@@ -130,6 +129,7 @@ class RunCLI(LightningCLI):
 
     runs_trainer: ClassVar[bool] = True
     """Whether it is the Trainer's method of that name, whose arguments are options of the command then."""
+    trainer: RunTrainer
 
     def __init__(self, command: str, args: Sequence[str]) -> None:
         quieten()
@@ -265,18 +265,14 @@ class RunCLI(LightningCLI):
         trainer = super().instantiate_trainer(
             default_root_dir=str(self.folder), logger=self.logger(), callbacks=self.callbacks(), **kwargs
         )
-        for refusal in launch_refusals(trainer.strategy):
-            raise InputError(refusal)
         assert isinstance(trainer, RunTrainer)
-        trainer.run_folder = self.folder
-        install_checkpoint_io(trainer)
-        self.config_init.watchdog.install(trainer, self.facts)
+        trainer.keep_in(self.folder, self.facts)
         return trainer
 
     def facts(self) -> Facts:
         """What has to be the same on every rank: versions of packages, this package's code, every key of the config."""
         config = flat(yaml.safe_load(self.parser.dump(self.config, skip_unset=False)))
-        return {**versions(), "code of vrft_pl": SOURCE[:12], **config}
+        return {**code(), **config}
 
     def logger(self) -> Any:
         """The config's, or none."""
@@ -289,15 +285,11 @@ class RunCLI(LightningCLI):
         given = config.callbacks or []
         given = list(given) if isinstance(given, list | tuple) else [given]
         own = [self.config_init[name] for name in OF_EVERY_RUN]
-        own = [*own, *self.extra_callbacks(given)]
+        own = [*own, *self.extra_callbacks()]
         return together(given, own, config.enable_checkpointing, config.enable_progress_bar)
 
-    def extra_callbacks(self, given: list[Callback]) -> list[Callback]:
-        """Those that this command alone has.
-
-        Args:
-            given: Those of the config.
-        """
+    def extra_callbacks(self) -> list[Callback]:
+        """Those that this command alone has."""
         return []
 
     @property
@@ -310,14 +302,11 @@ class RunCLI(LightningCLI):
 
         Nothing is written before, so that a wrong input leaves nothing behind.
         """
-        config = self.parser.dump(self.config, skip_unset=False)
         if self.trainer.is_global_zero:
             self.claim_folder()
-            resolved = yaml.safe_load(config)
-            self.folder.write_text(RunFolder.CONFIG, config)
-            write_manifest(self.folder, self.command, self.args, resolved, self.trainer, self.datamodule)
-            for logger in self.trainer.loggers:
-                logger.log_hyperparams(resolved)
+        command, config = ["vrft_pl", self.command, *self.args], self.parser.dump(self.config, skip_unset=False)
+        goes_on = bool(self.config.get("resume"))
+        write_start(self.trainer, self.command, command, config, self.datamodule, goes_on)
 
     claim: Claim | None = None
     """What keeps other processes out of the folder."""
@@ -361,18 +350,9 @@ class RunCLI(LightningCLI):
         except SIGTERMException:
             self.say_where_it_stopped()
         else:
-            self.note_ways()
+            note_end(self.trainer, self.model, self.folder)
         finally:
             self.close()
-
-    def note_ways(self) -> None:
-        """Write down how the model was computed."""
-        module = getattr(self, "model", None)
-        if not isinstance(module, PolicyModule) or module.policy.verdicts is None or not self.trainer.is_global_zero:
-            return
-        policy, verdicts = module.policy, module.policy.verdicts
-        commit = commit_of(policy.weights.checkpoint, policy.weights.revision)
-        note_ways(self.folder, type(policy.hf_model).__name__, verdicts.state_dict(), commit)
 
     def close(self) -> None:
         """Close the engine that wrote completions, leave the other ranks, and let others into the folder."""

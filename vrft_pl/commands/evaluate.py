@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.errors import fail
-from vrft_pl.trainer.tables import fault_lines, print_scores
 from vrft_pl.data.samples import Split
 from vrft_pl.modules import PolicyModule
 from vrft_pl.runs import RunFolder
 from vrft_pl.trainer.constants import warnings_of
 from vrft_pl.trainer.scores import finite
+from vrft_pl.trainer.tables import fault_lines, print_scores
 
 
 def validate(args: Sequence[str]) -> None:
@@ -30,12 +30,10 @@ def score(cli: RunCLI) -> None:
         cli.datamodule.setup(cli.command)
         refuse_nothing(cli)
         cli.start()
-        evaluate = getattr(cli.trainer, cli.command)
-        parts = evaluate(cli.model, datamodule=cli.datamodule, **{**cli.method_kwargs, "verbose": False})
-        scores = {name: value for part in parts for name, value in part.items()}
+        split: Split = "val" if cli.command == "validate" else "test"
+        scores = cli.trainer.evaluate(cli.model, cli.datamodule, split, **cli.method_kwargs)
         faults = cli.model.faults() if isinstance(cli.model, PolicyModule) else {}
         if cli.trainer.is_global_zero:
-            split: Split = "val" if cli.command == "validate" else "test"
             constants = cli.constants(split, scores)
             cli.folder.write(RunFolder.SCORES, finite(scores))
             print_scores(scores, constants.flat(split), [*fault_lines(faults), *warnings_of(constants, split, scores)])

@@ -61,9 +61,9 @@ class InProcess:
         with quietly():
             cli = FitCLI("fit", args)
             with cli.running():
-                cli.fit()
-        if cli.stop.signum is not None:  # it came after the last step: this run is whole, and another one not wanted
-            sys.exit(128 + cli.stop.signum)
+                stop = cli.fit().stop
+        if stop.signum is not None:  # it came after the last step: this run is whole, and another one not wanted
+            sys.exit(128 + stop.signum)
 
     def test(self, config: Path, folder: RunFolder) -> None:
         """Judge on the test parts."""

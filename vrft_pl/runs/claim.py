@@ -6,6 +6,7 @@ import fcntl
 import os
 import time
 from pathlib import Path
+from typing import Self
 
 from vrft_pl.types import InputError
 
@@ -52,6 +53,12 @@ class Claim:
         except OSError:
             return True
         return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
 
     def release(self) -> None:
         """Let others in; in a child it lets go of nothing but its own copy."""

@@ -20,15 +20,15 @@ from vrft_pl.data.samples import Samples, Split
 from vrft_pl.runs.folder import RunFolder
 
 SPLITS: Mapping[str, tuple[Split, ...]] = {"fit": ("train", "val"), "validate": ("val",)}
-"""What a command reads; the others read ``test``."""
+"""What a run of a kind reads; the others read ``test``."""
 MOST_IDS = 256
 """Rows of a procedural part whose ids are hashed: each depends on the seed and its position alone."""
 
 
 def write_manifest(
     folder: RunFolder,
-    command: str,
-    args: Sequence[str],
+    kind: str,
+    command: Sequence[str],
     config: Mapping[str, Any],
     trainer: Trainer,
     task: LightningDataModule | None,
@@ -37,21 +37,21 @@ def write_manifest(
 
     Args:
         folder: Folder of the run.
-        command: Name of the command.
-        args: What follows it on the command line.
+        kind: What it does: ``fit``, ``validate``, ``test`` or ``predict``.
+        command: What started the process.
         config: The resolved config.
         trainer: The run's trainer.
         task: The run's data, set up.
     """
     start = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": ["vrft_pl", command, *args],
+        "command": list(command),
         "checkpoint": config.get("ckpt_path"),
         "seed": config.get("seed_everything"),
         "git": git_state(),
         "versions": versions(),
         "device": device(trainer),
-        "data": data_ids(task, SPLITS.get(command, ("test",))),
+        "data": data_ids(task, SPLITS.get(kind, ("test",))),
         "config": dict(config),
     }
     folder.write(folder.MANIFEST, {"starts": [*folder.starts(), start]})

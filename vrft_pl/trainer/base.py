@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from jsonargparse.typing import register_type
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.accelerators import CUDAAccelerator
 
-from vrft_pl.callbacks import StopOnSignal
+from vrft_pl.callbacks import RankWatchdog, StopOnSignal
 from vrft_pl.callbacks.preflight import refusals, refusals_of_callbacks
+from vrft_pl.data.samples import Split
+from vrft_pl.distributed import Facts, launch_refusals
 from vrft_pl.modules import PolicyModule
 from vrft_pl.rollout.hooks import Run
-from vrft_pl.runs import RunFolder, install_loop
+from vrft_pl.runs import RunFolder, install_checkpoint_io, install_loop
 from vrft_pl.types import InputError
+
+CallbackT = TypeVar("CallbackT", bound=Callback)
 
 TRAINER_DEFAULTS = {
     "val_check_interval": 1_000_000,  # evaluated before and after training only
@@ -92,6 +97,45 @@ class RunTrainer(Trainer):
 
     run_folder: RunFolder | None = None
     """Where the run keeps its files, whichever loggers it has."""
+
+    def keep_in(self, folder: RunFolder, facts: Callable[[], Facts]) -> None:
+        """Let the run keep its files in a folder, checkpoints whole, and its processes find each other.
+
+        Args:
+            folder: The folder.
+            facts: What has to be the same on every rank, asked when they meet.
+
+        Raises:
+            InputError: If the processes can't find each other.
+        """
+        for refusal in launch_refusals(self.strategy):
+            raise InputError(refusal)
+        self.run_folder = folder
+        install_checkpoint_io(self)
+        self.callback(RankWatchdog).install(self, facts)
+
+    def callback(self, kind: type[CallbackT]) -> CallbackT:
+        """The first callback of a class that every run has."""
+        callbacks: list[Callback] = self.callbacks  # type: ignore[attr-defined]  # set by a connector
+        return next(callback for callback in callbacks if isinstance(callback, kind))
+
+    def evaluate(
+        self, model: LightningModule, data: LightningDataModule, split: Split = "val", **options: Any
+    ) -> dict[str, float]:
+        """Let the policy write on held-out samples.
+
+        Args:
+            model: Holds the policy and the metrics.
+            data: The samples.
+            split: ``val`` or ``test``.
+            **options: Those of Lightning's ``Trainer.validate`` or ``test``.
+
+        Returns:
+            Every score by its logged name.
+        """
+        evaluate = self.test if split == "test" else self.validate
+        parts = evaluate(model, datamodule=data, **{**options, "verbose": False})
+        return {name: score for part in parts for name, score in part.items()}
 
     @property
     def log_dir(self) -> str | None:

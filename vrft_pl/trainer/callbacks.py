@@ -11,16 +11,20 @@ from rich import get_console
 
 from vrft_pl.callbacks import (
     CompletionRecorder,
+    CostMeter,
     HFExport,
     NonFiniteGuard,
+    OwedValidation,
     PredictionWriter,
     ProgressLines,
     RankWatchdog,
     RewardProgressBar,
     SpikeFlag,
     StepCheckpoint,
+    StopOnSignal,
     ValSubset,
 )
+from vrft_pl.runs import CutBack
 
 OF_EVERY_RUN = {
     "completions": CompletionRecorder,
@@ -33,6 +37,9 @@ OF_EVERY_RUN = {
     "spikes": SpikeFlag,
 }
 """Callbacks of every run, by the section of the config that each has."""
+OF_TRAINING = (CutBack, OwedValidation, StopOnSignal)
+"""Those of every training run, which have no options: records are cut back on resuming, a validation that a kill broke
+off is done again, and a signal saves."""
 SAVE_EVERY = 50
 """Optimizer steps between two checkpoints, unless the config says when."""
 CHECKPOINTS: dict[str, Any] = {"mode": "max", "filename": "{step}", "enable_version_counter": False}
@@ -53,6 +60,12 @@ def together(
     kept = [c for c in own if saves is not False or not isinstance(c, ModelCheckpoint)]
     bars = [] if shows_progress is False or any(isinstance(c, ProgressBar) for c in given) else [progress()]
     return [*given, *kept, *bars]
+
+
+def counted(callbacks: Sequence[Callback]) -> list[Callback]:
+    """Callbacks behind one that counts what they take, which may be among them."""
+    meter = next((callback for callback in callbacks if isinstance(callback, CostMeter)), CostMeter())
+    return [meter, *(callback for callback in callbacks if callback is not meter)]
 
 
 def progress() -> ProgressBar:

@@ -5,14 +5,28 @@ from __future__ import annotations
 import hashlib
 from itertools import islice
 
-from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from vrft_pl.data import SampleData
 from vrft_pl.data.resumable import used_batches
 from vrft_pl.distributed import DataShare, Facts
+from vrft_pl.runs.manifest import data_ids, versions
+from vrft_pl.source import SOURCE
 
 MOST_ROWS = 2**20
 """Rows whose order is hashed."""
+
+
+def code() -> Facts:
+    """What has to be the same on every rank of any run: versions of packages, and this package's code."""
+    return {**versions(), "code of vrft_pl": SOURCE[:12]}
+
+
+def training_facts(trainer: Trainer, module: LightningModule, task: LightningDataModule | None) -> Facts:
+    """What has to be the same on every rank of a training run: its rows, their order, and the number of steps."""
+    ids = data_ids(task, ("train",))
+    rows = {f"{name} of {key}": value for key, part in ids.items() for name, value in part.items()}
+    return {**rows, **training_plan(task, trainer, getattr(module, "num_iterations", 1))}
 
 
 def training_plan(task: LightningDataModule | None, trainer: Trainer, num_iterations: int = 1) -> Facts:

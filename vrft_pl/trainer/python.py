@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from lightning.pytorch import Callback, LightningDataModule, LightningModule
+from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.loggers import Logger
 
-from vrft_pl.callbacks import CostMeter, OwedValidation, RankWatchdog, StepCheckpoint, StopOnSignal
-from vrft_pl.distributed import Facts, launch_refusals
-from vrft_pl.runs import CutBack, RunFolder, install_checkpoint_io, with_metrics
-from vrft_pl.runs.manifest import versions
-from vrft_pl.source import SOURCE
+from vrft_pl.callbacks import StepCheckpoint
+from vrft_pl.runs import RunFolder, with_metrics
 from vrft_pl.trainer.base import TRAINER_DEFAULTS, RunTrainer
-from vrft_pl.trainer.callbacks import CHECKPOINTS, OF_EVERY_RUN, SAVE_EVERY, together
+from vrft_pl.trainer.callbacks import CHECKPOINTS, OF_EVERY_RUN, OF_TRAINING, SAVE_EVERY, counted, together
+from vrft_pl.trainer.plan import code
 from vrft_pl.trainer.quiet import quieten
-from vrft_pl.types import InputError
 
 
 class Trainer(RunTrainer):
@@ -54,13 +51,7 @@ class Trainer(RunTrainer):
             callbacks=all_callbacks(run_folder, callbacks, kwargs),
             **{**TRAINER_DEFAULTS, **kwargs},
         )
-        self.run_folder = run_folder
-        for refusal in launch_refusals(self.strategy):
-            raise InputError(refusal)
-        install_checkpoint_io(self)
-        for callback in self.callbacks:  # type: ignore[attr-defined]  # set by a connector
-            if isinstance(callback, RankWatchdog):
-                callback.install(self, code)
+        self.keep_in(run_folder, code)
 
     def fit(self, model: LightningModule, *args: Any, **kwargs: Any) -> None:
         """Train; the arguments are those of Lightning's ``Trainer.fit``.
@@ -70,22 +61,6 @@ class Trainer(RunTrainer):
         """
         self.refuse(model)
         super().fit(model, *args, **kwargs)
-
-    def evaluate(
-        self, model: LightningModule, data: LightningDataModule, split: Literal["val", "test"] = "val"
-    ) -> dict[str, float]:
-        """Let the policy write on held-out samples.
-
-        Args:
-            model: Holds the policy and the metrics.
-            data: The samples.
-            split: ``val`` or ``test``.
-
-        Returns:
-            Every score by its logged name.
-        """
-        evaluate = {"val": self.validate, "test": self.test}[split]
-        return {name: score for part in evaluate(model, data, verbose=False) for name, score in part.items()}
 
 
 def all_callbacks(folder: RunFolder, given: Sequence[Callback], options: Mapping[str, Any]) -> list[Callback]:
@@ -98,12 +73,6 @@ def all_callbacks(folder: RunFolder, given: Sequence[Callback], options: Mapping
     """
     saver = StepCheckpoint(folder.checkpoints, every_n_train_steps=SAVE_EVERY, **CHECKPOINTS)
     own = [saver, *(kind() for kind in OF_EVERY_RUN.values() if kind is not StepCheckpoint)]
-    own = [*own, CutBack(), OwedValidation(), StopOnSignal()]
+    own = [*own, *(kind() for kind in OF_TRAINING)]
     own = [callback for callback in own if not any(isinstance(other, type(callback)) for other in given)]
-    meter = [] if any(isinstance(other, CostMeter) for other in given) else [CostMeter()]
-    return [*meter, *together(given, own, options.get("enable_checkpointing"), options.get("enable_progress_bar"))]
-
-
-def code() -> Facts:
-    """What has to be the same on every rank: versions of packages, and this package's code."""
-    return {**versions(), "code of vrft_pl": SOURCE[:12]}
+    return counted(together(given, own, options.get("enable_checkpointing"), options.get("enable_progress_bar")))

@@ -86,12 +86,26 @@ def latest_unfinished(runs: Path, seed: int) -> Path | None:
 
 
 def where_to_go_on(folder: RunFolder) -> str | None:
-    """The checkpoint that ``--resume`` goes on from, said aloud; ``None`` where the run starts from its beginning."""
+    """The checkpoint that a run is resumed from, said aloud; ``None`` where it starts from its beginning."""
     if newest := newest_whole(folder):
         rank_zero_info(f"Going on with {folder} from {newest.name}.")
         return str(newest)
     rank_zero_info(f"{folder} holds no checkpoint to go on from: the run starts from its beginning.")
     return None
+
+
+def tell_of_unfinished(folder: RunFolder, way: str) -> None:
+    """Say that a run starts anew where one is that is not finished.
+
+    Args:
+        folder: Of the run.
+        way: What goes on with it.
+    """
+    if folder.started and folder.newest_checkpoint():
+        rank_zero_info(
+            f"{folder} holds a run that is not finished; it starts anew, and its checkpoints so far are kept as "
+            f"*.ckpt.earlier. `{way}` goes on."
+        )
 
 
 def refuse_changes(folder: RunFolder, config: Mapping[str, Any], data: Mapping[str, Any]) -> None:
@@ -128,8 +142,8 @@ def refuse_changes(folder: RunFolder, config: Mapping[str, Any], data: Mapping[s
     if changed:
         more = f", and {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
         raise InputError(
-            f"Expected `--resume` to go on with the run that {folder} holds, but {'; '.join(changed[:MOST_NAMED])}"
-            f"{more}. Undo it, start anew in another folder, or go on all the same with `--ckpt_path last`."
+            f"Expected to go on with the run that {folder} holds, but {'; '.join(changed[:MOST_NAMED])}"
+            f"{more}. Undo it, start anew in another folder, or go on all the same with `ckpt_path` `last`."
         )
 
 
