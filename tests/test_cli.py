@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 from vrft_pl import __version__
 from vrft_pl.__main__ import available, main
 from vrft_pl.commands.errors import one_line
-from vrft_pl.commands.fit import FitCLI
 from vrft_pl.modules import PolicyModule
 from vrft_pl.rewards import Reward
+from vrft_pl.trainer.base import RunTrainer
 from vrft_pl.types import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -403,8 +403,8 @@ def test_a_signal_during_an_evaluation_saves_nothing_and_says_so(command, tmp_pa
     ("owner", "phase", "signum"),
     [
         pytest.param(PolicyModule, "export", signal.SIGTERM, id="export"),
-        pytest.param(FitCLI, "evaluate", signal.SIGTERM, id="after"),
-        pytest.param(FitCLI, "evaluate", signal.SIGUSR1, id="after-slurms"),
+        pytest.param(RunTrainer, "evaluate", signal.SIGTERM, id="after"),
+        pytest.param(RunTrainer, "evaluate", signal.SIGUSR1, id="after-slurms"),
     ],
 )
 def test_a_signal_after_training_ends_a_run_that_has_not_finished(
