@@ -20,6 +20,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 PARTS = ("docs", "configs", "experiments", "tests", "tools", "vrft_pl")
 """Folders whose pages belong to the site, beside those of the root."""
+STYLE = "docs/site.css"
 PICTURES = (".png", ".svg", ".jpg", ".webp")
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".sh": "bash", ".json": "json", ".toml": "toml"}
 REFERENCE = {
@@ -39,6 +40,7 @@ REFERENCE = {
 """Title of the reference of each package."""
 _FENCE = re.compile(r"^(`{3,}).*?^\1`*$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"(?<=\]\()([^)\s#]+)")
+_CELL = re.compile(r"<td>.*?</td>", re.DOTALL)
 _FOUND_LAST = "---\nsearch:\n  boost: 0.3\n---\n\n"
 _UNSEARCHED = "---\nsearch:\n  exclude: true\n---\n\n"
 
@@ -53,7 +55,8 @@ def on_files(files: Files, config: Any) -> Files:
         for target in targets((ROOT / place).read_text(encoding="utf-8"), place):
             linked |= companion(target)
     made |= {place: text for place, text in linked.items() if text is not None}
-    plain = [place for place in (*pages, *(p for p, text in linked.items() if text is None)) if place not in made]
+    pictures = (place for place, text in linked.items() if text is None)
+    plain = [place for place in (*pages, *pictures, STYLE) if place not in made]
     copied = [File.generated(config, place, abs_src_path=str(ROOT / place)) for place in dict.fromkeys(plain)]
     return Files([*kept, *copied, *(File.generated(config, place, content=text) for place, text in made.items())])
 
@@ -70,6 +73,11 @@ def on_page_markdown(markdown: str, page: Any, **kwargs: Any) -> str:
         pieces += [_LINK.sub(lead, markdown[start : fence.start()]), fence[0]]
         start = fence.end()
     return "".join([*pieces, _LINK.sub(lead, markdown[start:])])
+
+
+def on_page_content(html: str, **kwargs: Any) -> str:
+    """Show bars in the code of tables as they are meant: Python-Markdown keeps the backslash before them."""
+    return _CELL.sub(lambda cell: cell[0].replace("\\|", "|"), html)
 
 
 def written_pages() -> Iterator[str]:
