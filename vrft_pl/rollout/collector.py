@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vrft_pl.axes import kept
 from vrft_pl.distributed import whole
+from vrft_pl.policy.logprobs import TokenLogprobs
 from vrft_pl.policy.reference import Reference
 from vrft_pl.rollout.freezing import frozen_logprobs
 from vrft_pl.rollout.hooks import Hooks
@@ -141,33 +142,20 @@ class Collector:
             filler: See above.
         """
         samples = [sample for batch in batches for sample in batch]
-        sizes, seconds, step = [len(batch) for batch in batches], dict[str, float](), self.hooks.step()
-        policy, temperature = self.writer.policy, self.params.temperature
+        seconds, step = dict[str, float](), self.hooks.step()
+        to_sampler = begun is not None and self.ratio_to_sampler
         with self.hooks.forward_context():
             with self._timed("rollout", seconds):
                 prompts, completions = self._written(samples, step, key) if begun is None else begun.written()
-            to_sampler = begun is not None and self.ratio_to_sampler
-            frozen = reused and not to_sampler
-            sampled = self._exact_logprobs(completions)
-            reads = frozen or self.token_weights is not None or (self.divergence and sampled is None)
-            passes = reads or self.reference is not None
-            with beside(self._score, samples, completions, step, seconds, when=passes) as scoring:
-                with self._timed("reference", seconds):
-                    freeze = partial(frozen_logprobs, prompts, completions, sizes, temperature)
-                    own = freeze(policy.evaluating()) if reads else None
-                    reference = freeze(self.reference.model()).logprobs if self.reference is not None else None
-                scores = scoring.result()
-        self.writer.count_reading(prompts, completions.mask, reads + (self.reference is not None))
+            freeze = reused and not to_sampler
+            scores, own, reference = self._judged(batches, prompts, completions, freeze, step, seconds)
         loss_mask = self.token_mask(completions)
         if filler:
-            company = len(batches[-1]) * self.group_size
-            counted = torch.arange(len(completions), device=loss_mask.device) < len(completions) - company
+            counted = all_but_last(len(batches[-1]) * self.group_size, loss_mask)
             loss_mask, scores = loss_mask & counted[:, None], replace(scores, counted=counted)
+        scores = self._with_divergence(scores, completions, own, reference)
+        frozen = own.logprobs if reused and own is not None else None
         weights = self.token_weights(own.entropy, loss_mask) if self.token_weights and own is not None else None
-        if self.divergence and reference is not None:
-            logprobs = sampled if own is None else own.logprobs
-            assert logprobs is not None
-            scores = replace(scores, divergence=((logprobs - reference) * completions.mask).sum(dim=1))
         return Experience(
             samples=tuple(samples),
             prompts=prompts,
@@ -177,7 +165,7 @@ class Collector:
             rewards=scores.total,
             advantages=self.advantage(scores),
             loss_mask=loss_mask,
-            old_logprobs=completions.logprobs if to_sampler else own.logprobs if frozen and own is not None else None,
+            old_logprobs=completions.logprobs if to_sampler else frozen,
             ratio_to_sampler=to_sampler,
             token_weights=weights,
             reference_logprobs=reference,
@@ -189,6 +177,38 @@ class Collector:
         """Those of the policy at the tokens it wrote, where its sampler knows them."""
         exact = self.writer.sampler.exact and not self.params.truncates
         return completions.logprobs if exact else None
+
+    def _judged(
+        self,
+        batches: list[list[Sample]],
+        prompts: Prompts,
+        completions: Completions,
+        freeze: bool,
+        step: int,
+        seconds: dict[str, float],
+    ) -> tuple[Scores, TokenLogprobs | None, Tensor | None]:
+        """Scores, and beside them what the policy says of the tokens and the reference, as far as they are asked."""
+        samples, sizes = [sample for batch in batches for sample in batch], [len(batch) for batch in batches]
+        unknown = self.divergence and self._exact_logprobs(completions) is None
+        reads = freeze or unknown or self.token_weights is not None
+        passes = reads + (self.reference is not None)
+        read = partial(frozen_logprobs, prompts, completions, sizes, self.params.temperature)
+        with beside(self._score, samples, completions, step, seconds, when=passes > 0) as scoring:
+            with self._timed("reference", seconds):
+                own = read(self.writer.policy.evaluating()) if reads else None
+                reference = None if self.reference is None else read(self.reference.model()).logprobs
+            scores = scoring.result()
+        self.writer.count_reading(prompts, completions.mask, passes)
+        return scores, own, reference
+
+    def _with_divergence(
+        self, scores: Scores, completions: Completions, own: TokenLogprobs | None, reference: Tensor | None
+    ) -> Scores:
+        if not self.divergence or reference is None:
+            return scores
+        logprobs = self._exact_logprobs(completions) if own is None else own.logprobs
+        assert logprobs is not None
+        return replace(scores, divergence=((logprobs - reference) * completions.mask).sum(dim=1))
 
     def _written(self, samples: list[Sample], step: int, key: Sequence[int | str]) -> tuple[Prompts, Completions]:
         prompts, written = [], []
@@ -213,6 +233,11 @@ class Collector:
         if (device := self.writer.policy.device).type == "cuda":
             torch.cuda.synchronize(device)
         seconds[phase] = time.perf_counter() - start
+
+
+def all_but_last(count: int, mask: Tensor) -> Tensor:
+    """False for the last rows of a mask. Shape ``(N,)``."""
+    return torch.arange(len(mask), device=mask.device) < len(mask) - count
 
 
 def dealt(parts: Sequence[Completions], sizes: Sequence[int]) -> Completions:
