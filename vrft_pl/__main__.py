@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from importlib.metadata import EntryPoint, entry_points
 
 from vrft_pl import __version__
+from vrft_pl.importing import imported
 from vrft_pl.shipped import shipped
 
 COMMANDS = {
@@ -98,13 +99,11 @@ def main(args: Sequence[str] | None = None) -> None:
 
         print(shown(args[0], commands[args[0]][0].partition(":")[0]))
     else:
-        from vrft_pl.commands.errors import (  # torch only now: help stays fast
-            input_errors_in_one_line,
-            tracebacks_shown,
-        )
-
-        with tracebacks_shown() if debug else nullcontext(), input_errors_in_one_line():
-            EntryPoint(args[0], commands[args[0]][0], GROUP).load()([shipped(arg) for arg in args[1:]])
+        errors = imported("vrft_pl.commands.errors")  # torch only now: help stays fast
+        with errors.tracebacks_shown() if debug else nullcontext(), errors.input_errors_in_one_line():
+            command = EntryPoint(args[0], commands[args[0]][0], GROUP)
+            imported(command.module)
+            command.load()([shipped(arg) for arg in args[1:]])
 
 
 def program() -> None:

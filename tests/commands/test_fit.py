@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from forking import forked
 from lightning.pytorch.loggers import Logger
 from offline import run_of, tables
 
@@ -22,6 +23,19 @@ SHORT = [*FIT, "--trainer.max_steps", "3", "--checkpoint.every_n_train_steps", "
 
 JPEG = b"\xff\xd8\xff"
 """How such a file begins."""
+
+
+STEP = """
+import os, sys
+from lightning.pytorch import Callback
+
+class Imports(Callback):
+    def on_train_batch_end(self, *args):
+        slow = {"av", "datasets", "math_verify", "pandas", "peft", "wandb"}
+        print("at the first step:", sorted(slow & set(sys.modules)), flush=True)
+        os._exit(0)
+"""
+"""A callback of one's own that says which slow packages have been imported, and ends the run."""
 
 
 class Kept(Logger):
@@ -60,6 +74,13 @@ def unfinished(folder):
 def records(folder):
     rows = [{k: v for k, v in row.items() if not k.startswith("time/")} for row in folder.metrics()]
     return rows, list(folder.completions()), list(folder.predictions())
+
+
+def test_the_first_step_comes_without_imports_that_it_does_not_need(place):
+    Path("mine.py").write_text(STEP)
+    args = [*FIT, "--run.evaluate_before", "false", "--val_subset.times", "0", "--trainer.callbacks+=mine.Imports"]
+    done = forked("-m", "vrft_pl", *args)
+    assert "at the first step: []" in done.stdout, done.stderr
 
 
 def test_a_run_that_is_given_a_checkpoint_goes_on_in_the_folder_it_lies_in(place, capsys):

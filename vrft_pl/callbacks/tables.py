@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from functools import singledispatch
+from typing import TYPE_CHECKING
 
 import numpy as np
-import wandb
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from PIL import Image
 
 from vrft_pl.callbacks.pictures import draw_record
 from vrft_pl.runs import CompletionRecord, RunFolder
+
+if TYPE_CHECKING:
+    import wandb
 
 Drawn = tuple[CompletionRecord, Image.Image | None]
 """A record and its picture, where one is kept."""
@@ -74,6 +77,8 @@ def _(logger: MLFlowLogger, name: str, drawn: Sequence[Drawn]) -> None:
 
 def jpeg(image: Image.Image) -> wandb.Image:
     """A picture as W&B takes it, a tenth of a PNG of a photograph."""
+    import wandb
+
     return wandb.Image(image, file_type="jpg")
 
 

@@ -7,9 +7,10 @@ import struct
 from collections.abc import Iterator
 from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from google.protobuf.message import DecodeError
-from wandb.proto.wandb_internal_pb2 import HistoryRecord, Record  # type: ignore[attr-defined]  # made when imported
+if TYPE_CHECKING:
+    from wandb.proto.wandb_internal_pb2 import HistoryRecord  # type: ignore[attr-defined]  # made when imported
 
 STEP = "trainer/global_step"
 """Name under which Lightning's logger adds the step to what it logs."""
@@ -74,6 +75,9 @@ def logged(path: Path, most: float = inf) -> Iterator[tuple[int, frozenset[str]]
 
 def histories(path: Path) -> Iterator[HistoryRecord]:
     """What was logged, call by call, up to where a process that was killed has cut its file off."""
+    from google.protobuf.message import DecodeError
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # made when imported
+
     for data in records(path.read_bytes()):
         try:
             record = Record.FromString(data)

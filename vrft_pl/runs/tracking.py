@@ -1,4 +1,7 @@
-"""The loggers of a run: a CSV file, and W&B, which never decides whether a run trains."""
+"""The loggers of a run: a CSV file, and W&B, which never decides whether a run trains.
+
+Importing W&B takes half a second, which only a run that logs to it pays.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import netrc
 import os
 import secrets
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -15,7 +19,6 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import wandb
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
@@ -75,6 +78,8 @@ class WandbOrOffline(WandbLogger):
     ) -> None:
         if wrong := [tag for tag in tags if not 1 <= len(tag) <= 64]:
             raise ValueError(f"Expected `tags` of 1 to 64 characters each, but got {wrong[0]!r}.")
+        import wandb
+
         newer = {"finish_timeout": FINISH_SECONDS, "x_transaction_log_flush_interval": FLUSH_SECONDS}
         waits: dict[str, Any] = {k: v for k, v in newer.items() if k in wandb.Settings.model_fields}
         settings = wandb.Settings(silent=True, init_timeout=SECONDS, **waits)
@@ -178,6 +183,8 @@ class WandbOrOffline(WandbLogger):
         return super().experiment
 
     def _start(self) -> Any:
+        import wandb
+
         for mode in ("offline",) if self.offline else ("online", "offline"):
             try:
                 return self._run(mode)
@@ -188,6 +195,8 @@ class WandbOrOffline(WandbLogger):
         return self._run("disabled")
 
     def _run(self, mode: Any) -> Any:
+        import wandb
+
         run = wandb.init(**{**self._wandb_init, "mode": mode, "id": None if mode == "disabled" else self._run_id()})
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP, step_sync=True)
@@ -205,12 +214,14 @@ class WandbOrOffline(WandbLogger):
 
 
 def finish(exit_code: int | None = None, seconds: float | None = None) -> None:
-    """End W&B's run; what it could not upload in time stays in its folder.
+    """End W&B's run, if there is one; what it could not upload in time stays in its folder.
 
     Args:
         exit_code: Of the run.
         seconds: How long to wait; `FINISH_SECONDS` by default.
     """
+    if (wandb := sys.modules.get("wandb")) is None:  # nobody has begun a run before it was imported
+        return
     seconds = FINISH_SECONDS if seconds is None else seconds
     try:
         done = ended_within(seconds, wandb.finish, exit_code)
