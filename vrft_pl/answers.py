@@ -87,6 +87,11 @@ THOUSANDTHS = AnswerFrame(1000, 1000, 1.0, 1.0)
 """Writes boxes that are in thousandths of the picture already."""
 
 
+def thousandths(width: int, height: int) -> AnswerFrame:
+    """Writes in thousandths of a picture of this size what is in its pixels."""
+    return AnswerFrame(width, height, width / 1000, height / 1000)
+
+
 def widened_span(low: float, high: float, decimals: int) -> tuple[float, float]:
     """Widen a span that would vanish when it is rounded to the smallest that holds its lower end."""
     if f"{low:.{decimals}f}" != f"{high:.{decimals}f}":

@@ -2,15 +2,17 @@ from dataclasses import replace
 
 import pytest
 import torch
+from builders import make_sample
 from check.subjects import subject
 from training import counting, grpo
 
-from vrft_pl.answers import Number
-from vrft_pl.check.constant import check_constant, compared, training_rows
+from vrft_pl.answers import Box, Number
+from vrft_pl.check.constant import check_constant, compared, told, training_rows
 from vrft_pl.check.signal import check_signal
 from vrft_pl.check.speed import check_speed
 from vrft_pl.data import CountingScenes
-from vrft_pl.metrics import constant
+from vrft_pl.metrics import Constants, constant
+from vrft_pl.metrics.constant import Asked
 from vrft_pl.modules import SFTModule
 from vrft_pl.rewards import Format, NumberMatch
 from vrft_pl.rollout import SamplingParams
@@ -29,6 +31,13 @@ def test_the_best_constant_is_named_with_what_it_gets(qwen2_vl, tmp_path):
     [finding] = check_constant(subject(grpo(qwen2_vl, rewards=[NumberMatch(), Format()]), tmp_path, task))
     what = "NumberMatch: the best constant answer of 8 training rows is '4': 1.000 on val/id."
     assert (finding.level, finding.what) == ("note", what)
+
+
+def test_a_constant_with_coordinates_says_what_their_unit_is():
+    row = Asked(make_sample(Box((0, 0, 3, 3))))
+    (finding,) = told(Constants(answers={"BoxIoU": {"Box": "[1, 2, 3, 4]"}}), [row])
+    unit = "in thousandths of the picture"
+    assert finding.what == f"BoxIoU: the best constant answer of 1 training row is '[1, 2, 3, 4]' ({unit})."
 
 
 def test_it_is_chosen_by_the_rows_that_fit_chooses_by(qwen2_vl, tmp_path, monkeypatch):
@@ -51,11 +60,11 @@ def test_a_policy_clearly_below_a_constant_is_a_warning_where_it_is_to_be_reinfo
     checked = subject(module, tmp_path, task)
     check_signal(checked)
     checked.sampled.scores["NumberMatch"].zero_()
-    told = {finding.level: finding.what for finding in check_constant(checked)[1:]}
+    said = {finding.level: finding.what for finding in check_constant(checked)[1:]}
     what = (
         "`NumberMatch` of sampled answers is 0.000, below the 1.000 of a constant answer: the policy does not look yet."
     )
-    assert told == {"warning" if trains == "grpo" else "note": f"{what} Train with SFT first."}
+    assert said == {"warning" if trains == "grpo" else "note": f"{what} Train with SFT first."}
 
 
 def test_a_policy_below_a_constant_by_accident_is_not_told_from_it(qwen2_vl, tmp_path):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from vrft_pl.check.findings import Finding
+from vrft_pl.check.findings import THOUSANDTHS_OF, Finding
 from vrft_pl.check.rows import Row
 from vrft_pl.check.subject import Subject
 from vrft_pl.data.samples import Part
@@ -30,7 +31,7 @@ def check_constant(subject: Subject) -> list[Finding]:
     training = [asked(row) for row in training_rows(subject)]
     constants = judge_constants(subject.module.metrics, training, rows)
     findings = [Finding("note", f"No constant answer: {reason}.") for reason in constants.left_out]
-    return [*findings, *told(constants, len(training)), *beside(subject, constants)]
+    return [*findings, *told(constants, training), *beside(subject, constants)]
 
 
 def training_rows(subject: Subject) -> list[Row]:
@@ -52,19 +53,20 @@ def asked(row: Row) -> Asked:
     return Asked(row.sample, row.part.prefix, row.sizes[0] if row.sizes else None)
 
 
-def told(constants: Constants, count: int) -> list[Finding]:
+def told(constants: Constants, training: Sequence[Asked]) -> list[Finding]:
     """The answers, and what they get.
 
     Args:
         constants: What was chosen and judged.
-        count: Training rows that they were chosen by.
+        training: Rows that they were chosen by.
     """
-    rows = f"{count} training row{'s' if count > 1 else ''}"
+    rows = f"{len(training)} training row{'s' if len(training) > 1 else ''}"
+    unit = f" (in {THOUSANDTHS_OF})" if any(one.sample.solution.marks() for one in training) else ""
     findings = []
     for metric, answers in constants.answers.items():
         number = constants.main[metric].name if metric in constants.main else metric
         scores = [f"{n[number]:.3f} on {part}" for part, n in constants.scores.items() if number in n]
-        what = f"{metric}: the best constant answer of {rows} is {', '.join(map(repr, answers.values()))}"
+        what = f"{metric}: the best constant answer of {rows} is {', '.join(map(repr, answers.values()))}{unit}"
         findings.append(Finding("note", f"{what}: {', '.join(scores)}." if scores else f"{what}."))
     return findings
 

@@ -17,6 +17,9 @@ Level = Literal["error", "warning", "note"]
 
 _COLOURS = {"error": "bold red", "warning": "yellow", "note": "default"}
 
+THOUSANDTHS_OF = "thousandths of the picture"
+"""The unit of coordinates that no source holds: of right answers and of constant ones."""
+
 
 @dataclass(frozen=True)
 class Finding:

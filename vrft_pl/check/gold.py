@@ -9,8 +9,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from vrft_pl.answers import AnswerFrame
-from vrft_pl.check.findings import Finding, Level
+from vrft_pl.answers import AnswerFrame, thousandths
+from vrft_pl.check.findings import THOUSANDTHS_OF, Finding, Level
 from vrft_pl.check.subject import Subject
 from vrft_pl.prompts import target_text
 from vrft_pl.rewards import Format, Grades, Reward
@@ -34,7 +34,7 @@ def check_gold(subject: Subject) -> list[Finding]:
     for reward in (reward for reward in subject.rewards if not reward.costs):
         try:
             right = reward.grade(Completions.written(texts, frames), samples)
-            findings += shortfall(reward, right, samples, texts)
+            findings += shortfall(reward, right, samples, texts, frames)
             findings += sameness(subject, reward, right.scores, samples, texts, frames)
         except InputError as error:
             findings.append(Finding("error", str(error)))
@@ -83,19 +83,26 @@ def upper_bound(reward: Reward) -> float | None:
     )
 
 
-def shortfall(reward: Reward, right: Grades, samples: Sequence[Sample], texts: Sequence[str]) -> list[Finding]:
-    """Right answers that a reward can't read or that earn less than everything."""
+def shortfall(
+    reward: Reward,
+    right: Grades,
+    samples: Sequence[Sample],
+    texts: Sequence[str],
+    frames: Sequence[AnswerFrame | None],
+) -> list[Finding]:
+    """Right answers that a reward can't read, as the policy writes them, or that earn less than everything."""
     most = upper_bound(reward)
     wrong: list[str] = []
     rounded: list[str] = []
-    pairs = zip(right.scores.tolist(), right.parse_failures.tolist(), samples, texts, strict=True)
-    for score, code, sample, text in pairs:
-        shown = f"{sample.id}: {text!r:.120}"
+    rows = zip(right.scores.tolist(), right.parse_failures.tolist(), samples, texts, frames, strict=True)
+    for score, code, sample, text, frame in rows:
         if code > 0:
-            wrong.append(f"{shown} can't be read ({REASONS[code - 1].value})")
+            wrong.append(f"{sample.id}: {text!r:.120} can't be read ({REASONS[code - 1].value})")
         elif code == 0 and most is not None and reward.judges(sample) and score < most - _FULL:
             boxes = bool(sample.solution.marks()) and score >= _ROUNDED
-            (rounded if boxes else wrong).append(f"{shown} earns {score:.3f}")
+            (rounded if boxes else wrong).append(
+                f"{sample.id}: {in_thousandths(sample, text, frame)} earns {score:.3f}"
+            )
     findings = []
     if wrong:
         what = f"{len(wrong)} right answers do not earn everything from `{reward.name}`"
@@ -106,6 +113,13 @@ def shortfall(reward: Reward, right: Grades, samples: Sequence[Sample], texts: S
         what = f"Rounding of coordinates costs {len(rounded)} right answers some of `{reward.name}`, at most"
         findings.append(Finding(level, f"{what} {(most or 1) - max(lowest, _ROUNDED):.2f}.", tuple(rounded)))
     return findings
+
+
+def in_thousandths(sample: Sample, text: str, frame: AnswerFrame | None) -> str:
+    """A right answer, its coordinates in the unit that constant answers are told in; one without as it is written."""
+    if frame is None or not sample.solution.marks():
+        return f"{text!r:.120}"
+    return f"{sample.solution.text(thousandths(frame.width, frame.height))!r:.120} in {THOUSANDTHS_OF}"
 
 
 def sameness(
