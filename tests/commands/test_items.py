@@ -48,9 +48,27 @@ def test_a_later_list_inherits_nothing_of_the_items_that_stood_in_its_places(tmp
     assert rewards(capsys, "--model.rewards", json.dumps(items)) == [("BoxIoU", 1.0), ("GradedNumber", 1.0)]
 
 
+def test_a_config_puts_items_behind_those_of_the_one_before(tmp_path, capsys, no_argv):
+    (tmp_path / "over.yaml").write_text("model: {init_args: {rewards+: GradedNumber}}")
+    args = ["--config", str(tmp_path / "over.yaml"), "--model.rewards.GradedNumber.weight", "3"]
+    assert rewards(capsys, *args) == [("NumberMatch", 1.0), ("Format", 0.5), ("GradedNumber", 3.0)]
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
+        pytest.param(
+            ["--model.rewards+=BoxIuO"],
+            "Expected `model.init_args.rewards.2` to name a class, but there is none called 'BoxIuO'. The nearest is "
+            "`vrft_pl.rewards.BoxIoU`.",
+            id="misspelt",
+        ),
+        pytest.param(
+            ["--model.rewards+", "visual_rft/grounding"],
+            "Expected `model.init_args.rewards.2` to name a class, but there is none called 'visual_rft/grounding'. "
+            "`vrft_pl options` lists those of vrft_pl.",
+            id="a-whole-list-as-an-item",
+        ),
         pytest.param(
             ["--model.rewards.Formatz.weight", "2"],
             "Expected `model.rewards.Formatz` to name an item of the list, but it has NumberMatch, Format. The nearest "
@@ -81,6 +99,7 @@ def test_items_that_there_are_not_or_several_of_are_refused(args, said, capsys, 
     [
         pytest.param(["--model.policy.freeze", "[vision]", "--model.optimizer.betas", "[0.8, 0.9]"], id="plain-lists"),
         pytest.param(["--data.val.id.size", "8", "--resume", "--trainer.devices", "-1"], id="sections-and-flags"),
+        pytest.param(["--run.tags+=[a, b]", "--data.x+", "{a: 1}", "--y+=2", "--z+=more.yaml"], id="no-name-to-append"),
         pytest.param(["--config", "no_such.yaml", "--model.rewards.Format.weight", "2"], id="no-such-file"),
     ],
 )

@@ -72,6 +72,13 @@ def test_the_path_and_the_nearest_name_are_told(args, path, nearest):
     assert fault.endswith(f" The nearest is `{nearest}`.")
 
 
+def test_a_class_that_a_config_puts_behind_others_is_looked_at_too(tmp_path):
+    (tmp_path / "over.yaml").write_text("model: {init_args: {rewards+: [{class_path: BoxIuO}]}}")
+    fault = said(["--config", str(tmp_path / "over.yaml")])
+    assert fault.startswith("Expected `model.init_args.rewards.2.class_path` to name a class, but there is none")
+    assert fault.endswith("The nearest is `vrft_pl.rewards.BoxIoU`.")
+
+
 def test_where_nothing_is_alike_the_command_that_lists_what_there_is_is_named():
     assert said(["--model.loss.xyzzy", "1"]) == (
         "Expected `model.init_args.loss.xyzzy` to be a key of GRPOLoss, but it has none of that name. `vrft_pl options "

@@ -91,10 +91,7 @@ class Given:
         if not isinstance(node, dict):
             return
         owner = owner_of(node, last)
-        if key.endswith("+"):
-            before = owner.get(last) if isinstance(owner.get(last), list) else []
-            value = [*before, *(value if isinstance(value, list) else [value])]
-        owner[last] = value
+        owner[last] = behind(owner.get(last), value) if key.endswith("+") else value
 
 
 def merged(below: Any, above: Any) -> Any:
@@ -103,7 +100,18 @@ def merged(below: Any, above: Any) -> Any:
         return above
     if "class_path" in above and above["class_path"] != below.get("class_path"):
         return above
-    return {**below, **{key: merged(below.get(key), value) for key, value in above.items()}}
+    together = dict(below)
+    for key, value in above.items():
+        if isinstance(key, str) and key.endswith("+"):
+            together[key[:-1]] = behind(below.get(key[:-1]), value)
+        else:
+            together[key] = merged(below.get(key), value)
+    return together
+
+
+def behind(items: Any, value: Any) -> list[Any]:
+    """A list with one more item, or with those of another list."""
+    return [*(items if isinstance(items, list) else []), *(value if isinstance(value, list) else [value])]
 
 
 def replaced(below: Any, above: Any, key: str = "") -> Iterator[str]:

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from yaml import YAMLError
 
-from vrft_pl.commands.given import OF_A_CLASS, Given, found, words
+from vrft_pl.commands.given import OF_A_CLASS, SUFFIXES, Given, Word, found, words
 from vrft_pl.commands.nearest import closest
 from vrft_pl.commands.options import path_of
+from vrft_pl.commands.reading import load
 from vrft_pl.commands.signatures import options_of
 from vrft_pl.runs.limits import USUAL, YAMLLimits
 
@@ -29,7 +30,8 @@ def with_items(args: Sequence[str], limits: YAMLLimits = USUAL) -> list[str]:
     """Arguments in which an option for one item of a list is the whole list with that item changed.
 
     A list of classes that comes in the place of another one is emptied first: the parser would leave arguments of the
-    old items to the new ones that stand in their places.
+    old items to the new ones that stand in their places. One name behind a list (``+=``) becomes a list of it: the
+    parser would put a text in the place of the list where an option takes either.
 
     Args:
         args: Arguments of a command.
@@ -46,13 +48,21 @@ def with_items(args: Sequence[str], limits: YAMLLimits = USUAL) -> list[str]:
         item = item_of(given.values, word.key) if word.text is not None else None
         try:
             if item is None:
-                known += [*(f"--{key}=[]" for key in given.take(word)), *word.arguments]
+                known += [*(f"--{key}=[]" for key in given.take(word)), *as_list(word, limits)]
                 continue
             change(item, given.read(str(word.text)))
         except (OSError, UnicodeDecodeError, YAMLError, RecursionError):
             return list(args)
         known += [f"--{item.key}=[]", f"--{item.key}={json.dumps(item.items, ensure_ascii=False, default=str)}"]
     return known
+
+
+def as_list(word: Word, limits: YAMLLimits) -> Sequence[str]:
+    """Arguments of an option, of which one text behind a list is a list."""
+    if not word.key.endswith("+") or word.text is None or word.text.endswith(SUFFIXES):
+        return word.arguments
+    value = load(word.text, limits)
+    return [f"--{word.key}={json.dumps([value], ensure_ascii=False)}"] if isinstance(value, str) else word.arguments
 
 
 def values_of(args: Sequence[str], limits: YAMLLimits = USUAL) -> dict[str, Any]:

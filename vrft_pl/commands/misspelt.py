@@ -99,8 +99,8 @@ def in_options(values: dict[str, Any], at: str, path: str, shown: str | None = N
     options = {option.name: option for option in options_of(path) or ()}
     name = path.rpartition(".")[2]
     for key, value in values.items():
-        if key in options:
-            yield from in_value(value, f"{at}.{key}", options[key])
+        if (option := options.get(key.removesuffix("+"))) is not None:
+            yield from in_value(value, f"{at}.{key}", option)
         elif options and not is_open(path):
             what = f"section `{shown}`" if shown else name
             yield no_key(f"{at}.{key}", what, closest(key, options), f"vrft_pl options {shown or short(path)}")

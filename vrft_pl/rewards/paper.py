@@ -52,5 +52,8 @@ def paper_rewards(name: str) -> list[Reward]:
         ['DetectionIoU', 'DetectionConfidence', 'Format']
     """
     if name not in REWARDS:
-        raise ValueError(f"Expected the name of a paper's rewards out of {', '.join(REWARDS)}, but got {name!r}.")
+        raise ValueError(
+            f"Expected the name of a paper's rewards out of {', '.join(REWARDS)}, but got {name!r}. Classes stand in a "
+            "list, such as [BoxIoU]."
+        )
     return [reward() for reward in REWARDS[name]]
