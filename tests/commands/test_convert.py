@@ -34,6 +34,25 @@ def test_what_it_prints_reads_what_it_wrote(rows, capsys):
     assert sample.images[0].open().size == (64, 48)
 
 
+def test_rows_with_videos_are_read_as_such_with_those_of_pictures_beside_them(rows, capsys):
+    (rows / "films").mkdir()
+    films = [f"films/{i}.mp4" for i in range(6)]
+    for name in films:
+        (rows / name).touch()
+    asked = [{"prompt": "<video>How often?", "videos": [name], "solution": "2"} for name in films]
+    still = {"prompt": "How many?", "images": ["dog.png"], "solution": "1"}
+    (rows / "films.json").write_text(json.dumps([*asked, still]))
+    main(["convert", "films.json", "--output", "made.jsonl", "--held_out", "val.jsonl"])
+    made = [json.loads(line) for line in (rows / "made.jsonl").read_text().splitlines()]
+    assert [row.get("video", row.get("image")) for row in made] == [*films[:4], films[5], "dog.png"]
+    assert json.loads((rows / "val.jsonl").read_text())["video"] == films[4]
+    assert "{class_path: vrft_pl.data.VideoJSON, " in capsys.readouterr().out
+    (rows / films[0]).unlink()
+    with pytest.raises(SystemExit):
+        main(["convert", "films.json", "--output", "other.jsonl"])
+    assert "row 0: expected a video at films/0.mp4, but there is none." in capsys.readouterr().err
+
+
 def test_a_bad_row_ends_it_or_is_left_out(rows, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["convert", "rows.jsonl", "--output", "made.jsonl"])

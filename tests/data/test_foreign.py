@@ -104,6 +104,29 @@ def test_several_objects_of_one_label_are_what_detection_reads():
         answer([*two, {"bbox_2d": [1, 2, 3, 4], "label": "cat"}])
 
 
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ({"messages": [{"role": "user", "content": "<video>\nHow often?"}], "videos": ["a.mp4"]}, "How often?"),
+        ({"prompt": "In <video>, how often?", "video": "a.mp4"}, "In <video>, how often?"),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "video"}, {"type": "text", "text": "How often?"}]},
+                ],
+                "videos": ["a.mp4"],
+            },
+            "How often?",
+        ),
+        ({"prompt": "How often?", "videos": ["a.mp4"], "images": []}, "How often?"),
+    ],
+    ids=["before-the-text", "within-it", "part-of-a-turn", "no-marker"],
+)
+def test_a_row_with_a_video_is_one_of_a_video_here(row, problem):
+    made = converted({**row, "solution": "3", "fps": 2}, "row 0")
+    assert made == {"video": "a.mp4", "problem": problem, "answer": "3", "fps": 2}
+
+
 ASKED = {"role": "user", "content": "<image>Why?"}
 
 
@@ -120,11 +143,22 @@ ASKED = {"role": "user", "content": "<image>Why?"}
         ({"prompt": "Why?"}, "expected an answer in one of"),
         ({"prompt": "Why?", "solution": "\ud800"}, "expected `answer` to be a string"),
         ({"prompt": [{"role": [], "content": "x"}]}, "expected turns of"),
-        ({"prompt": [{"role": "user", "content": [{"type": "video"}]}]}, "expected `content` to be a string"),
+        ({"prompt": [{"role": "user", "content": [{"type": "audio"}]}]}, "expected `content` to be a string"),
+        ({"prompt": [{"role": "user", "content": [{"type": []}]}]}, "expected `content` to be a string"),
         ({"prompt": [{"role": "user", "content": [None]}]}, "expected `content` to be a string"),
         ({"prompt": [ASKED, ASKED], "solution": "x"}, "expected one question, but got turns of"),
         ({"messages": [ASKED], "solution": "x"}, "expected `<image>` once for each of 0 pictures, but got 1"),
-        ({"messages": [ASKED], "videos": ["a.mp4"]}, "expected pictures and text alone, but it has `videos`"),
+        ({"messages": [ASKED], "audios": ["a.wav"]}, "expected pictures, a video and text alone, but it has `audios`"),
+        ({"prompt": "<video>Why?"}, "expected a video in `videos` for `<video>`, but there is none"),
+        (
+            {"prompt": "Why?", "videos": ["a.mp4", "b.mp4"]},
+            "one video that is a file, but got 2 videos beside 0 pictures",
+        ),
+        ({"prompt": "Why?", "videos": [["1.png", "2.png"]]}, "one video that is a file, but got 1 videos"),
+        ({"prompt": "Why?", "video": {"path": "a.mp4"}}, "one video that is a file, but got {'path': 'a.mp4'}"),
+        ({"messages": [ASKED], "images": ["a.png"], "videos": ["a.mp4"]}, "but got 1 videos beside 1 pictures"),
+        ({"messages": [ASKED], "videos": ["a.mp4"]}, "expected `<video>` once at most, but got '<image>Why?'"),
+        ({"prompt": "<video>or <video>?", "videos": ["a.mp4"]}, "expected `<video>` once at most"),
         ({"messages": [ASKED], "images": 3, "solution": "x"}, "expected `image` to be a path"),
         ({"messages": [ASKED], "objects": [1]}, "expected `objects` to hold lists"),
         ({"messages": [ASKED], "objects": {"bbox": [], "bbox_type": "norm1"}}, "expected boxes in pixels"),

@@ -1,4 +1,7 @@
-"""``vrft_pl convert``: rows of other tools, or boxes of a COCO file, as rows that `ReasonJSON` reads."""
+"""``vrft_pl convert``: rows of other tools, or boxes of a COCO file, as rows that `ReasonJSON` reads.
+
+A row with a video becomes one that `VideoJSON` reads, as it does those with pictures beside it.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,8 @@ def main(args: Sequence[str]) -> None:
     told = ", ".join(f"{name} ({count})" for name, count in kinds)
     print(f"Wrote {len(rows)} rows to {output}{beside}. Answers: {told}.")
     print(f"A family for most of them: {FAMILIES[kinds[0][0]]}. As its `train`, or a part of its `val`:")
-    print(f"{{class_path: vrft_pl.data.ReasonJSON, init_args: {{path: {output}, image_root: {root}}}}}")
+    reads = "VideoJSON" if any("video" in row for row in rows) else "ReasonJSON"
+    print(f"{{class_path: vrft_pl.data.{reads}, init_args: {{path: {output}, image_root: {root}}}}}")
 
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -74,7 +78,7 @@ def parted(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[d
     Raises:
         InputError: If there are fewer pictures.
     """
-    first = [next(iter(image_paths(row, f"row {i}")), "") for i, row in enumerate(rows)]
+    first = [next(iter(files_of(row, f"row {i}")), "") for i, row in enumerate(rows)]
     chosen = set(sorted(set(first))[EVERY - 1 :: EVERY])
     if not chosen:
         raise InputError(f"Expected at least {EVERY} pictures to hold some out, but got {len(set(first))}.")
@@ -104,9 +108,10 @@ def convert(path: Path, root: Path, answer: str | None, on_bad_row: BadRow) -> t
         owner = f"{path}, row {i}"
         try:
             made = row if boxes else converted(row, owner, answer)
-            for picture in image_paths(made, owner):
-                if not below(root, picture, owner).is_file():
-                    raise InputError(f"{owner}: expected a picture at {root / picture}, but there is none.")
+            for name in files_of(made, owner):
+                if not below(root, name, owner).is_file():
+                    what = "video" if "video" in made else "picture"
+                    raise InputError(f"{owner}: expected a {what} at {root / name}, but there is none.")
             rows.append(made)
         except InputError as error:
             if on_bad_row == "error":
@@ -115,6 +120,11 @@ def convert(path: Path, root: Path, answer: str | None, on_bad_row: BadRow) -> t
     if not rows:
         raise InputError(f"Expected at least one good row in {path}, but all {len(bad)} are bad: {bad[0]}")
     return rows, bad
+
+
+def files_of(row: dict[str, Any], owner: str) -> list[str]:
+    """The video of a row of ours, or its pictures."""
+    return [row["video"]] if "video" in row else image_paths(row, owner)
 
 
 def is_coco(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Rows of other tools (TRL, ms-swift, VLM-R1, LLaMA-Factory) as rows of `ReasonJSON`."""
+"""Rows of other tools (TRL, ms-swift, VLM-R1, LLaMA-Factory) as rows of `ReasonJSON`, or of `VideoJSON`."""
 
 from __future__ import annotations
 
@@ -11,22 +11,28 @@ from typing import Any
 from vrft_pl.data.boxes import corners, is_number, written_box
 from vrft_pl.data.sources.rows import check_text, image_paths, placed_pictures
 from vrft_pl.data.sources.sharegpt import ROLES, split_answer
+from vrft_pl.data.sources.videos import VIDEO
 from vrft_pl.data.written import plain_number
 from vrft_pl.prompts import MARKER
 from vrft_pl.types import InputError
 
 ANSWERS = ("solution", "answer", "ground_truth", "completion", "output")
 """Columns that hold the answer where no other is named, the first that a row has."""
-TAKEN = {"prompt", "messages", "conversations", "instruction", "input", "objects", "image", "images", *ANSWERS}
+TAKEN = {
+    *("prompt", "messages", "conversations", "instruction", "input", "objects", "image", "images", "video", "videos"),
+    *ANSWERS,
+}
 """Columns that become others; every other one of a row stays."""
 _FENCED = re.compile(r"\s*```(?:json)?\s*(.*?)```\s*", re.DOTALL)
 _PLACES = re.compile(r"<ref-object>|<bbox>")
+MARKERS = {"image": MARKER, "video": VIDEO}
+"""What a part of a turn becomes, by its type."""
 Turn = tuple[str, str]
 """Role and text."""
 
 
 def converted(row: Mapping[str, Any], owner: str, answer: str | None = None) -> dict[str, Any]:
-    """Make a row of `ReasonJSON` of a row of another tool.
+    """Make a row of `ReasonJSON` of a row of another tool, or one of `VideoJSON` where it has a video.
 
     Args:
         row: One with ``prompt`` (TRL), ``messages`` (TRL, ms-swift, LLaMA-Factory), ``conversations`` (VLM-R1,
@@ -41,23 +47,45 @@ def converted(row: Mapping[str, Any], owner: str, answer: str | None = None) -> 
         >>> converted({"prompt": "How many?", "images": ["a.png"], "solution": "<answer>2</answer>"}, "row 0")
         {'image': 'a.png', 'problem': 'How many?', 'answer': '2'}
     """
-    if present := [key for key in ("videos", "audios", "tools") if row.get(key)]:
-        raise InputError(f"{owner}: expected pictures and text alone, but it has `{present[0]}`.")
+    if present := [key for key in ("audios", "tools") if row.get(key)]:
+        raise InputError(f"{owner}: expected pictures, a video and text alone, but it has `{present[0]}`.")
     spoken = list(placed(row, list(turns(row, owner)), owner))
     system = [text for role, text in spoken if role == "system"]
     asked = [text for role, text in spoken if role == "user"]
     said = [text for role, text in spoken if role == "assistant"]
     if len(asked) != 1 or len(said) > 1 or len(system) > 1:
         raise InputError(f"{owner}: expected one question, but got turns of {[role for role, _ in spoken]}.")
-    images = image_paths(row, owner)
+    content = shown(row, asked[0], owner)
     told, cot = answer_of(row, said, owner, answer)
     others = {key: value for key, value in row.items() if key not in TAKEN and key != answer}
-    problem = placed_pictures(asked[0], len(images), owner)
-    content = {"image": images[0] if len(images) == 1 else images, "problem": problem}
     found = {"cot": cot, "system": system[0] if system else row.get("system")}
     made = {**others, **content, "answer": told, **{key: value for key, value in found.items() if value}}
     check_numbers(made, owner)
     return made
+
+
+def shown(row: Mapping[str, Any], question: str, owner: str) -> dict[str, Any]:
+    """The pictures of a row, or its video, and the question with markers where it says that they belong.
+
+    Raises:
+        InputError: If the question has markers, but not one each, or there are several videos, or one beside pictures.
+    """
+    images, videos = image_paths(row, owner), row.get("videos") or row.get("video") or []
+    if not videos and VIDEO in question:
+        raise InputError(f"{owner}: expected a video in `videos` for `{VIDEO}`, but there is none.")
+    if not videos:
+        problem = placed_pictures(question, len(images), owner)
+        return {"image": images[0] if len(images) == 1 else images, "problem": problem}
+    match videos:
+        case [str() as video] | str(video) if not images:
+            before, *after = (part.strip() for part in question.split(VIDEO))
+            if len(after) > 1 or MARKER in question:
+                raise InputError(f"{owner}: expected `{VIDEO}` once at most, but got {reprlib.repr(question)}.")
+            return {"video": video, "problem": question.strip() if before else "".join(after)}
+    got = f"{len(videos)} videos" if isinstance(videos, list) else reprlib.repr(videos)
+    raise InputError(
+        f"{owner}: expected pictures, or one video that is a file, but got {got} beside {len(images)} pictures."
+    )
 
 
 def turns(row: Mapping[str, Any], owner: str) -> Iterator[Turn]:
@@ -87,7 +115,7 @@ def turns(row: Mapping[str, Any], owner: str) -> Iterator[Turn]:
 
 
 def text_of(content: Any, owner: str) -> str:
-    """The text of a turn, which may be a list of parts; parts that stand for pictures become markers.
+    """The text of a turn, which may be a list of parts; parts that stand for pictures or a video become markers.
 
     Raises:
         InputError: If it is neither.
@@ -97,7 +125,7 @@ def text_of(content: Any, owner: str) -> str:
     texts: list[str] = []
     for part in parts:
         kind = part.get("type") if isinstance(part, dict) else None
-        text = MARKER if kind == "image" else part.get("text") if kind == "text" else None
+        text = {**MARKERS, "text": part.get("text")}.get(kind) if isinstance(kind, str) else None
         check_text(text, "content", owner)
         texts.append(str(text))
     return "".join(texts)

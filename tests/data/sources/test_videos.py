@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vrft_pl.data import Counting, VideoJSON
 from vrft_pl.data.videos import Reel
@@ -101,6 +102,14 @@ def test_a_film_that_a_phone_has_turned_stands_upright(tmp_path):
     image = source(tmp_path, frames=1)[0].images[0]
     assert image.size() == image.open().size == (48, 64)
     assert image.open().getpixel((24, 5))[0] < 16 < image.open().getpixel((24, 60))[0]
+
+
+def test_a_row_with_pictures_beside_rows_with_videos_is_read_as_it_is(folder):
+    Image.new("RGB", (8, 6)).save(folder / "still.png")
+    still = {"image": "still.png", "problem": "<image>How many?", "solution": 2}
+    film, picture = source(folder, ROW, still, frames=2)
+    assert (len(film.images), len(picture.images)) == (2, 1)
+    assert (picture.problem, picture.answer, picture.images[0].open().size) == ("How many?", 2, (8, 6))
 
 
 @pytest.mark.parametrize(

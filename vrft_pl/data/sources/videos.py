@@ -19,7 +19,8 @@ class VideoJSON(JSONRows):
     """Rows of `ReasonJSON` with ``video``, a path, in place of pictures; needs ``pip install 'vrft_pl[video]'``.
 
     The policy is shown frames as pictures, the first and the last among them and the others evenly between; they are
-    limited as pictures are. The question may have ``<video>`` where they belong.
+    limited as pictures are. The question may have ``<video>`` where they belong. Rows with pictures in place of a video
+    are read as `ReasonJSON` reads them.
 
     Args:
         path: A ``.json`` or ``.jsonl`` file of rows.
@@ -51,6 +52,9 @@ class VideoJSON(JSONRows):
 
     def record(self, row: dict[str, Any], owner: str) -> Record:
         """Check a row, and choose frames of its video."""
+        answer = "answer" if "answer" in row else "solution"
+        if row.get("video") is None and (row.get("image") or row.get("images")):
+            return checked_record(row, owner, self.pictures(row, owner), answer=answer)
         name, problem = row.get("video"), row.get("problem") or ""
         if not isinstance(name, str) or not name:
             raise InputError(f"{owner}: expected `video` to be a path, but got {name!r}.")
@@ -61,4 +65,4 @@ class VideoJSON(JSONRows):
         shown = "".join(f"{time:.1f} s {MARKER} " if self.times else MARKER for time in seconds).strip()
         before, _, after = problem.rpartition(VIDEO)
         asked = {**row, "problem": f"{before}{shown} {after}" if before.strip() or after.strip() else ""}
-        return checked_record(asked, owner, tuple(images), answer="answer" if "answer" in row else "solution")
+        return checked_record(asked, owner, tuple(images), answer=answer)
