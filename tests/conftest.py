@@ -1,3 +1,5 @@
+import gc
+
 import pytest
 import torch
 from checkpoints import MIXED, build_qwen2_5_vl, build_qwen2_vl, build_qwen3_vl
@@ -11,6 +13,20 @@ from families import (
     build_smolvlm,
     number_words,
 )
+
+
+def pytest_sessionstart():
+    gc.disable()  # until all has been imported
+
+
+def pytest_collection_finish():
+    """Leave what has been imported out of the search for garbage: it stays until the end, and is a million objects."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure():
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,6 +7,7 @@ once here. This file is that process as well: it reads a request in a line, and 
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import json
 import os
@@ -87,8 +88,11 @@ def serve() -> None:
     """Answer requests until there are no more."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    gc.disable()
     for name in IMPORTED:
         importlib.import_module(name)
+    gc.freeze()
+    gc.enable()
     for line in sys.stdin:
         request = json.loads(line)
         children = [fork(request, rank) for rank in range(request["ranks"])]
