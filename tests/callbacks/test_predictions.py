@@ -23,7 +23,7 @@ from vrft_pl.data import COCODetection, Detection, Source
 from vrft_pl.metrics import Accuracy, COCOAveragePrecision, GroundingIoU
 from vrft_pl.modules import PolicyModule
 from vrft_pl.rewards import BoxIoU, Format, NumberMatch, Reward, Unread
-from vrft_pl.rewards.base import grades_of
+from vrft_pl.rewards.panel import grades_of
 from vrft_pl.rollout import SamplingParams
 from vrft_pl.runs import RunFolder
 from vrft_pl.runs.pictures import encoded

@@ -9,7 +9,7 @@ from builders import make_completions
 
 from vrft_pl.answers import Box, Number
 from vrft_pl.metrics import Collected
-from vrft_pl.rewards.base import check_names
+from vrft_pl.rewards.panel import check_names
 from vrft_pl.types import Sample
 
 

@@ -6,7 +6,7 @@ from builders import make_completions, make_sample
 
 from vrft_pl.answers import Box, Number
 from vrft_pl.rewards import BoxIoU, Format, NumberMatch, Reward, Unread
-from vrft_pl.rewards.base import REASONS, check_names
+from vrft_pl.rewards.base import REASONS
 from vrft_pl.types import InputError
 
 
@@ -91,13 +91,6 @@ def test_a_weight_is_finite_and_not_negative(weight):
 
 def test_a_reward_is_named_after_its_class_or_as_it_is_told():
     assert (Format().name, Format(name="Form").name, Format(weight=0).weight) == ("Format", "Form", 0)
-
-
-def test_two_rewards_of_one_name_are_refused():
-    message = r"Reward names must be unique, but got \['BoxIoU', 'BoxIoU'\]. Give one of them a `name`"
-    with pytest.raises(ValueError, match=message):
-        check_names([BoxIoU(), BoxIoU(0.5)])
-    check_names([BoxIoU(), BoxIoU(0.5, name="BoxIoU50")])
 
 
 def test_none_is_short_for_malformed():

@@ -13,6 +13,7 @@ from training import Share, counting, fit, grpo, weights
 
 from vrft_pl.metrics import Accuracy
 from vrft_pl.modules import PolicyModule
+from vrft_pl.modules.state import stateful
 from vrft_pl.rewards import FunctionReward, GuardedJudges, GuardedReward, Judge, LengthPenalty, Reward, Unread
 from vrft_pl.rewards.base import REASONS, Grades
 from vrft_pl.types import InputError
@@ -182,7 +183,7 @@ def test_a_run_goes_on_with_the_rewards_that_do_not_fail(qwen3_vl):
     assert plain.faults() == {}
     assert all(torch.equal(w, weights(failing)[name]) for name, w in weights(plain).items())
     failing.deciders["reward/exits"].load_state_dict({"errors": 1, "hangs": 2})
-    assert failing.stateful_deciders()["reward/exits"].state_dict() == {"errors": 1, "hangs": 2}
+    assert stateful(failing.deciders)["reward/exits"].state_dict() == {"errors": 1, "hangs": 2}
 
 
 CPU = torch.device("cpu")

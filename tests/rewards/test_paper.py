@@ -4,7 +4,7 @@ import pytest
 from builders import PIXELS, make_completions, make_sample
 
 from vrft_pl.answers import Box, Call, Choice, Expression, Instance, Instances, Label, Number, Transformation
-from vrft_pl.rewards.base import check_names
+from vrft_pl.rewards.panel import check_names
 from vrft_pl.rewards.paper import REWARDS, paper_rewards
 
 GOLD = {

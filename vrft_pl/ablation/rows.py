@@ -13,7 +13,7 @@ from vrft_pl.data import FewShot, Fraction, Source
 from vrft_pl.policy import VLM
 from vrft_pl.policy.cost import Cost
 from vrft_pl.rewards import Format, Judge, Reward
-from vrft_pl.rewards.base import rewards_of
+from vrft_pl.rewards.panel import rewards_of
 from vrft_pl.rollout import SamplingParams, Writer
 from vrft_pl.types import Completions, InputError, Sample
 

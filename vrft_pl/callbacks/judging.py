@@ -15,6 +15,7 @@ from vrft_pl.data import SampleData
 from vrft_pl.data.randomness import random_state, set_random_state
 from vrft_pl.distributed import data_share
 from vrft_pl.rewards import Judge
+from vrft_pl.rewards.panel import judge, totals
 from vrft_pl.types import Sample
 
 
@@ -42,14 +43,8 @@ def judged(
         for start in range(0, len(own), size):
             batch = own[start : start + size]
             completions = module.generate(batch, 1, module.eval_params, name)
-            for judge in judges:
-                if any(judge.judges(sample) for sample in batch):
-                    judge.update(completions, batch)
-    numbers: dict[str, float] = {}
-    for judge in judges:
-        with judge.sync_context():
-            numbers |= {quantity: float(value) for quantity, value in judge.values().items()}
-    return numbers
+            judge(judges, completions, batch)
+    return {quantity: float(value) for quantity, value in totals(judges)}
 
 
 @contextmanager

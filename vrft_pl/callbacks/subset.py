@@ -19,7 +19,8 @@ from vrft_pl.callbacks.predictions import PredictionWriter
 from vrft_pl.data import SampleData
 from vrft_pl.distributed import data_share, gather
 from vrft_pl.rewards import GuardedJudges, Judge
-from vrft_pl.rewards.base import REASONS, Grades, grades_of
+from vrft_pl.rewards.base import REASONS, Grades
+from vrft_pl.rewards.panel import judge, totals
 from vrft_pl.rollout import SamplingParams
 from vrft_pl.types import Completions, Sample
 
@@ -97,10 +98,7 @@ class ValSubset(Callback):
         evaluation = begun(trainer, tuple(self._samples))
         counts: dict[str, Counter[str]] = {part: Counter() for part in self._samples}
         for part, samples, completions in self._answers(trainer, module):
-            for metric in self._judges[part]:
-                if any(metric.judges(sample) for sample in samples):
-                    metric.update(completions, samples)
-            grades = grades_of(self._judges[part], samples)
+            grades = judge(self._judges[part], completions, samples)
             counts[part].update(counted(completions, grades))
             if evaluation is not None:
                 evaluation.add(part, samples, completions, grades)
@@ -126,11 +124,7 @@ class ValSubset(Callback):
 
     def _values(self, part: str, counts: Counter[str]) -> Iterator[tuple[str, float]]:
         """What the metrics say of a part, and the shares of what was counted, over all ranks."""
-        for metric in self._judges[part]:
-            with metric.sync_context():
-                values = metric.values()
-            metric.reset()
-            yield from ((name, float(value)) for name, value in values.items())
+        yield from ((name, float(value)) for name, value in totals(self._judges[part]))
         total: Counter[str] = Counter()
         for own in gather(counts):
             total.update(own)  # not by `+`, which drops what is 0

@@ -19,7 +19,7 @@ from vrft_pl.data import SampleData
 from vrft_pl.modules.base import PolicyModule
 from vrft_pl.policy import VLM
 from vrft_pl.rewards import Reward
-from vrft_pl.rewards.base import rewards_of
+from vrft_pl.rewards.panel import rewards_of
 from vrft_pl.runs import RunFolder
 from vrft_pl.types import Completions, Sample
 

@@ -17,7 +17,8 @@ from vrft_pl.answers import AnswerFrame
 from vrft_pl.data.boxes import image_size
 from vrft_pl.data.loading import SampleData
 from vrft_pl.data.samples import Part, Split
-from vrft_pl.rewards.base import Judge, rewards_of
+from vrft_pl.rewards.base import Judge
+from vrft_pl.rewards.panel import rewards_of
 from vrft_pl.styles import answer_style
 from vrft_pl.types import Completions, InputError, Sample
 

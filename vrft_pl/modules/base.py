@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 from lightning import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import AdamW
 
 from vrft_pl.data import SampleData
@@ -22,51 +22,31 @@ from vrft_pl.data.samples import Split
 from vrft_pl.distributed import (
     forget_engine,
     gather,
-    gather_states,
     is_spread,
     keep_optimizer,
     mean_over_ranks,
-    own_state,
     repeats_backward,
     shards_weights,
     whole,
 )
+from vrft_pl.modules.evaluation import SplitMetrics
 from vrft_pl.modules.gradients import GradientWatch
 from vrft_pl.modules.halving import Batch, Computed, Halving
 from vrft_pl.modules.schedule import WarmupDecay
+from vrft_pl.modules.state import STATE, keep_state, restore_state, stateful
 from vrft_pl.policy import VLM
 from vrft_pl.policy.reference import Reference
 from vrft_pl.policy.verdicts import Way
 from vrft_pl.rewards import GuardedJudges, Judge, OnRewardError, Reward
-from vrft_pl.rewards.base import check_names, grades_of
+from vrft_pl.rewards.panel import check_names
 from vrft_pl.rollout import LocalSampler, Sampler, SamplingParams, Writer
-from vrft_pl.rollout.hooks import listening
 from vrft_pl.rollout.seeds import prompt_seeds
 from vrft_pl.types import Completions, InputError, Sample
 
 Loader = TypeVar("Loader", bound=ResumableLoader)
-STATE = "vrft_pl"
-"""Key of a checkpoint under which the state of all deciders is, of each rank its own.
-
-Who decides the next step: the training loader (order, position, random numbers, the window in work), the sampler, the
-policy's verdicts, loss, advantage, what is logged of the window, and rollout callbacks, which may change what is
-trained on. Weights, optimizer, loops and the callbacks that only watch are where Lightning puts them, as of the first
-rank.
-"""
 Evaluated = dict[str, Any]
 """What callbacks are told of a batch: ``completions``, one a sample, and the ``grades`` of each metric that goes by a
 reward, by its name."""
-
-
-@runtime_checkable
-class Stateful(Protocol):
-    """Something that remembers what a resumed run needs."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """What it remembers; tensors and plain values only."""
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> Any:
-        """Remember it."""
 
 
 class PolicyModule(LightningModule):
@@ -140,8 +120,7 @@ class PolicyModule(LightningModule):
         self.seed = seed
         self.params, self.group_size, self.rewards, self.reference = eval_params, 1, (), None
         self.window, self.num_iterations = None, 1
-        self._split_metrics: dict[tuple[str, str], list[Judge]] = {}
-        self._tagged: dict[str, set[str]] = {}
+        self._metrics = SplitMetrics(self.metrics, self.guarded_judges)
         self._announced = False
         self._watch = GradientWatch()
         self.in_parts = Halving()
@@ -186,34 +165,14 @@ class PolicyModule(LightningModule):
         """What else than weights, optimizer and loader the next step depends on; what has a state is in checkpoints."""
         return {"sampler": self.sampler, "verdicts": self.policy.verdicts, "judges": self.guarded_judges}
 
-    def stateful_deciders(self) -> dict[str, Stateful]:
-        """Those that remember something, and are not saved with the weights of the module."""
-        return {k: v for k, v in self.deciders.items() if isinstance(v, Stateful) and not isinstance(v, nn.Module)}
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the state of all deciders under one key.
-
-        Lightning would drop that of a loader whose epoch has ended, and keep that of callbacks of the first rank alone.
-        """
-        loop = checkpoint.get("loops", {}).get("fit_loop", {}).get("state_dict", {})
-        loaders, theirs = loop.pop("combined_loader", []), checkpoint.get("callbacks", {})
-        states = {name: part.state_dict() for name, part in self.stateful_deciders().items()}
-        told = {c.state_key: theirs.pop(c.state_key) for c in listening(self.trainer) if c.state_key in theirs}
-        checkpoint[STATE] = {
-            "loader": loaders[0] if loaders else None,
-            "deciders": gather_states({**states, "callbacks": told}),
-        }
+        """Put the state of all deciders under one key."""
+        keep_state(checkpoint, self.trainer, stateful(self.deciders))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from the state of all deciders, where training goes on."""
-        if self._trainer is None or self.trainer.state.fn != TrainerFn.FITTING or STATE not in checkpoint:
-            return
-        self._loader_state = checkpoint[STATE]["loader"]
-        states = own_state(checkpoint[STATE]["deciders"])
-        told = {callback.state_key: callback for callback in listening(self.trainer)}
-        for own, parts in ((states, self.stateful_deciders()), (states["callbacks"], told)):
-            for name in parts.keys() & own.keys():
-                parts[name].load_state_dict(own[name])
+        if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING and STATE in checkpoint:
+            self._loader_state = restore_state(checkpoint, self.trainer, stateful(self.deciders))
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Load weights.
@@ -304,46 +263,22 @@ class PolicyModule(LightningModule):
     def evaluate(self, stage: str, samples: list[Sample], part: str) -> Evaluated:
         """Score what the policy writes on held-out samples, to be logged at the end of the split."""
         completions = self.generate(samples, 1, self.eval_params, part)
-        self._update(stage, part, completions, samples)
-        grades = grades_of(self._judges(stage, part), samples)
-        for tag, rows in rows_by_tag(samples).items():
-            name = f"{part}/tag/{tag}"
-            self._tagged.setdefault(stage, set()).add(name)
-            self._update(stage, name, completions.select(rows), [samples[i] for i in rows])
+        grades = self._metrics.judge(stage, part, completions, samples, self.device)
+        self._metrics.judge_tags(stage, part, completions, samples, self.device)
         if self.eval_samples:
             params = SamplingParams(self.eval_params.max_tokens, temperature=1.0)
             sampled = self.generate(samples, self.eval_samples, params, f"{part}/sampled")
             repeated = [sample for sample in samples for _ in range(self.eval_samples)]
-            self._update(stage, f"{part}/sampled", sampled, repeated)
+            self._metrics.judge(stage, f"{part}/sampled", sampled, repeated, self.device)
         return {"completions": completions, "grades": grades}
 
-    def _judges(self, stage: str, part: str) -> list[Judge]:
-        """Copies of the metrics for one part of a split."""
-        if (stage, part) not in self._split_metrics:
-            again = part in self._tagged.get(stage, ())
-            self._split_metrics[stage, part] = self.guarded_judges.copies(self.metrics, self.device, counted=not again)
-        return self._split_metrics[stage, part]
-
-    def _update(self, stage: str, part: str, completions: Completions, samples: Sequence[Sample]) -> None:
-        for metric in self._judges(stage, part):
-            if any(metric.judges(sample) for sample in samples):
-                metric.update(completions, samples)
-
     def _report(self, stage: str, parts: Sequence[str]) -> None:
-        """Log what the metrics of each part and tag say, on all ranks in the same order, and let them forget it."""
+        """Log what the metrics of each part and tag say, and let them forget it."""
         draws = ("", "/sampled") if self.eval_samples else ("",)
-        for name in [*(f"{part}{draw}" for part in parts for draw in draws), *self._all_tagged(stage)]:
-            for metric in self._judges(stage, name):
-                with metric.sync_context():
-                    values = metric.values()
-                metric.reset()
-                for quantity, value in values.items():
-                    # the same on every rank already
-                    self.log(f"{stage}/{name}/{quantity}", value.float().to(self.device), sync_dist=True, batch_size=1)
-
-    def _all_tagged(self, stage: str) -> list[str]:
-        """Names under which any rank has judged samples of one tag."""
-        return sorted(set().union(*gather(self._tagged.get(stage, set()))))
+        names = [f"{part}{draw}" for part in parts for draw in draws]
+        for name, value in self._metrics.totals(stage, names, self.device):
+            # the same on every rank already
+            self.log(f"{stage}/{name}", value.float().to(self.device), sync_dist=True, batch_size=1)
 
     def parts(self, split: Split) -> list[str]:
         """Names of the parts of a split, in the order of their loaders."""
@@ -432,12 +367,3 @@ class PolicyModule(LightningModule):
     def export_adapter(self, folder: Path) -> None:
         """Write the adapter of the policy alone, likewise."""
         self.policy.export_adapter(folder)
-
-
-def rows_by_tag(samples: Sequence[Sample]) -> dict[str, list[int]]:
-    """Positions of the samples of each tag."""
-    rows: dict[str, list[int]] = {}
-    for i, sample in enumerate(samples):
-        for tag in dict.fromkeys(sample.tags):
-            rows.setdefault(tag, []).append(i)
-    return rows

@@ -20,7 +20,7 @@ from vrft_pl.policy.logprobs import TokenLogprobs
 from vrft_pl.policy.reference import Reference, ReferenceKind
 from vrft_pl.policy.verdicts import Way
 from vrft_pl.rewards import GuardedReward, Judge, Reward, paper_rewards
-from vrft_pl.rewards.base import check_names
+from vrft_pl.rewards.panel import check_names
 from vrft_pl.rollout import Collector, Hooks, RolloutLoader, SamplingParams
 from vrft_pl.rollout.hooks import ask_views, tell_end, tell_start
 from vrft_pl.types import Experience, Prompts, Sample

@@ -218,24 +218,3 @@ class Reward(Judge):
     def compute(self) -> Tensor:
         """Mean score of all completions judged so far; NaN when there was none."""
         return (self.total / self.count).float()
-
-
-def rewards_of(metrics: Sequence[Judge]) -> dict[str, Reward]:
-    """The rewards among metrics, and those that other metrics go by, by the name of the metric."""
-    named = {
-        metric.name: metric if isinstance(metric, Reward) else getattr(metric, "reward", None) for metric in metrics
-    }
-    return {name: reward for name, reward in named.items() if isinstance(reward, Reward)}
-
-
-def grades_of(metrics: Sequence[Judge], samples: Sequence[Sample]) -> dict[str, Grades]:
-    """What metrics said of the batch that they were just updated with, of those that go by a reward and judge any."""
-    judged = [(metric, [metric.judges(sample) for sample in samples]) for metric in metrics]
-    return {m.name: m.graded.spread(rows) for m, rows in judged if any(rows) and m.graded is not None}
-
-
-def check_names(metrics: Sequence[Judge]) -> None:
-    """Raise `ValueError` when two metrics would log under one name."""
-    names = [metric.name for metric in metrics]
-    if len(set(names)) != len(names):
-        raise ValueError(f"Reward names must be unique, but got {names}. Give one of them a `name`.")

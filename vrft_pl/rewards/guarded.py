@@ -16,7 +16,8 @@ from typing import Any, Literal, TypeVar
 
 import torch
 
-from vrft_pl.rewards.base import REASONS, Grades, Judge, Reward, rewards_of
+from vrft_pl.rewards.base import REASONS, Grades, Judge, Reward
+from vrft_pl.rewards.panel import rewards_of
 from vrft_pl.rewards.parsing import Unread
 from vrft_pl.types import Completions, InputError, Sample
 
