@@ -36,6 +36,7 @@ REFERENCE = {
     "callbacks": "Callbacks",
     "ablation": "Ablations",
     "runs": "What a run leaves",
+    "trainer": "Runs in Python",
 }
 """Title of the reference of each package."""
 _FENCE = re.compile(r"^(`{3,}).*?^\1`*$", re.DOTALL | re.MULTILINE)

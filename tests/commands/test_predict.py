@@ -16,7 +16,7 @@ from PIL import Image
 from vrft_pl.__main__ import main
 from vrft_pl.callbacks.export import asked_as
 from vrft_pl.commands.predict import PredictCLI, checkpoint_of, completed, refuse_no_pictures
-from vrft_pl.data import Classification, Detection, GroundingScenes, OpenEnded, Pictures
+from vrft_pl.data import Classification, Detection, GroundingScenes, Mixture, OpenEnded, Pictures
 from vrft_pl.policy.checkpoint import TINY, note_data, read_data
 from vrft_pl.rewards.overlap import pair_iou
 from vrft_pl.rewards.parsing import read_answer
@@ -190,12 +190,11 @@ def test_the_checkpoint_is_found_among_the_arguments(args):
 def test_an_export_says_how_it_was_asked_with_names_in_place_of_their_file(tmp_path):
     (tmp_path / "names.txt").write_text("king\nace\n")
     task = Classification(str(tmp_path / "names.txt"), list_classes=True, style="answer")
-    given = {"classes": str(tmp_path / "names.txt"), "list_classes": True, "style": "answer"}
-    config = {"data": {"class_path": "vrft_pl.data.Classification", "init_args": {**given, "batch_size": 2}}}
-    RunFolder(tmp_path).write_text(RunFolder.CONFIG, json.dumps(config))
-    asked = asked_as(task, RunFolder(tmp_path))
-    assert asked["init_args"] == {"classes": ["king", "ace"], "list_classes": True, "style": "answer"}
-    assert asked_as(task, RunFolder(tmp_path / "none")) is None
+    asked = asked_as(task)
+    assert asked["class_path"] == "vrft_pl.data.Classification"
+    form = {"style": "answer", "system": None, "template": None, "total_pixels": None}
+    assert asked["init_args"] == {"classes": ["king", "ace"], "aliases": {}, "list_classes": True, **form}
+    assert asked_as(Mixture({"flowers": task})) is None
     note_data(tmp_path, asked)
     assert read_data(str(tmp_path)) == asked
 

@@ -1,6 +1,7 @@
 """A run in Python against the same one of the command line."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,15 +14,20 @@ from safetensors.torch import load_file
 import vrft_pl
 from vrft_pl.__main__ import main
 from vrft_pl.callbacks import HFExport, StepCheckpoint
+from vrft_pl.report import read_report
+from vrft_pl.runs import RunFolder
 from vrft_pl.trainer import Trainer
+from vrft_pl.trainer.resuming import flat
 from vrft_pl.types import InputError
 
 PROGRAM, READING = blocks(ROOT / "docs/python.md", "python")
 """What the page shows."""
 TINY = {', ("id", "base"), ("ood_night", "night")': "", "384": "2", "batch_size=16": "batch_size=2", "=100": "=1"}
 VAL = {"class_path": "vrft_pl.data.CountingScenes", "init_args": {"domain": "snow", "size": 2}}
+UNTIMED = {"seconds": 0, "cost": {}}
+"""In place of what differs from one process to the next."""
 COMMAND = ["--trainer.max_steps", "1", "--trainer.enable_progress_bar", "false", "--run.wandb", "off"]
-COMMAND += ["--val_subset.times", "0", "--run.constants", "false"]
+COMMAND += ["--val_subset.times", "0"]
 COMMAND += ["--data.init_args.batch_size", "2", "--data.init_args.val", json.dumps({"ood_snow": VAL})]
 
 
@@ -43,29 +49,103 @@ def run(tmp_path_factory):
         yield Path("runs/python").absolute(), names
 
 
+def again(folder, *change, **options):
+    """The summary of three steps of the page's program, with a checkpoint after the second."""
+    program = tiny(PROGRAM).replace("max_steps=1", "max_steps=3, callbacks=[v.callbacks.StepCheckpoint(**saves)]")
+    program = program.replace('"runs/python"', repr(str(folder))).replace("(module, data)", "(module, data, **options)")
+    names = {"saves": {"every_n_train_steps": 2, "filename": "{step}"}, "options": options}
+    exec(program.replace(*change) if change else program, names)
+    return names["summary"]
+
+
+def records(folder):
+    """What a run has left of numbers and texts, without seconds, and its weights."""
+    run = RunFolder(folder)
+    rows = [{name: value for name, value in row.items() if not name.startswith("time/")} for row in run.metrics()]
+    return rows, list(run.completions()), list(run.predictions()), (folder / "export/model.safetensors").read_bytes()
+
+
 def test_it_takes_fifteen_lines():
     lines = [line for line in PROGRAM.splitlines() if line]
     assert len(lines) <= 15
     assert all(len(line) <= 120 for line in lines)
 
 
-def test_it_ends_with_the_digits_of_the_command_line(run, tmp_path, no_argv, capsys):
+@pytest.fixture(scope="module")
+def command(run, tmp_path_factory):
+    """The folder of the same run by the command."""
+    folder = tmp_path_factory.mktemp("command")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["vrft_pl"])  # LightningCLI reads pytest's own arguments otherwise
+        main(["fit", "--config", str(ROOT / "configs/quickstart.yaml"), *COMMAND, "--run.folder", str(folder)])
+    return folder
+
+
+def test_it_ends_with_the_digits_of_the_command_line(run, command):
     folder, names = run
-    main(["fit", "--config", str(ROOT / "configs/quickstart.yaml"), *COMMAND, "--run.folder", str(tmp_path)])
-    mine, theirs = (load_file(place / "export/model.safetensors") for place in (folder, tmp_path))
+    mine, theirs = (load_file(place / "export/model.safetensors") for place in (folder, command))
     assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    assert names["before"] == summary["before"]
-    assert names["after"] == summary["after"]
-    assert (folder / "completions.jsonl").read_bytes() == (tmp_path / "completions.jsonl").read_bytes()
+    summary = json.loads((command / "summary.json").read_text())
+    assert {"before", "after", "constant"} < set(summary)
+    assert names["summary"].as_dict() | UNTIMED == json.loads((folder / "summary.json").read_text()) | UNTIMED
+    assert summary | UNTIMED == names["summary"].as_dict() | UNTIMED
+    assert (folder / "completions.jsonl").read_bytes() == (command / "completions.jsonl").read_bytes()
 
 
-def test_it_leaves_what_every_run_leaves(run):
+def test_it_leaves_what_the_command_leaves(run, command):
     folder, names = run
-    left = {path.name for path in folder.iterdir()}
-    assert {"metrics.csv", "completions.jsonl", "predictions.jsonl", "pictures", "export"} <= left
+    assert {path.name for path in folder.iterdir()} == {path.name for path in command.iterdir()}
     assert {record.step for record in names["trainer"].run_folder.predictions()} == {0, 1}
     assert names["trainer"].run_folder.newest_checkpoint() is None
+    assert (folder / "export/vrft_pl.json").read_text() == (command / "export/vrft_pl.json").read_text()
+    (mine,), (theirs,) = (RunFolder(place).starts() for place in (folder, command))
+    same = ("seed", "data", "versions", "git", "model", "ways")
+    assert [mine[key] for key in same] == [theirs[key] for key in same]
+    assert mine["command"] == ["python", *sys.argv]
+    assert mine["config"] == RunFolder(folder).config()
+
+
+def test_its_config_says_what_the_objects_know_of_themselves(run, command):
+    mine, theirs = RunFolder(run[0]).config(), RunFolder(command).config()
+    same = ("class_path", "group_size", "reference", "window", "eval_samples")
+    assert {key: flat(mine["model"]).get(f"init_args.{key}") for key in same} == {
+        key: flat(theirs["model"]).get(f"init_args.{key}") for key in same
+    }
+    said = mine["model"]["init_args"]
+    assert said["optimizer"]["init_args"] == {"lr": 2e-4, "betas": [0.9, 0.99], "weight_decay": 0.0}
+    assert said["policy"]["init_args"] | {"coordinates": None} == theirs["model"]["init_args"]["policy"]["init_args"]
+    assert mine["export"] == theirs["export"]
+    assert {key: theirs["trainer"][key] for key in mine["trainer"]} == mine["trainer"]
+    assert mine["seed_everything"] == 0
+
+
+def test_a_report_knows_it(run):
+    (facts,) = read_report([run[0]]).facts
+    said = dict(facts.facts)
+    assert said["command"].startswith("python ")
+    assert "finished" not in said
+    assert "group_size: 8" in facts.config
+
+
+def test_a_run_that_is_resumed_ends_as_if_it_had_not_ended(tmp_path):
+    whole = again(tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "ended")
+    (tmp_path / "ended/summary.json").unlink()  # it was ended after its last checkpoint
+    with pytest.raises(InputError, match="model.init_args.group_size is 4 and was 8. Undo it"):
+        again(tmp_path / "ended", "Module(rewards", "Module(rewards, group_size=4", resume=True)
+    summary = again(tmp_path / "ended", resume=True)
+    assert summary.as_dict() | UNTIMED == whole.as_dict() | UNTIMED
+    assert records(tmp_path / "ended") == records(tmp_path / "whole")
+    first, second = RunFolder(tmp_path / "ended").starts()
+    assert (first["checkpoint"], Path(second["checkpoint"]).name) == (None, "step=2.ckpt")
+
+
+def test_a_run_that_is_finished_is_not_begun_again(run):
+    trainer, module, data = (run[1][name] for name in ("trainer", "module", "data"))
+    with pytest.raises(InputError, match="holds a finished run. Name another one, or ask for its summary"):
+        Trainer(run[0], accelerator="cpu").run(module, data)
+    assert Trainer(run[0], accelerator="cpu").run(module, data, resume=True) == run[1]["summary"]
+    assert trainer.run_folder.finished
 
 
 def test_a_callback_takes_the_place_of_the_one_of_its_class(tmp_path):

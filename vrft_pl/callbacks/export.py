@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -12,7 +11,8 @@ from lightning.pytorch.strategies import FSDPStrategy, Strategy
 from vrft_pl.data import VisionTask
 from vrft_pl.distributed import any_rank, strategy_class
 from vrft_pl.policy.checkpoint import note_data
-from vrft_pl.runs import RunFolder, hub
+from vrft_pl.runs import RunFolder, as_config, hub
+from vrft_pl.runs.objects import arguments, path_of
 from vrft_pl.types import InputError
 
 ABOUT_ROWS = {
@@ -106,7 +106,7 @@ class HFExport(Callback):
             policy_module: Any = module
             write = policy_module.export_adapter if self.what == "adapter" else policy_module.export
             write(folder.path / name)  # every rank gathers, the first writes
-            if trainer.is_global_zero and (asked := asked_as(getattr(trainer, "datamodule", None), folder)):
+            if trainer.is_global_zero and (asked := asked_as(getattr(trainer, "datamodule", None))):
                 note_data(folder.path / name, asked)
 
 
@@ -120,27 +120,13 @@ def unpushable(name: str, exports: bool) -> str | None:
     return hub.refusal(name) if exports else "Expected `export.enabled` with `export.push_to_hub`. Leave one of them."
 
 
-def asked_as(task: Any, folder: RunFolder) -> dict[str, Any] | None:
+def asked_as(task: Any) -> dict[str, Any] | None:
     """How a run asks its questions: the family of its data and those of its arguments that are not about rows.
 
     Args:
-        task: The data, whose own values stand for files that the config names.
-        folder: Of the run; ``None`` is returned where it holds no config, or one of several families.
+        task: The data; ``None`` is returned for those of several families.
     """
-    data = folder.config().get("data") if (folder.path / folder.CONFIG).exists() else None
-    if not isinstance(task, VisionTask) or not isinstance(data, dict):
+    if not isinstance(task, VisionTask):
         return None
-    given = {name: value for name, value in data.get("init_args", {}).items() if name not in ABOUT_ROWS}
-    values = {name: getattr(task, name, value) for name, value in given.items()}
-    return {
-        "class_path": data["class_path"],
-        "init_args": {name: value if is_plain(value) else given[name] for name, value in values.items()},
-    }
-
-
-def is_plain(value: Any) -> bool:
-    """Whether a value is what JSON holds."""
-    try:
-        return bool(json.loads(json.dumps(value)) == value)
-    except (TypeError, ValueError):
-        return False
+    given = {name: value for name, value in arguments(task).items() if name not in ABOUT_ROWS}
+    return {"class_path": path_of(type(task)), "init_args": as_config(given)}

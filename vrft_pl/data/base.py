@@ -80,6 +80,11 @@ class VisionTask(SampleData):
         self._datasets: dict[str, dict[str, Dataset[Sample]]] = {}
         self._seen: set[str] = set()
 
+    def made_with(self) -> dict[str, Any]:
+        """Arguments that are not kept under their names."""
+        test = None if self.test_sources is self.val_sources else self.test_sources
+        return {"train": self.train_source, "val": self.val_sources, "test": test}
+
     @abstractmethod
     def solution(self, record: Record) -> Solution:
         """Turn a row's answer into typed ground truth.

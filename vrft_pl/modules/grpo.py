@@ -111,11 +111,16 @@ class GRPOModule(PolicyModule):
         advantage.insist([(weight * low, weight * high) for weight, (low, high) in weighed])
         compares = loss.needs_reference or advantage.needs_reference
         self.reference = Reference(self.policy, reference) if compares else None
+        self.reference_kind = reference
         self.guarded = tuple(GuardedReward(r, self.on_reward_error, self.reward_seconds) for r in self.rewards)
         """The rewards as training asks them."""
         self.rollout_stats = RolloutStats()
         self.rollouts: RolloutLoader | None = None
         """The loader of its training batches, once there is one."""
+
+    def made_with(self) -> dict[str, Any]:
+        """Arguments that are not kept under their names."""
+        return {"reference": self.reference_kind}
 
     @property
     def ways(self) -> tuple[Way, ...]:

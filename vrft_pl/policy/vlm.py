@@ -83,7 +83,7 @@ class VLM(WeightHolder):
             Weights(checkpoint, dtype, attention, lora, tuple(freeze), freeze_pattern, gradient_checkpointing, revision)
         )
         self.codec = Codec(checkpoint, coordinates, min_pixels, max_pixels, revision)
-        self.shared_prefix = shared_prefix
+        self.shared_prefix, self.min_pixels, self.max_pixels = shared_prefix, min_pixels, max_pixels
         self.verdicts: Verdicts | None = None
         self.untaken: set[int] = set()
         """Numbers of pictures of a question that the model does not take: 0, or 2 for several."""
@@ -91,6 +91,10 @@ class VLM(WeightHolder):
         self._banned: Tensor
         banned = torch.tensor(self.codec.banned_token_ids, dtype=torch.long)
         self.register_buffer("_banned", banned, persistent=False)
+
+    def made_with(self) -> dict[str, Any]:
+        """Arguments that are not kept under their names."""
+        return {**vars(self.weights), "coordinates": self.codec.coordinates}
 
     def load(self) -> Self:
         """Make the weights, once; Lightning asks for them where the strategy can place them.

@@ -36,7 +36,7 @@ class ShortAnswer(Reward):
         super().__init__(**kwargs)
         if prose not in get_args(Prose):
             raise ValueError(f"Expected `prose` to be `strict` or `lenient`, but got {prose!r}.")
-        self.lenient = prose == "lenient"
+        self.prose, self.lenient = prose, prose == "lenient"
 
     def read(self, text: str, sample: Sample) -> str | Unread:
         """The answer of a completion, taken out of its sentence where that is asked for."""

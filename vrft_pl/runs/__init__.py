@@ -9,6 +9,7 @@ from vrft_pl.runs.folder import RunFolder
 from vrft_pl.runs.loggers import with_metrics
 from vrft_pl.runs.loop import install_loop
 from vrft_pl.runs.metrics import MetricsLogger
+from vrft_pl.runs.objects import as_config
 from vrft_pl.runs.records import CompletionRecord, Key, describe
 from vrft_pl.runs.tracking import WandbMode, WandbOrOffline, run_loggers
 
@@ -24,6 +25,7 @@ __all__ = [
     "WandbMode",
     "WandbOrOffline",
     "WholeCheckpointIO",
+    "as_config",
     "describe",
     "damage",
     "install_checkpoint_io",

@@ -4,5 +4,6 @@ from lightning.pytorch import seed_everything
 
 from vrft_pl.runs import RunFolder
 from vrft_pl.trainer.python import Trainer
+from vrft_pl.trainer.run import Summary
 
-__all__ = ["RunFolder", "Trainer", "seed_everything"]
+__all__ = ["RunFolder", "Summary", "Trainer", "seed_everything"]

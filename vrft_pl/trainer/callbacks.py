@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning.pytorch import Callback
@@ -24,7 +24,7 @@ from vrft_pl.callbacks import (
     StopOnSignal,
     ValSubset,
 )
-from vrft_pl.runs import CutBack
+from vrft_pl.runs import CutBack, RunFolder
 
 OF_EVERY_RUN = {
     "completions": CompletionRecorder,
@@ -44,6 +44,21 @@ SAVE_EVERY = 50
 """Optimizer steps between two checkpoints, unless the config says when."""
 CHECKPOINTS: dict[str, Any] = {"mode": "max", "filename": "{step}", "enable_version_counter": False}
 """Likewise of the callback that saves; a resumed run writes over, and not beside."""
+
+
+def all_callbacks(folder: RunFolder, given: Sequence[Callback], options: Mapping[str, Any]) -> list[Callback]:
+    """Callbacks that are given, and those of every run with their defaults where none of their class is.
+
+    Args:
+        folder: Folder of the run.
+        given: The user's.
+        options: Those of the trainer.
+    """
+    saver = StepCheckpoint(folder.checkpoints, every_n_train_steps=SAVE_EVERY, **CHECKPOINTS)
+    own = [saver, *(kind() for kind in OF_EVERY_RUN.values() if kind is not StepCheckpoint)]
+    own = [*own, *(kind() for kind in OF_TRAINING)]
+    own = [callback for callback in own if not any(isinstance(other, type(callback)) for other in given)]
+    return counted(together(given, own, options.get("enable_checkpointing"), options.get("enable_progress_bar")))
 
 
 def together(

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule
+import yaml
+from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_info
 
-from vrft_pl.callbacks import StepCheckpoint
-from vrft_pl.runs import RunFolder, with_metrics
+from vrft_pl.distributed import Facts
+from vrft_pl.runs import Claim, RunFolder, as_config, with_metrics
 from vrft_pl.trainer.base import TRAINER_DEFAULTS, RunTrainer
-from vrft_pl.trainer.callbacks import CHECKPOINTS, OF_EVERY_RUN, OF_TRAINING, SAVE_EVERY, counted, together
-from vrft_pl.trainer.plan import code
+from vrft_pl.trainer.callbacks import OF_EVERY_RUN, all_callbacks
+from vrft_pl.trainer.plan import code, training_facts
 from vrft_pl.trainer.quiet import quieten
+from vrft_pl.trainer.resuming import flat, last, tell_of_unfinished, where_to_go_on
+from vrft_pl.trainer.run import Summary, TrainingRun
+from vrft_pl.trainer.start import note_end, write_start
+from vrft_pl.types import InputError
 
 
 class Trainer(RunTrainer):
@@ -35,6 +44,8 @@ class Trainer(RunTrainer):
         InputError: If the processes of the run can't find each other, or what stands in its folder is in the way.
     """
 
+    run_folder: RunFolder
+
     def __init__(
         self,
         folder: str | Path,
@@ -45,13 +56,77 @@ class Trainer(RunTrainer):
         quieten()
         run_folder = RunFolder(folder)
         run_folder.refuse_others()
+        self.options = {**TRAINER_DEFAULTS, **kwargs}
+        self._given_callbacks, self._given_loggers = callbacks, logger
+        self._told: Facts = {}
         super().__init__(
             default_root_dir=str(folder),
             logger=with_metrics(run_folder.path, logger),
             callbacks=all_callbacks(run_folder, callbacks, kwargs),
-            **{**TRAINER_DEFAULTS, **kwargs},
+            **self.options,
         )
-        self.keep_in(run_folder, code)
+        self.keep_in(run_folder, lambda: {**code(), **self._told})
+
+    def run(
+        self,
+        model: LightningModule,
+        data: LightningDataModule,
+        resume: bool = False,
+        ckpt_path: str | Path | None = None,
+        evaluate_before: bool = True,
+        evaluate_after: bool = True,
+        constants: bool = True,
+        **kwargs: Any,
+    ) -> Summary:
+        """Do what ``vrft_pl fit`` does and leave what it leaves: evaluate, train, evaluate, write and print scores.
+
+        Args:
+            model: Holds the policy, the rewards and the metrics.
+            data: The samples.
+            resume: Go on from the newest whole checkpoint of the folder, or from the beginning where there is none; of
+                a run that is finished the summary is returned.
+            ckpt_path: A checkpoint to go on from, whatever has changed since; ``last`` is the newest whole one.
+            evaluate_before: Evaluate the policy before training.
+            evaluate_after: Evaluate the policy after training.
+            constants: Judge the best constant answer of the training rows beside the policy.
+            **kwargs: Those of Lightning's ``Trainer.fit``.
+
+        Returns:
+            What came of it.
+
+        Raises:
+            InputError: If the folder holds a finished run that is not to be resumed, or another one than this; if the
+                strategy, or what callbacks ask of the module, does not allow to train; if an input is wrong, or the
+                export can't be pushed.
+            SIGTERMException: If the process is told to end; the checkpoint of the last step is written by then.
+        """
+        folder = self.run_folder
+        if folder.finished and not resume:
+            raise InputError(
+                f"Expected `folder` to be new, but {folder} holds a finished run. Name another one, or ask for its "
+                "summary by `resume=True`."
+            )
+        if folder.finished:
+            rank_zero_info(f"The run in {folder} is finished: nothing is left to do.")
+            return Summary.of(folder)
+        self.refuse(model)
+        measured = {"evaluate_before": evaluate_before, "evaluate_after": evaluate_after, "constants": constants}
+        kwargs["ckpt_path"] = self._checkpoint(resume, ckpt_path)
+        config = self.config(model, data) | {"run": {"folder": str(folder), **measured}, **as_config(kwargs)}
+        run = TrainingRun(self, model, data, **measured, **kwargs)
+        with ExitStack() as stack:
+
+            def start() -> None:
+                if self.is_global_zero:
+                    stack.enter_context(Claim(folder.path))
+                self._told = {**flat(config), **training_facts(self, model, data)}
+                command, text = ["python", *sys.argv], yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+                write_start(self, "fit", command, text, data, resume)
+
+            summary = run.carry_out(start)
+            note_end(self, model, folder)
+        run.push()
+        return summary
 
     def fit(self, model: LightningModule, *args: Any, **kwargs: Any) -> None:
         """Train; the arguments are those of Lightning's ``Trainer.fit``.
@@ -62,17 +137,27 @@ class Trainer(RunTrainer):
         self.refuse(model)
         super().fit(model, *args, **kwargs)
 
+    def config(self, model: LightningModule, data: LightningDataModule) -> dict[str, Any]:
+        """What a config says of these objects, as far as they know it themselves; see `vrft_pl.runs.as_config`."""
+        callbacks: list[Callback] = self.callbacks  # type: ignore[attr-defined]  # set by a connector
+        seed = os.environ.get("PL_GLOBAL_SEED")
+        own = {name: c for name, kind in OF_EVERY_RUN.items() for c in callbacks if type(c) is kind}
+        others = [callback for callback in self._given_callbacks if callback not in own.values()]
+        return {
+            "seed_everything": None if seed is None else int(seed),
+            "trainer": as_config({**self.options, "callbacks": others or None, "logger": self._given_loggers or None}),
+            "model": as_config(model),
+            "data": as_config(data),
+            **{name: as_config(callback)["init_args"] for name, callback in own.items()},
+        }
 
-def all_callbacks(folder: RunFolder, given: Sequence[Callback], options: Mapping[str, Any]) -> list[Callback]:
-    """Callbacks that are given, and those of every run with their defaults where none of their class is.
-
-    Args:
-        folder: Folder of the run.
-        given: The user's.
-        options: Those of the trainer.
-    """
-    saver = StepCheckpoint(folder.checkpoints, every_n_train_steps=SAVE_EVERY, **CHECKPOINTS)
-    own = [saver, *(kind() for kind in OF_EVERY_RUN.values() if kind is not StepCheckpoint)]
-    own = [*own, *(kind() for kind in OF_TRAINING)]
-    own = [callback for callback in own if not any(isinstance(other, type(callback)) for other in given)]
-    return counted(together(given, own, options.get("enable_checkpointing"), options.get("enable_progress_bar")))
+    def _checkpoint(self, resume: bool, named: str | Path | None) -> str | None:
+        """The checkpoint to go on from."""
+        if resume and named is not None:
+            raise InputError("Expected `resume` or `ckpt_path`, but got both. Leave one of them out.")
+        if resume:
+            return where_to_go_on(self.run_folder)
+        if named is None:
+            tell_of_unfinished(self.run_folder, "resume=True")
+            return None
+        return last(self.run_folder) if named == "last" else str(named)
