@@ -244,8 +244,9 @@ def together() -> Cases:
     supervised = base(model={"class_path": "vrft_pl.modules.SFTModule", "init_args": BASE_POLICY})
     configs: dict[str, tuple[dict[str, Any], int]] = {
         "Curriculum behind DynamicSampling": (base(trainer__callbacks=[dynamic, curriculum]), 2),
-        "Curriculum twice": (base(trainer__callbacks=[curriculum, curriculum]), 1),
-        "DynamicSampling twice": (base(trainer__callbacks=[dynamic, dynamic]), 1),
+        "Curriculum twice": (base(trainer__callbacks=[curriculum, curriculum]), 2),
+        "DynamicSampling twice": (base(trainer__callbacks=[dynamic, dynamic]), 2),
+        "a guard beside that of every run": (base(trainer__callbacks=[built("callbacks", "NonFiniteGuard")]), 2),
         "Replay without a cap": (base(trainer__callbacks=[replay]), 2),
         "ReferenceUpdate without a reference": (base(trainer__callbacks=[update]), 2),
         "NoisyRollout without an end": (

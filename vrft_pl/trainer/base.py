@@ -16,6 +16,7 @@ from vrft_pl.distributed import Facts, launch_refusals
 from vrft_pl.modules import PolicyModule
 from vrft_pl.rollout.hooks import Run
 from vrft_pl.runs import RunFolder, install_checkpoint_io, install_loop
+from vrft_pl.trainer.callbacks import refuse_equal
 from vrft_pl.types import InputError
 
 CallbackT = TypeVar("CallbackT", bound=Callback)
@@ -60,6 +61,9 @@ class RunTrainer(Trainer):
         limit_predict_batches: Batches of each part that ``predict`` reads, likewise.
         overfit_batches: Batches that are trained and validated on again and again, likewise.
         **kwargs: Those of Lightning's ``Trainer``.
+
+    Raises:
+        ValueError: If two callbacks keep a state under the same name.
     """
 
     def __init__(
@@ -72,6 +76,8 @@ class RunTrainer(Trainer):
         overfit_batches: Batches = 0.0,  # type: ignore[assignment]  # a plain number
         **kwargs: Any,
     ) -> None:
+        given = kwargs.get("callbacks")
+        refuse_equal(given if isinstance(given, list) else [])
         super().__init__(
             limit_train_batches=limit_train_batches,
             limit_val_batches=limit_val_batches,

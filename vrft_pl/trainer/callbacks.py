@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from rich import get_console
 
 from vrft_pl.callbacks import (
@@ -81,6 +82,31 @@ def counted(callbacks: Sequence[Callback]) -> list[Callback]:
     """Callbacks behind one that counts what they take, which may be among them."""
     meter = next((callback for callback in callbacks if isinstance(callback, CostMeter)), CostMeter())
     return [meter, *(callback for callback in callbacks if callback is not meter)]
+
+
+def refuse_equal(callbacks: Sequence[Callback]) -> None:
+    """Refuse callbacks whose states a checkpoint could not tell apart.
+
+    Raises:
+        ValueError: If two of them keep a state under the same name.
+    """
+    seen: set[str] = set()
+    for callback in callbacks:
+        if not is_overridden("state_dict", callback, parent=Callback):
+            continue
+        if callback.state_key in seen:
+            kind, saves = type(callback).__name__, isinstance(callback, ModelCheckpoint)
+            raise ValueError(
+                f"Expected one {kind}{' of the same triggers and monitor' if saves else ''}, whose state a checkpoint "
+                f"keeps by its name, but got two. Leave one out{of_every_run(callback)}."
+            )
+        seen.add(callback.state_key)
+
+
+def of_every_run(callback: Callback) -> str:
+    """Where the options of a callback are that every run has."""
+    sections = (name for name, kind in OF_EVERY_RUN.items() if type(callback) is kind)
+    return "".join(f": every run has one, with the options of `{name}`" for name in sections)
 
 
 def progress() -> ProgressBar:
