@@ -107,6 +107,10 @@ class OneLineParser(LightningArgumentParser):
         self.values = values_of(known, self.limits)  # now: a config is parsed in its own folder
         return super().parse_args(known, *rest, **kwargs)
 
+    def validate(self, *args: Any, **kwargs: Any) -> None:
+        """Check ``null`` as every other value: the parser takes it for one that is not given, whatever the type."""
+        super().validate(*args, **{**kwargs, "skip_unset": False})
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print which key or class there is not, or else the innermost reason."""
         if not self.exit_on_error:
