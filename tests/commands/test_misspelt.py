@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,43 @@ def test_a_run_is_refused_with_the_whole_path(args, said, capsys, no_argv):
     assert capsys.readouterr().err.splitlines()[-1] == f"vrft_pl: {said}"
 
 
-@pytest.mark.parametrize("arguments", [None, 3, []])
-def test_arguments_that_are_none_are_left_to_the_parser(arguments):
-    assert list(faults({"model": {"init_args": arguments}}, ["model"], "vrft_pl.commands.fit")) == []
+@pytest.mark.parametrize(("arguments", "shown"), [(None, "null"), (3, "3"), ([], "[]")], ids=["null", "number", "list"])
+@pytest.mark.parametrize("path", [{}, {"class_path": "vrft_pl.modules.SFTModule"}], ids=["alone", "of-a-class"])
+def test_arguments_that_are_no_section_are_told(arguments, shown, path):
+    told = list(faults({"model": {**path, "init_args": arguments}}, ["model"], "vrft_pl.commands.fit"))
+    assert told == [f"Expected `model.init_args` to be a section of keys and values, but got {shown}."]
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        pytest.param(
+            ["--model.group_size"], "model.init_args.group_size` to be int, but got null.* default, 8", id="model"
+        ),
+        pytest.param(["--model.loss.clip_high"], "model.init_args.loss.clip_high` to be float", id="class"),
+        pytest.param(["--model.params.max_tokens"], "model.init_args.params.max_tokens` to be int", id="section-of-it"),
+        pytest.param(["--model.params"], "model.init_args.params` to be SamplingParams", id="whole-section-of-it"),
+        pytest.param(["--model.rewards.Format.weight"], "rewards.1.init_args.weight` to be float", id="item"),
+        pytest.param(["--model.optimizer.lr"], "model.init_args.optimizer.init_args.lr` to be float", id="of-others"),
+        pytest.param(["--data.batch_size"], "data.init_args.batch_size` to be int", id="data"),
+        pytest.param(["--trainer.max_steps"], "trainer.max_steps` to be int", id="trainer"),
+        pytest.param(["--checkpoint"], "checkpoint` to be a section of keys and values", id="section"),
+    ],
+)
+def test_null_is_told_where_a_value_has_to_be(args, told):
+    assert re.search(f"^Expected `.*{told}", said([*args, "null"]))
+
+
+@pytest.mark.parametrize("key", ["group_size", "params"])
+def test_null_is_refused_before_a_class_compares_it_with_a_number(key, capsys, no_argv):
+    """The parser alone takes it for what is not given."""
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--config", QUICKSTART, f"--model.{key}", "null"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"vrft_pl: Expected `model.init_args.{key}` to be ")
+
+
+def test_null_in_a_list_of_classes_is_told():
+    assert said(["--model.rewards", "[null]"]) == (
+        "Expected `model.init_args.rewards.0` to name a class, but got null. Leave it out."
+    )

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NoReturn
 
 import torch
 import yaml
+from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.trainer.states import TrainerFn
@@ -24,7 +25,7 @@ from vrft_pl.callbacks import StepCheckpoint
 from vrft_pl.commands import reading
 from vrft_pl.commands.errors import fail, of_surroundings, out_of_memory
 from vrft_pl.commands.items import values_of, with_items
-from vrft_pl.commands.misspelt import faults
+from vrft_pl.commands.misspelt import BUILT, faults
 from vrft_pl.commands.ranges import out_of_range, refuse_unusable, unwritable
 from vrft_pl.commands.reasons import innermost
 from vrft_pl.data import Source
@@ -107,9 +108,12 @@ class OneLineParser(LightningArgumentParser):
         self.values = values_of(known, self.limits)  # now: a config is parsed in its own folder
         return super().parse_args(known, *rest, **kwargs)
 
-    def validate(self, *args: Any, **kwargs: Any) -> None:
+    def validate(self, namespace: Namespace, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
         """Check ``null`` as every other value: the parser takes it for one that is not given, whatever the type."""
-        super().validate(*args, **{**kwargs, "skip_unset": False})
+        super().validate(namespace, *args, **{**kwargs, "skip_unset": False})
+        for name in {*(self.groups or ())} - {*BUILT}:
+            if name in namespace and namespace[name] is None:
+                raise TypeError(f'Parser key "{name}": Expected a section of keys and values, but got null.')
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print which key or class there is not, or else the innermost reason."""

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from importlib import import_module
+from textwrap import shorten
 from typing import Any
 
 import griffe
@@ -29,7 +30,7 @@ ANY = Option("", "", None, "")
 
 
 def faults(values: Mapping[str, Any], keys: Collection[str], module: str) -> Iterator[str]:
-    """What is misspelt in the values of a run, and classes that can't be imported.
+    """What is misspelt in the values of a run, what is empty and may not be, and classes that can't be imported.
 
     Args:
         values: By section.
@@ -44,7 +45,9 @@ def faults(values: Mapping[str, Any], keys: Collection[str], module: str) -> Ite
     for name, value in values.items():
         if name not in known:
             yield no_key(name, "the command", closest(name, known), "vrft_pl COMMAND --help")
-        elif name in classes and isinstance(value, dict):
+        elif name in classes and not isinstance(value, dict):
+            yield no_section(name, value)
+        elif name in classes:
             yield from in_options(value, name, classes[name], name)
         else:
             yield from in_value(value, name, BUILT.get(name, ANY))
@@ -62,7 +65,11 @@ def in_value(value: Any, at: str, option: Option) -> Iterator[str]:
     classes = classes_of(option)
     if isinstance(value, list):
         for place, part in enumerate(value):
+            if part is None and classes:
+                yield f"Expected `{at}.{place}` to name a class, but got null. Leave it out."
             yield from in_value(part, f"{at}.{place}", option)
+    elif isinstance(value, dict) and not isinstance(value.get("init_args", {}), dict):
+        yield no_section(f"{at}.init_args", value["init_args"])
     elif isinstance(value, str):
         named = _CLASS_PATH.fullmatch(value) or (classes and not takes_text(option, at))
         if named and not value.endswith(SUFFIXES) and path_of(value) is None:
@@ -72,13 +79,11 @@ def in_value(value: Any, at: str, option: Option) -> Iterator[str]:
             yield no_class(f"{at}.class_path", path)
         else:
             yield from in_options({key: part for key, part in value.items() if key not in OF_A_CLASS}, at, known)
-            arguments = value.get("init_args", {})
-            yield from in_options(arguments if isinstance(arguments, dict) else {}, f"{at}.init_args", known)
+            yield from in_options(value.get("init_args", {}), f"{at}.init_args", known)
     elif isinstance(value, dict) and classes and _LIST.match(option.kind):
         yield no_list(at, value)
     elif isinstance(value, dict) and classes and not _BY_NAME.search(option.kind):
-        arguments = value.get("init_args", value)
-        yield from in_options(arguments if isinstance(arguments, dict) else {}, at, classes[0])
+        yield from in_options(value.get("init_args", value), at, classes[0])
     elif isinstance(value, dict):
         classless = [key for key, part in value.items() if isinstance(part, dict) and "class_path" not in part]
         for key in classless if any(map(is_abstract, classes)) else ():
@@ -99,7 +104,10 @@ def in_options(values: dict[str, Any], at: str, path: str, shown: str | None = N
     options = {option.name: option for option in options_of(path) or ()}
     name = path.rpartition(".")[2]
     for key, value in values.items():
-        if (option := options.get(key.removesuffix("+"))) is not None:
+        option = options.get(key.removesuffix("+"))
+        if option is not None and value is None and not takes_nothing(option):
+            yield no_null(f"{at}.{key}", option)
+        elif option is not None:
             yield from in_value(value, f"{at}.{key}", option)
         elif options and not is_open(path):
             what = f"section `{shown}`" if shown else name
@@ -110,6 +118,23 @@ def no_key(path: str, owner: str, close: str | None, lists: str) -> str:
     """Say that there is no such key."""
     hint = f"The nearest is `{close}`." if close else f"`{lists}` shows them."
     return f"Expected `{path}` to be a key of {owner}, but it has none of that name. {hint}"
+
+
+def takes_nothing(option: Option) -> bool:
+    """Whether ``null`` may stand for the value of an option."""
+    return not option.kind or option.default == "None" or bool(re.search(r"\b(None|Optional|Any)\b", option.kind))
+
+
+def no_null(path: str, option: Option) -> str:
+    """Say that a key has to have a value."""
+    default = "" if option.default is None else f" Leave it out for its default, {option.default}."
+    return f"Expected `{path}` to be {option.kind}, but got null.{default}"
+
+
+def no_section(path: str, value: Any) -> str:
+    """Say that a key holds others."""
+    got = "null" if value is None else shorten(repr(value), 60, placeholder="...")
+    return f"Expected `{path}` to be a section of keys and values, but got {got}."
 
 
 def no_entry(at: str, name: str, known: Collection[str]) -> str:
