@@ -108,7 +108,7 @@ class OneLineParser(LightningArgumentParser):
         self.values = values_of(known, self.limits)  # now: a config is parsed in its own folder
         return super().parse_args(known, *rest, **kwargs)
 
-    def validate(self, namespace: Namespace, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+    def validate(self, namespace: Namespace, *args: Any, **kwargs: Any) -> None:
         """Check ``null`` as every other value: the parser takes it for one that is not given, whatever the type."""
         super().validate(namespace, *args, **{**kwargs, "skip_unset": False})
         for name in {*(self.groups or ())} - {*BUILT}:
