@@ -29,7 +29,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from vrft_pl.data import Counting, ParquetRows, ReasonJSON
-from vrft_pl.policy.checkpoint import load_processor
+from vrft_pl.policy.loading import load_processor
 
 BATCH = 16
 ROWS_IN_GROUP, ROWS_IN_FILE = 100, 2500

@@ -7,7 +7,8 @@ from checkpoints import loaded
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig, Qwen3VLForConditionalGeneration
 
-from vrft_pl.policy.checkpoint import check_folder, export, load_processor
+from vrft_pl.policy.checkpoint import check_folder, export
+from vrft_pl.policy.loading import load_processor
 from vrft_pl.types import InputError
 
 

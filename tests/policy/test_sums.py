@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from checkpoints import loaded
 
-from vrft_pl.policy.checkpoint import load_model, new_folder
+from vrft_pl.durable import new_folder
+from vrft_pl.policy.loading import load_model
 from vrft_pl.policy.sums import SUMS, check_sums
 from vrft_pl.types import InputError
 

@@ -19,7 +19,8 @@ from huggingface_hub import snapshot_download
 
 from vrft_pl.commands.cli import OneLineParser
 from vrft_pl.commands.errors import fail, last_line
-from vrft_pl.policy.checkpoint import load_processor, resolve
+from vrft_pl.policy.checkpoint import resolve
+from vrft_pl.policy.loading import load_processor
 from vrft_pl.rollout.vllm.client import LOOPBACK, Server, read_token
 from vrft_pl.rollout.vllm.flags import environment, server_flags
 from vrft_pl.types import InputError

@@ -11,20 +11,19 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
+from vrft_pl.durable import new_folder
 from vrft_pl.policy.checkpoint import (
     NOTE,
     PEFT_CONFIG,
     check_folder,
     export,
-    load_model,
-    new_folder,
     note_data,
     read_coordinates,
     read_data,
-    read_processor,
     write_note,
 )
 from vrft_pl.policy.coordinates import CoordinateSpace
+from vrft_pl.policy.loading import load_model, read_processor
 from vrft_pl.policy.parts import Quantization, rebuild
 from vrft_pl.policy.quantized import dequantized_state, load_quantized
 from vrft_pl.policy.sums import check_sums, write_sums

@@ -9,10 +9,11 @@ from typing import Any
 from jinja2 import TemplateError
 from torch import Tensor
 
-from vrft_pl.policy import checkpoint as folders
+from vrft_pl.policy.checkpoint import read_coordinates
 from vrft_pl.policy.coordinates import CoordinateSpace
 from vrft_pl.policy.encoding import check_stretches, encode_prompt, encode_targets, process, unexpanded
 from vrft_pl.policy.joining import Joint, learn_joints
+from vrft_pl.policy.loading import check_decoder_only, load_configs, load_processor, model_arguments
 from vrft_pl.policy.probes import CODE_ERRORS, PICTURED
 from vrft_pl.policy.tokens import end_of_turn, media_token_ids, opened_thoughts
 from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
@@ -40,12 +41,12 @@ class Codec:
         max_pixels: int | None = None,
         revision: str | None = None,
     ) -> None:
-        self.processor: Any = folders.load_processor(checkpoint, min_pixels, max_pixels, revision)
-        self.coordinates: CoordinateSpace = coordinates or folders.read_coordinates(checkpoint, revision)
-        self.config, generation = folders.load_configs(checkpoint, revision)
-        folders.check_decoder_only(checkpoint, self.config)
+        self.processor: Any = load_processor(checkpoint, min_pixels, max_pixels, revision)
+        self.coordinates: CoordinateSpace = coordinates or read_coordinates(checkpoint, revision)
+        self.config, generation = load_configs(checkpoint, revision)
+        check_decoder_only(checkpoint, self.config)
         # not every processor makes by itself what its model asks for
-        types = "mm_token_type_ids" in folders.model_arguments(self.config)
+        types = "mm_token_type_ids" in model_arguments(self.config)
         self.asked = {"return_mm_token_type_ids": True} if types else {}
         if self.coordinates == "resized_pixels":
             check_stretches(self.processor)

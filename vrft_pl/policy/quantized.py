@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, PreTrainedModel
 
 from vrft_pl.policy.anatomy import Anatomy
-from vrft_pl.policy.checkpoint import load_configs, load_model
+from vrft_pl.policy.loading import load_configs, load_model
 from vrft_pl.types import InputError
 
 BLOCK = 64

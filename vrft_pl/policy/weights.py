@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from vrft_pl.distributed import is_spread, made_whole
 from vrft_pl.policy.anatomy import Anatomy, Part
 from vrft_pl.policy.attention import check_attention
-from vrft_pl.policy.checkpoint import load_model
+from vrft_pl.policy.loading import load_model
 from vrft_pl.policy.parts import (
     LoRA,
     add_lora,

@@ -16,8 +16,6 @@ MANIFEST = ".manifest.json"
 """How the name of the manifest of a checkpoint goes on; it lies beside the checkpoint."""
 WRITTEN = "written"
 """Key of a manifest: the time in nanoseconds."""
-CHUNK = 1 << 20
-"""Bytes that are read at once."""
 
 
 class Hashing:
@@ -85,10 +83,8 @@ def files_of(path: Path) -> Iterable[Path]:
 
 def entry_of(file: Path) -> dict[str, Any]:
     """Size and checksum of a file."""
-    digest = hashlib.sha256()
     with file.open("rb") as content:
-        while chunk := content.read(CHUNK):
-            digest.update(chunk)
+        digest = hashlib.file_digest(content, "sha256")
     return {"bytes": file.stat().st_size, "sha256": digest.hexdigest()}
 
 

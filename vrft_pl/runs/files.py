@@ -12,12 +12,10 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from vrft_pl.durable import sync_file, sync_folder
+from vrft_pl.durable import whole_path
 from vrft_pl.runs.limits import check
 from vrft_pl.types import InputError
 
-PARTIAL = ".partial"
-"""How the temporary name of a file ends that is being written; the name begins with a dot."""
 HALVES = "backslashreplace"
 """How half of an emoji, which UTF-8 can't hold, is written: as JSON escapes it."""
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
@@ -32,20 +30,6 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """
     with whole_path(path) as scratch, scratch.open("wb") as file:
         yield file
-
-
-@contextmanager
-def whole_path(path: Path) -> Iterator[Path]:
-    """The same for a library that opens the file by itself: a temporary name for it to write to."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}{PARTIAL}")
-    try:
-        yield scratch
-        sync_file(scratch)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
-    sync_folder(path.parent)
 
 
 def write_json(path: Path, value: object) -> None:

@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 
 from lightning.pytorch import Trainer
 
+from vrft_pl.durable import PARTIAL, whole_path
 from vrft_pl.runs.checksums import damage, written_at
-from vrft_pl.runs.files import PARTIAL, read_json, read_yaml, refuse_other, whole_file, whole_path, write_json
+from vrft_pl.runs.files import read_json, read_yaml, refuse_other, whole_file, write_json
 from vrft_pl.runs.records import CompletionRecord
 from vrft_pl.runs.rows import append_rows, read_rows, read_table, rows_to_keep, write_rows
 from vrft_pl.types import InputError

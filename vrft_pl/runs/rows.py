@@ -12,7 +12,8 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_warn
 
-from vrft_pl.runs.files import HALVES, refuse_other, whole_file, whole_path
+from vrft_pl.durable import whole_path
+from vrft_pl.runs.files import HALVES, refuse_other, whole_file
 
 DAMAGED = ".damaged"
 """How the name goes on under which a file is kept that holds what can't be read."""
