@@ -58,12 +58,14 @@ def test_the_policy_at_the_end_is_exported(qwen3_vl, tmp_path):
 def test_the_best_policy_is_exported_beside_the_last(qwen3_vl, tmp_path):
     best = ModelCheckpoint(tmp_path / "best", monitor="val/id/Rehearsed", mode="max")
     Rehearsed.calls = 0
-    module, folder = run(qwen3_vl, tmp_path, [HFExport(), best], Rehearsed(), max_epochs=3)
+    exporter = HFExport()
+    module, folder = run(qwen3_vl, tmp_path, [exporter, best], Rehearsed(), max_epochs=3)
     assert Rehearsed.calls == 3
     saved = torch.load(best.best_model_path, weights_only=False)
     assert (best.best_model_score, saved["epoch"]) == (pytest.approx(0.9), 1)
     policy = {name.removeprefix("policy."): value for name, value in saved["state_dict"].items()}
     assert_holds(folder / "export-best", policy)
+    assert exporter.best(module.trainer) == ("val/id/Rehearsed", pytest.approx(0.9))
     assert_holds(folder / "export", weights(module))
     assert any(not torch.equal(policy[name], value) for name, value in weights(module).items())
 

@@ -41,6 +41,8 @@ class Hub(BaseHTTPRequestHandler):
             self.answer({"url": f"{self.server.place}/me/counts"})
         elif self.path == "/api/validate-yaml":
             self.answer({"errors": [], "warnings": []})
+        elif "/branch/" in self.path:
+            self.answer({})
         elif "/preupload/" in self.path:
             files = json.loads(asked)["files"]
             self.answer({"files": [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False} for f in files]})
@@ -50,6 +52,7 @@ class Hub(BaseHTTPRequestHandler):
             lines = [json.loads(line) for line in asked.splitlines()]
             files = [line["value"] for line in lines if line["key"] == "file"]
             self.server.files = {file["path"]: base64.b64decode(file["content"]) for file in files}
+            self.server.branches[self.path.rpartition("/")[2]] = self.server.files
             self.answer(
                 {"commitUrl": f"{self.server.place}/me/counts/commit/1", "commitOid": "1", "pullRequestUrl": ""}
             )
@@ -69,6 +72,7 @@ class Hub(BaseHTTPRequestHandler):
 def hub(monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     server.place, server.paths, server.files, server.broken = f"http://127.0.0.1:{server.server_port}", [], {}, False
+    server.branches = {}
     # older versions of the client say it by `private`
     server.visibility = lambda: server.made.get("visibility", "private" if server.made.get("private") else "public")
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -102,6 +106,33 @@ def test_the_export_is_pushed_with_its_card_into_a_private_repository(hub, run):
     assert "/api/validate-yaml" in hub.paths
     push(run, "me/counts", private=False)
     assert hub.visibility() == "public"
+
+
+def test_the_policy_of_the_best_checkpoint_goes_to_a_branch_with_what_chose_it(hub, run):
+    (run.path / "export-best").mkdir()
+    (run.path / "export-best/model.safetensors").write_bytes(b"best weights")
+    push(run, "me/counts")
+    assert push(run, "me/counts", best=("val/ood/NumberMatch", 0.875)) == f"{hub.place}/me/counts/tree/best"
+    assert "/api/models/me/counts/branch/best" in hub.paths
+    assert {name: files["model.safetensors"] for name, files in hub.branches.items()} == {
+        "main": b"weights",
+        "best": b"best weights",
+    }
+    card = ModelCard(hub.branches["best"]["README.md"].decode())
+    [result] = card.data.eval_results
+    assert (result.dataset_name, result.metric_value) == ("ood", 0.875)
+    for said in (
+        "the one with the best `val/ood/NumberMatch`",
+        "| `val/ood/NumberMatch` |  | 0.875 |  |",
+        "| `val/id/NumberMatch` | 0.250 |  |  |",
+        'from_pretrained("me/counts", revision="best")',
+        "--model.policy.checkpoint me/counts --model.policy.revision best --images",
+    ):
+        assert said in card.text
+    assert "best" not in hub.branches["main"]["README.md"].decode()
+    hub.broken = True
+    with pytest.raises(InputError, match="export-best --revision best` tries again"):
+        push(run, "me/counts", best=("val/ood/NumberMatch", 0.875))
 
 
 def test_a_push_that_fails_is_one_line_and_leaves_the_export(hub, run):

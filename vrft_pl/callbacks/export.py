@@ -12,6 +12,7 @@ from vrft_pl.data import VisionTask
 from vrft_pl.distributed import any_rank, strategy_class
 from vrft_pl.policy.checkpoint import note_data
 from vrft_pl.runs import RunFolder, as_config, hub
+from vrft_pl.runs.card import Best
 from vrft_pl.runs.objects import arguments, path_of
 from vrft_pl.types import InputError
 
@@ -36,7 +37,8 @@ class HFExport(Callback):
             peft, which ``vrft_pl merge`` makes a checkpoint of. ``vrft_pl.json`` beside it says by ``quantize`` how the
             base was held in training, so that it is merged into those numbers.
         push_to_hub: Repository of the Hugging Face hub, such as ``me/counts``, that `vrft_pl fit` pushes ``export`` to
-            at its end, with a model card. A push that fails leaves the export as it is.
+            at its end, with a model card, and ``export-best`` to its branch ``best``. A push that fails leaves the
+            export as it is.
         private: Whether a repository that the push makes is private; one that is there keeps who may see it.
     """
 
@@ -87,6 +89,12 @@ class HFExport(Callback):
             if any_rank(callback.monitor is not None and self._best.get(callback.state_key) != score):
                 self._best[callback.state_key] = score
                 self._export(trainer, pl_module, RunFolder.EXPORT_BEST)
+
+    def best(self, trainer: Trainer) -> Best | None:
+        """The metric that chose what is in ``export-best``, and its value; ``None`` where this run has written none."""
+        savers = (saver for saver in trainer.checkpoint_callbacks if isinstance(saver, ModelCheckpoint))
+        known = (saver for saver in savers if saver.state_key in self._best)
+        return next(((str(saver.monitor), self._best[saver.state_key]) for saver in known), None)
 
     def state_dict(self) -> dict[str, Any]:
         """Best score exported so far, by the checkpoint callback that watches it."""

@@ -11,40 +11,48 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from vrft_pl.runs.folder import RunFolder
 
+Best = tuple[str, float]
+"""The metric that chose a checkpoint, and its value there."""
+BRANCH = "best"
+"""Of a repository, for the policy of that checkpoint."""
 TASK = "image-text-to-text"
 """What the hub calls the task."""
 SETTINGS = ("seed_everything", "model", "data")
 """Sections of the config that a card shows."""
 WHOLE = """from transformers import AutoModelForImageTextToText, AutoProcessor
 
-policy = AutoModelForImageTextToText.from_pretrained("{name}")
-processor = AutoProcessor.from_pretrained("{name}")
+policy = AutoModelForImageTextToText.from_pretrained("{name}"{at})
+processor = AutoProcessor.from_pretrained("{name}"{at})
 """
 ADAPTER = """from peft import PeftModel
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 base = AutoModelForImageTextToText.from_pretrained("{base}"{revision})
-policy = PeftModel.from_pretrained(base, "{name}")
-processor = AutoProcessor.from_pretrained("{name}")
+policy = PeftModel.from_pretrained(base, "{name}"{at})
+processor = AutoProcessor.from_pretrained("{name}"{at})
 """
 
 
-def model_card(folder: RunFolder, name: str, adapter: bool) -> ModelCard:
+def model_card(folder: RunFolder, name: str, adapter: bool, best: Best | None = None) -> ModelCard:
     """Describe the policy of a run from what the run has left; what it has not left is left out.
 
     Args:
         folder: Folder of the run.
         name: Id of the repository.
         adapter: Whether it holds an adapter alone.
+        best: What chose the policy, where it is not the last one; of its other scores nothing is known.
     """
     config = folder.config() if (folder.path / folder.CONFIG).exists() else {}
     summary = folder.summary() if (folder.path / folder.SUMMARY).exists() else {}
+    if best is not None:
+        summary = {**summary, "after": dict([best])}
     starts = folder.starts()
     policy = arguments(arguments(config.get("model")).get("policy"))
     said = [
         f"# {name.rpartition('/')[2]}",
         introduction(config, starts[-1] if starts else {}, policy),
-        "## How to run it\n\n" + usage(name, policy, adapter),
+        *([CHOSEN.format(metric=best[0])] if best is not None else []),
+        "## How to run it\n\n" + usage(name, policy, adapter, best is not None),
         "## Scores\n\n" + table(("metric", "before", "after", "constant answer"), scores(summary)),
         "## Data\n\n" + table(("part", "rows", "SHA-256 of their ids"), parts(starts)),
         "## Settings\n\n```yaml\n" + settings(config) + "```",
@@ -91,12 +99,20 @@ VERSIONS = ("vrft_pl", "torch", "transformers", "lightning", "peft")
 """Packages whose versions a card names."""
 
 
-def usage(name: str, policy: Mapping[str, Any], adapter: bool) -> str:
+CHOSEN = (
+    "Of the checkpoints of its run this is the one with the best `{metric}`. That number chose it, and is better than "
+    "one of other rows would be; the last policy is on the main branch."
+)
+"""What is said of the policy of the best checkpoint."""
+
+
+def usage(name: str, policy: Mapping[str, Any], adapter: bool, chosen: bool) -> str:
     """Code that loads the policy, and the command that asks it."""
+    at = f', revision="{BRANCH}"' if chosen else ""
     revision = f', revision="{policy["revision"]}"' if policy.get("revision") else ""
     base = base_of(policy) or "BASE"
-    code = ADAPTER.format(name=name, base=base, revision=revision) if adapter else WHOLE.format(name=name)
-    answers = "" if adapter else COMMAND.format(name=name)
+    code = ADAPTER.format(name=name, base=base, revision=revision, at=at) if adapter else WHOLE.format(name=name, at=at)
+    answers = "" if adapter else COMMAND.format(name=name, at=f" --model.policy.revision {BRANCH}" if chosen else "")
     return f"```python\n{code}```{answers}"
 
 
@@ -105,7 +121,7 @@ COMMAND = """
 Asked as it was trained:
 
 ```bash
-vrft_pl predict --model.policy.checkpoint {name} --images picture.jpg --problem 'QUESTION'
+vrft_pl predict --model.policy.checkpoint {name}{at} --images picture.jpg --problem 'QUESTION'
 ```"""
 
 

@@ -106,14 +106,17 @@ class TrainingRun:
             return self._summarize(before, after, time.perf_counter() - begin)
 
     def push(self) -> None:
-        """Push the export to the hub, where that is asked for; a failure ends no run any more.
+        """Push the export to the hub, and that of the best checkpoint; a failure ends no run any more.
 
         Raises:
             InputError: If it can't be pushed.
         """
         export = self.trainer.callback(HFExport)
-        if export.push_to_hub is not None and self.trainer.is_global_zero:
-            print(f"Pushed: {hub.push(self.folder, export.push_to_hub, export.private)}")
+        if export.push_to_hub is None or not self.trainer.is_global_zero:
+            return
+        best = export.best(self.trainer)
+        for what in (None, best) if best is not None else (None,):
+            print(f"Pushed: {hub.push(self.folder, export.push_to_hub, export.private, what)}")
 
     def _train(self) -> tuple[Scores, Scores]:
         """Scores before and after training."""
