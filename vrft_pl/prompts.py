@@ -7,11 +7,11 @@ import re
 import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from string import Formatter
 from typing import Any
 
 from vrft_pl.answers import AnswerFrame
 from vrft_pl.styles import answer_style
+from vrft_pl.templates import fields_of
 from vrft_pl.types import InputError, Sample
 
 MARKER = "<image>"
@@ -48,13 +48,8 @@ def check_template(template: str | None) -> None:
     """Raise `ValueError` for a template of a question that can't be filled in, tells the answer or leaves it out."""
     if template is None:
         return
-    try:
-        fields = {
-            (name, spec, conversion) for _, name, spec, conversion in Formatter().parse(template) if name is not None
-        }
-    except ValueError as error:
-        raise ValueError(f"Expected `template` to be a template, but {template!r} is none: {error}.") from error
-    names = {name for name, _, _ in fields}
+    fields = fields_of("template", template)
+    names = {name for name, *_ in fields}
     odd = any(spec or conversion or not name.isidentifier() for name, spec, conversion in fields)
     if odd or names & set(TRUTH) or "problem" not in names:
         known = ", ".join(f"{{{name}}}" for name in FIELDS)
@@ -82,7 +77,7 @@ def written_columns(template: str | None, extra: Mapping[str, Any], owner: str) 
     """
     if template is None:
         return {}
-    names = {name for _, name, _, _ in Formatter().parse(template) if name is not None} - set(FIELDS)
+    names = {name for name, *_ in fields_of("template", template)} - set(FIELDS)
     written = {}
     for name in names:
         if (value := extra.get(name)) is None:

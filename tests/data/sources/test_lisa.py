@@ -232,6 +232,7 @@ def test_a_folder_without_annotations_is_named(tmp_path):
     [
         pytest.param({"phrase": "Locate it."}, "Expected `phrase` to hold {text} once, and no other", id="no-field"),
         pytest.param({"sentence": "{text} {box}"}, "Expected `sentence` to hold {text} once, and no other", id="other"),
+        pytest.param({"phrase": "the {text"}, "Expected `phrase` to be a template, but", id="no-template"),
     ],
 )
 def test_arguments_are_checked(tmp_path, arguments, message):

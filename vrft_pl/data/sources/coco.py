@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 from vrft_pl.answers import XYXY, Box
@@ -16,6 +15,7 @@ from vrft_pl.data.sources.annotated import AnnotatedImage, AnnotatedImages, Anno
 from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.data.sources.detection import DetectionQuestions
 from vrft_pl.data.splits import resolve_categories
+from vrft_pl.templates import fields_of
 from vrft_pl.types import InputError
 
 
@@ -144,10 +144,7 @@ class COCODetection(DetectionQuestions):
 
 def check_question(template: str) -> None:
     """Raise `ValueError` for a template of a question that can't be filled in."""
-    try:
-        fields = {part[1:] for part in Formatter().parse(template) if part[1] is not None}
-    except ValueError as error:
-        raise ValueError(f"Expected `question` to be a template, but {template!r} is none: {error}.") from error
+    fields = set(fields_of("question", template))
     if not fields <= {("category", "", None)}:
         raise ValueError(f"Expected `question` to have no field but {{category}}, but got {template!r}.")
 

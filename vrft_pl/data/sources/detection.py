@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from random import Random
-from string import Formatter
 from typing import Any, Literal, get_args
 
 from vrft_pl.answers import NO_OBJECTS, Box, Instances, Label, Number
@@ -17,6 +16,7 @@ from vrft_pl.data.images import FileImage, below
 from vrft_pl.data.sources.annotated import AnnotatedImages, MeasuredImage, measure
 from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.data.sources.folders import QUESTION
+from vrft_pl.templates import fields_of
 from vrft_pl.types import InputError
 
 Ask = Literal["one", "all", "box", "count", "class", "largest"]
@@ -227,10 +227,7 @@ class DetectionQuestions(Source):
 def check_question(template: str, ask: Ask) -> None:
     """Raise `ValueError` for a template of a question that does not name what is asked for."""
     field = FIELDS.get(ask)
-    try:
-        fields = {part[1:] for part in Formatter().parse(template) if part[1] is not None}
-    except ValueError as error:
-        raise ValueError(f"Expected `question` to be a template, but {template!r} is none: {error}.") from error
+    fields = set(fields_of("question", template))
     if fields != ({(field, "", None)} if field else set()):
         wanted = f"hold {{{field}}} and no other field" if field else "hold no field"
         raise ValueError(f"Expected `question` to {wanted}, but got {template!r}.")

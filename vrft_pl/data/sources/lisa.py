@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import reprlib
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 from vrft_pl.answers import Box, Mask, Polygon
 from vrft_pl.data.boxes import is_number
 from vrft_pl.data.images import FileImage, regular
 from vrft_pl.data.sources.base import Record, Source
+from vrft_pl.templates import fields_of
 from vrft_pl.types import InputError
 
 ENCODINGS = ("utf-8-sig", "cp1252")
@@ -48,7 +48,7 @@ class LISA(Source):
         phrase: str = "Locate the {text}.",
     ) -> None:
         for name, template in {"sentence": sentence, "phrase": phrase}.items():
-            if fields_of(template) != [("text", "", None)]:
+            if fields_of(name, template) != [("text", "", None)]:
                 raise ValueError(f"Expected `{name}` to hold {{text}} once, and no other field, but got {template!r}.")
         self.folder, self.sentence, self.phrase = Path(folder), sentence, phrase
         self.image_root = self.folder if image_root is None else Path(image_root)
@@ -87,14 +87,6 @@ class LISA(Source):
             return self.sentence.format(text=text)
         text = text[len(ARTICLE) :] if text.lower().startswith(ARTICLE) else text
         return self.phrase.format(text=text.rstrip(". "))
-
-
-def fields_of(template: str) -> list[tuple[str | None, str | None, str | None]]:
-    """Name, format and conversion of each field of a template; none where it is no template."""
-    try:
-        return [part[1:] for part in Formatter().parse(template) if part[1] is not None]
-    except ValueError:
-        return []
 
 
 def read_annotation(path: Path) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Sequence
 from glob import glob, has_magic
 from pathlib import Path
-from string import Formatter
 
 from vrft_pl.answers import Instances
 from vrft_pl.data.images import FileImage
@@ -14,6 +13,7 @@ from vrft_pl.data.sources.base import Record, Source
 from vrft_pl.data.sources.detection import QUESTIONS
 from vrft_pl.data.sources.folders import is_picture
 from vrft_pl.data.sources.rows import check_text
+from vrft_pl.templates import fields_of
 from vrft_pl.types import InputError
 from vrft_pl.unanswered import Unanswered
 
@@ -79,10 +79,7 @@ def check_question(problem: str, categories: Sequence[str]) -> str | None:
         if field := next((name for name in FIELDS if f"{{{name}}}" in problem), None):
             raise ValueError(f"Expected `categories` to put in the place of {{{field}}} in `problem`, but got none.")
         return None
-    try:
-        fields = {part[1:] for part in Formatter().parse(problem) if part[1] is not None}
-    except ValueError as error:
-        raise ValueError(f"Expected `problem` to be a template, but {problem!r} is none: {error}.") from error
+    fields = set(fields_of("problem", problem))
     if len(fields) > 1 or not fields <= {(name, "", None) for name in FIELDS}:
         raise ValueError(f"Expected `problem` to hold {{category}} or {{categories}} alone, but got {problem!r}.")
     return next((name for name, *_ in fields), None)

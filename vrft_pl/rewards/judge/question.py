@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from string import Formatter
 from typing import Any, NamedTuple
 
 import regex
+
+from vrft_pl.templates import fields_of
 
 TEMPLATE = "Question:\n{question}\n\nThe right answer:\n{truth}\n\nThe answer to judge:\n{answer}"
 """What a judge is shown, unless one says otherwise."""
@@ -79,7 +80,7 @@ class JudgePrompt:
         if not float("-inf") < low < high < float("inf"):
             raise ValueError(f"Expected `low` below `high`, both finite, but got {low} and {high}.")
         self.template, self.verdict, self.low, self.high = template, verdict, low, high
-        self.shows_truth = "truth" in fields_of(template)
+        self.shows_truth = ("truth", "", None) in fields_of("template", template)
 
     def messages(self, values: dict[str, str], marks: Marks, pictures: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Write the messages of a chat.
@@ -124,18 +125,9 @@ def escaped(text: str) -> str:
     return _UNSEEN.sub(lambda mark: f"\\u{ord(mark[0]):04x}", text)
 
 
-def fields_of(template: str) -> list[str]:
-    """Names of the fields of a template, with what is asked of their form."""
-    parts = Formatter().parse(template)
-    return [name + (spec or "") + (conversion or "") for _, name, spec, conversion in parts if name is not None]
-
-
 def check_fields(option: str, template: str, known: Sequence[str], needed: Sequence[str]) -> None:
     """Raise `ValueError` for a template that can't be filled in, or lacks a field or has one twice that is needed."""
-    try:
-        fields = fields_of(template)
-    except ValueError as error:
-        raise ValueError(f"Expected `{option}` to be a template, but {template!r} is none: {error}.") from error
+    fields = ["".join(filter(None, field)) for field in fields_of(option, template)]
     if set(fields) - set(known) or any(fields.count(name) != 1 for name in needed):
         once = " and ".join(f"{{{name}}}" for name in needed)
         names = ", ".join(f"{{{name}}}" for name in known)
