@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
+from vrft_pl.answers import Mark
 from vrft_pl.commands import answers
 from vrft_pl.commands.answers import suspicion, unasked_lines, write_answers
 from vrft_pl.data import OpenEnded, Pictures
 from vrft_pl.runs import CompletionRecord, RunFolder
+from vrft_pl.runs.records import mark_rows
 
 
 def record(row, path, completion="yes", value="yes", problem="A dog?"):
@@ -33,7 +36,7 @@ def asked(tmp_path):
 
 
 def rows_of(folder):
-    return list(csv.DictReader((folder.path / "predictions.csv").open()))
+    return list(csv.DictReader((folder.path / "predictions.csv").open(encoding="utf-8-sig", newline="")))
 
 
 @pytest.mark.parametrize(("most", "drawn"), [(599, False), (600, True)])
@@ -44,6 +47,36 @@ def test_drawing_has_the_limit_of_the_task_and_costs_no_row(most, drawn, asked):
     assert [bool(row["drawing"]) for row in rows_of(folder)] == [drawn] * 2
     assert all(("can't be drawn: " in row["error"]) != drawn for row in rows_of(folder))
     assert ("2 not drawn" in said) != drawn
+
+
+def test_the_table_is_text_to_a_spreadsheet_whatever_was_answered(asked):
+    folder, pictures = asked
+    said = ['=HYPERLINK("http://x", "ü 犬")', "- one,\n- two\r\n\0\ud800"]
+    folder.replace(folder.PREDICTIONS, 0, [record(i, pictures.files[i], said[i], ["+x", "-3"][i]) for i in range(2)])
+    write_answers(folder, pictures, OpenEnded(), False)
+    assert (folder.path / "predictions.csv").read_bytes().startswith(b"\xef\xbb\xbfimage,problem,")
+    first, second = rows_of(folder)
+    assert (first["completion"], first["answer"]) == (f"'{said[0]}", "'+x")
+    assert (second["completion"], second["answer"]) == ("'- one,\n- two\r\n\\ud800", "-3")
+
+
+def test_a_cell_is_cut_where_it_ends_for_a_spreadsheet():
+    assert answers.cell("=" + "x" * 40_000) == "'=" + "x" * 32_764 + "…"
+    assert answers.cell("x" * 32_767) == "x" * 32_767
+
+
+def test_places_outside_of_the_picture_are_told(asked):
+    folder, pictures = asked
+    sizes = [(30, 20)] * 2
+    shapes = [[(30.0, 20.0, 30.0, 20.0), (1.0, 2.0, 3.0, 4.0)], [(25.0, 15.0, 30.0, 20.0)]]
+    placed = [
+        replace(record(i, pictures.files[i]), size=sizes[i], marks=mark_rows(map(Mark, shapes[i]))) for i in range(2)
+    ]
+    folder.replace(folder.PREDICTIONS, 0, placed)
+    said = write_answers(folder, pictures, OpenEnded(), True)
+    assert [row["error"] for row in rows_of(folder)] == ["Outside of the picture: 1 of 2 places.", ""]
+    assert all(row["drawing"] for row in rows_of(folder))
+    assert "1 of 2 answers lie outside of their pictures: the policy may write other coordinates" in said
 
 
 def test_a_task_that_takes_larger_pictures_draws_them(asked, monkeypatch):

@@ -64,7 +64,7 @@ def test_boxes_come_out_in_pixels_of_the_pictures_beside_those_that_are_broken(
     assert max(pair_iou(record.value, truth[record.id]) for record in records) > 0.7
     assert all(record.answer == "" and record.truth == () and record.boxes == [record.value] for record in records)
 
-    rows = list(csv.DictReader((tmp_path / "run/predictions.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "run/predictions.csv").open(encoding="utf-8-sig", newline="")))
     assert [json.loads(row["answer"]) for row in rows[:4]] == [record.value for record in records]
     assert [row["image"] for row in rows] == [*truth, str(tmp_path / "broken.png")]
     assert "is damaged" in rows[4]["error"]
@@ -85,7 +85,7 @@ def test_a_table_says_why_no_picture_could_be_asked_about(tmp_path, capsys, no_a
     assert stop.value.code == 1
     assert "0 questions asked, 0 answers can't be read, 1 left out for their pictures." in said.out
     assert "Expected a picture that can be read, but there is none" in said.err
-    (row,) = csv.DictReader((tmp_path / "run/predictions.csv").open())
+    (row,) = csv.DictReader((tmp_path / "run/predictions.csv").open(encoding="utf-8-sig", newline=""))
     assert row["image"] == str(tmp_path / "cut.jpg")
     assert "can't be read as one" in row["error"]
 
@@ -109,7 +109,7 @@ def test_two_processes_ask_each_question_once_and_write_what_one_writes(groundin
     files = [path.relative_to(alone) for path in alone.rglob("*.*") if path.suffix in (".csv", ".jsonl", ".jpg")]
     assert len(files) == 2 + 5
     assert all((two / name).read_bytes() == (alone / name).read_bytes() for name in files)
-    rows = list(csv.DictReader((alone / "predictions.csv").open()))
+    rows = list(csv.DictReader((alone / "predictions.csv").open(encoding="utf-8-sig", newline="")))
     assert [Path(row["image"]).name for row in rows] == ["0.png", "1.png", "1b.png", "2.png", "3.png", "5.png"]
 
 

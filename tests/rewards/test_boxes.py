@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vrft_pl.answers import AnswerFrame, Box
-from vrft_pl.rewards.boxes import BoxAccuracy, BoxGIoU, BoxIoU
+from vrft_pl.rewards.boxes import BoxAccuracy, BoxGIoU, BoxIoU, limit_box
 from vrft_pl.rewards.parsing import Unread
 
 TRUTH = make_sample(Box((10.0, 10.0, 30.0, 20.0)), "answer")
@@ -125,3 +125,8 @@ def test_a_near_miss_scores_more_than_a_far_one(text, expected):
 def test_moving_a_box_towards_the_truth_never_lowers_generalized_overlap(left, step):
     score = BoxGIoU().grade_one(f"[{80 - left}, 10, {100 - left}, 20]", TRUTH, PIXELS)
     assert score >= BoxGIoU().grade_one(f"[{80 - left + step}, 10, {100 - left + step}, 20]", TRUTH, PIXELS)
+
+
+def test_an_edge_at_zero_has_no_sign():
+    box = limit_box((-50.0, -5.0, -1.0, 4.0), AnswerFrame(10, 10, 1.0, 1.0))
+    assert str([float(edge) for edge in box]) == "[0.0, 0.0, 0.0, 4.0]"

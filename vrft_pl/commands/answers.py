@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +17,16 @@ from vrft_pl.callbacks.pictures import captioned, draw_marks
 from vrft_pl.data import Pictures, Record, SampleData, VisionTask
 from vrft_pl.data.images import DAMAGE, FileImage
 from vrft_pl.data.samples import Samples
+from vrft_pl.data.written import plain_number
 from vrft_pl.runs import CompletionRecord, RunFolder
 
 TABLE, DRAWINGS = "predictions.csv", "drawings"
 COLUMNS = ("image", "problem", "answer", "boxes", "completion", "drawing", "error")
 NOT_ASKED = "Not asked: the run ended before its turn, by `trainer.limit_predict_batches`."
+COMPUTED = ("=", "+", "-", "@", "\t", "\r")
+"""What a text begins with that a spreadsheet takes for a formula."""
+MOST_CELL = 32_767
+"""Characters of a cell of a spreadsheet."""
 ENOUGH_PICTURES, SAME_SHARE = 10, 0.8
 """Pictures from which on, and share of answers above which, the same answer to all is told."""
 Row = dict[str, str]
@@ -104,10 +110,28 @@ def drawing_name(record: CompletionRecord, stems: Counter[str]) -> str:
 
 def answered(record: CompletionRecord) -> Row:
     """The row of a question that was answered."""
-    error = "" if record.unread is None else f"The answer can't be read: {record.unread}."
+    error = misplaced(record) if record.unread is None else f"The answer can't be read: {record.unread}."
     boxes = "" if record.boxes is None else json.dumps(record.boxes)
     told = {"image": record.images[0], "problem": record.problem, "answer": written(record.value), "boxes": boxes}
     return {**told, "completion": record.completion, "error": error}
+
+
+def misplaced(record: CompletionRecord) -> str:
+    """What is wrong with the places of an answer: boxes and points that lie outside of their picture."""
+    marks = record.marks or ()
+    outside = sum(not overlaps(mark["shape"], record.size) for mark in marks)
+    return f"Outside of the picture: {outside} of {len(marks)} places." if outside else ""
+
+
+def overlaps(shape: Sequence[float], size: tuple[int, int] | None) -> bool:
+    """Whether a box, or an outline, has a part in a picture of this size.
+
+    Example:
+        >>> [overlaps(box, (100, 80)) for box in ((90, 70, 120, 90), (100, 70, 100, 80), (110, 10, 116, 16))]
+        [True, False, False]
+    """
+    (width, height), xs, ys = size or (math.inf, math.inf), shape[::2], shape[1::2]
+    return max(0, min(xs)) < min(width, max(xs)) and max(0, min(ys)) < min(height, max(ys))
 
 
 def unasked(question: Record, reason: str) -> Row:
@@ -135,12 +159,24 @@ def written(value: Any) -> str:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Rows as CSV."""
+    """Rows as a file of commas that spreadsheets open: they take one for UTF-8 by the mark at its beginning."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval="")
     writer.writeheader()
-    writer.writerows({key: value.replace("\0", "") for key, value in row.items()} for row in rows)
-    return text.getvalue().encode(errors="backslashreplace").decode()
+    writer.writerows({key: cell(value) for key, value in row.items()} for row in rows)
+    return "\ufeff" + text.getvalue().encode(errors="backslashreplace").decode()
+
+
+def cell(text: str) -> str:
+    """A text that spreadsheets show as it is: none that they would compute, cut where a cell ends for them.
+
+    Example:
+        >>> cell("=1+1"), cell("-3"), cell("- a king"), cell("king")
+        ("'=1+1", '-3', "'- a king", 'king')
+    """
+    text = text.replace("\0", "")
+    quoted = f"'{text}" if text.startswith(COMPUTED) and plain_number(text) is None else text
+    return quoted if len(quoted) <= MOST_CELL else f"{quoted[: MOST_CELL - 1]}…"
 
 
 def draw(picture: FileImage, record: CompletionRecord, folder: RunFolder, name: str) -> None:
@@ -162,7 +198,15 @@ def summary(
     counts = f"{len(records)} questions asked, {unread} answers can't be read, {broken} left out for their pictures"
     counts += f", {unasked} not asked (`limit_predict_batches`)" if unasked else ""
     places = [f"Table: {folder.path / TABLE}", *([f"Drawings: {folder.path / DRAWINGS}"] if draws and records else [])]
-    return "\n".join([f"{counts}{f', {undrawn} not drawn' if undrawn else ''}.", *suspicion(records), *places])
+    told = [*suspicion(records), *misreading(records)]
+    return "\n".join([f"{counts}{f', {undrawn} not drawn' if undrawn else ''}.", *told, *places])
+
+
+def misreading(records: Sequence[CompletionRecord]) -> list[str]:
+    """A line where answers lie outside of their pictures, as those in other coordinates do."""
+    outside = sum(bool(misplaced(record)) for record in records)
+    advice = "the policy may write other coordinates than `model.policy.coordinates` says."
+    return [f"{outside} of {len(records)} answers lie outside of their pictures: {advice}"] if outside else []
 
 
 def suspicion(records: Sequence[CompletionRecord]) -> list[str]:

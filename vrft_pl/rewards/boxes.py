@@ -22,7 +22,7 @@ def limit_box(box: XYXY, frame: AnswerFrame, margin: float = 0.0) -> XYXY:
         frame: Holds the size of the image.
         margin: Image sizes to keep on each side of the image.
     """
-    left, top, right, bottom = -margin, -margin, 1 + margin, 1 + margin
+    left, top, right, bottom = 0 - margin, 0 - margin, 1 + margin, 1 + margin  # -0.0 would be an edge otherwise
     x1, x2 = (min(max(x, left * frame.width), right * frame.width) for x in (box[0], box[2]))
     y1, y2 = (min(max(y, top * frame.height), bottom * frame.height) for y in (box[1], box[3]))
     return x1, y1, x2, y2
