@@ -116,6 +116,7 @@ class PredictCLI(RunCLI):
             "--images",
             nargs="+",
             type=str,
+            default=[],
             metavar="PICTURE",
             help="Pictures, folders or globs ('photos/*.jpg') to ask about, in place of the samples of the config.",
         )
@@ -124,15 +125,17 @@ class PredictCLI(RunCLI):
             type=str | None,
             help="The question; with {category} it is asked for each of `categories`, with {categories} for all.",
         )
-        parser.add_argument("--categories", nargs="+", type=str, metavar="NAME", help="Categories to ask for.")
+        parser.add_argument(
+            "--categories", nargs="+", type=str, default=[], metavar="NAME", help="Categories to ask for."
+        )
         parser.add_argument("--drawings", type=bool, default=True, help="Draw the answers on the pictures.")
 
     def before_instantiate_classes(self) -> None:
         """Put the pictures in the place of all rows."""
         super().before_instantiate_classes()
         config = self.config
-        if config.images is None:
-            if alone := [name for name in ("problem", "categories") if config[name] is not None]:
+        if not config.images:
+            if alone := [name for name in ("problem", "categories") if config[name]]:
                 fail(f"Expected `--images` beside `--{alone[0]}`, but there is none.", 2)
             return
         if not config.problem and not config.categories:
