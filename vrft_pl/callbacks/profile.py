@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch.profiler import ProfilerActivity, profile
 
+from vrft_pl.cells import markdown_table
 from vrft_pl.rollout import RolloutCallback
 from vrft_pl.runs import RunFolder
 from vrft_pl.types import Experience
@@ -93,14 +94,13 @@ class StepProfile(RolloutCallback):
         """Write both tables as Markdown."""
         assert self._profile is not None
         total = sum(seconds for name, seconds in self.seconds.items() if name != "reward")
-        lines = ["| phase | seconds | share |", "|---|---|---|"]
-        lines += [f"| {name} | {value:.3f} | {value / total:.0%} |" for name, value in self.seconds.items()]
-        lines += ["", "| operator | calls | seconds by itself |", "|---|---|---|"]
+        phases = [(name, f"{value:.3f}", f"{value / total:.0%}") for name, value in self.seconds.items()]
         operators = self._profile.key_averages()
         own = {op: (op.self_device_time_total or 0) + op.self_cpu_time_total for op in operators}
-        for op in sorted(operators, key=lambda op: -own[op])[: self.num_operators]:
-            lines.append(f"| {op.key} | {op.count} | {own[op] / 1e6:.3f} |")
-        return "\n".join(lines) + "\n"
+        longest = sorted(operators, key=lambda op: -own[op])[: self.num_operators]
+        rows = [(op.key, str(op.count), f"{own[op] / 1e6:.3f}") for op in longest]
+        first = markdown_table(("phase", "seconds", "share"), phases)
+        return f"{first}\n\n{markdown_table(('operator', 'calls', 'seconds by itself'), rows)}\n"
 
     def _now(self) -> float:
         if torch.cuda.is_available():

@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 from PIL import Image
 
 from vrft_pl.callbacks.pictures import draw_record
+from vrft_pl.cells import markdown_table
 from vrft_pl.runs import CompletionRecord, RunFolder
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def markdown(records: Sequence[CompletionRecord]) -> str:
     """A table of what was asked, true and written, and of its scores; a tag such as ``<think>`` is shown, not taken."""
     columns = ("id", "problem", "answer", "completion", "scores", "advantage")
     rows = [[plain(cell(getattr(record, column))) for column in columns] for record in records]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (columns, ["---"] * len(columns), *rows))
+    return markdown_table(columns, rows)
 
 
 def plain(value: object) -> str:

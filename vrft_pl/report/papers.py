@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from vrft_pl.cells import markdown_table, shown
 from vrft_pl.report import tables
 from vrft_pl.report.comparison import Estimate
 from vrft_pl.report.report import Report
@@ -22,7 +23,7 @@ def markdown(report: Report) -> str:
     if front:
         columns = [comparison.columns[i] for i in front]
         heads = ["arm", "rows", "seeds", *(" ".join(tables.split_key(column.key)) for column in columns)]
-        rows = [["best constant answer", "", "", *map(known, (column.constant for column in columns))]]
+        rows = [["best constant answer", "", "", *map(shown, (column.constant for column in columns))]]
         rows = rows if any(rows[0][3:]) else []
         for line in comparison.lines:
             size = "" if line.rows is None else str(line.rows)
@@ -55,11 +56,6 @@ def contrast_row(row: dict[str, object]) -> list[str]:
     return list(map(str, cells))
 
 
-def known(value: float | None) -> str:
-    """A score as text, or nothing."""
-    return "" if value is None else f"{value:.3f}"
-
-
 def with_interval(estimate: Estimate | None) -> str:
     """A mean and its interval as text."""
     if estimate is None:
@@ -81,9 +77,7 @@ def inline(text: str) -> str:
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of Markdown."""
-    lines = [heads, ["---"] * len(heads)]
-    text = [f"| {' | '.join(cells if cells is lines[1] else map(inline, cells))} |" for cells in [*lines, *rows]]
-    return "\n".join(text)
+    return markdown_table(map(inline, heads), (map(inline, row) for row in rows))
 
 
 def comma_separated(report: Report) -> str:

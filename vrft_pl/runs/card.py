@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from vrft_pl.cells import markdown_table, shown
 from vrft_pl.runs.folder import RunFolder
 
 Best = tuple[str, float]
@@ -53,8 +54,8 @@ def model_card(folder: RunFolder, name: str, adapter: bool, best: Best | None = 
         introduction(config, starts[-1] if starts else {}, policy),
         *([CHOSEN.format(metric=best[0])] if best is not None else []),
         "## How to run it\n\n" + usage(name, policy, adapter, best is not None),
-        "## Scores\n\n" + table(("metric", "before", "after", "constant answer"), scores(summary)),
-        "## Data\n\n" + table(("part", "rows", "SHA-256 of their ids"), parts(starts)),
+        "## Scores\n\n" + table(("metric", "before", "after", "constant answer"), [*scores(summary)]),
+        "## Data\n\n" + table(("part", "rows", "SHA-256 of their ids"), [*parts(starts)]),
         "## Settings\n\n```yaml\n" + settings(config) + "```",
     ]
     return ModelCard(f"---\n{metadata(folder, name, policy, summary, adapter).to_yaml()}\n---\n\n" + "\n\n".join(said))
@@ -181,17 +182,6 @@ def arguments(section: Any) -> Mapping[str, Any]:
     return (section.get("init_args") or {}) if isinstance(section, Mapping) else {}
 
 
-def table(heads: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of Markdown, or that there is nothing."""
-    lines = [*map(line, rows)]
-    return "\n".join([line(heads), line(["---"] * len(heads)), *lines]) if lines else "Not recorded."
-
-
-def line(cells: Any) -> str:
-    """A row of a table."""
-    return f"| {' | '.join(cells)} |"
-
-
-def shown(value: float | None) -> str:
-    """A score; nothing where there is none."""
-    return "" if value is None else f"{value:.3f}"
+    return markdown_table(heads, rows) if rows else "Not recorded."

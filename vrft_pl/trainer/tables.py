@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from vrft_pl.cells import shown
 from vrft_pl.runs import RunFolder
 from vrft_pl.trainer.scores import Scores
 
@@ -107,8 +108,3 @@ def print_with_lines(table: Table, lines: Sequence[str]) -> None:
 def beside(constant: Scores | None, name: str) -> list[str]:
     """The cell of a constant answer, which is never sampled; none where no constant is known."""
     return [shown(constant.get(name.replace("/sampled/", "/")))] if constant else []
-
-
-def shown(value: float | None) -> str:
-    """A number; nothing where there is none."""
-    return "" if value is None else f"{value:.3f}"
