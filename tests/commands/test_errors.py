@@ -1,10 +1,12 @@
 import errno
+import inspect
 import os
 
 import pytest
 import torch
 
 from vrft_pl.__main__ import main, program
+from vrft_pl.callbacks import StepCheckpoint
 from vrft_pl.commands.errors import bugs_in_one_line, of_surroundings, out_of_memory
 
 
@@ -58,3 +60,17 @@ def test_a_run_that_has_no_room_says_how_to_go_on(number, said):
 
 def test_another_error_of_the_system_stays_what_it_is():
     assert of_surroundings(PermissionError(errno.EACCES, "no"), "runs/a") is None
+
+
+def test_source_that_is_edited_after_it_was_imported_is_told(monkeypatch, capsys, no_argv):
+    """As by a checkout during an ablation: what `**kwargs` is passed on to can't be found then."""
+    source = inspect.getsource
+    init = StepCheckpoint.__init__
+    monkeypatch.setattr(
+        "inspect.getsource", lambda of: source(of).replace("super()", "(") if of is init else source(of)
+    )
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--config", "configs/quickstart.yaml"])
+    assert stop.value.code == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("vrft_pl: Expected the source of every class as it was imported, but a file was edited, ")

@@ -158,6 +158,20 @@ class RunCLI(LightningCLI):
             args=list(args),
         )
 
+    def setup_parser(self, *args: Any) -> None:
+        """Make the parser out of the source of what it parses for, as it lies on the disk now.
+
+        Raises:
+            InputError: If it lacks keys, since the files have changed after they were imported.
+        """
+        try:
+            super().setup_parser(*args)
+        except KeyError as error:
+            raise InputError(
+                "Expected the source of every class as it was imported, but a file was edited, checked out or installed "
+                f"since this process began ({error.args[0].rstrip('.')}). Start the command again."
+            ) from error
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run's folder, the callbacks that every run has, what the method takes; link what two parts need."""
         parser.add_class_arguments(RunOptions, "run")
