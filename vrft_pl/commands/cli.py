@@ -168,8 +168,8 @@ class RunCLI(LightningCLI):
             super().setup_parser(*args)
         except KeyError as error:
             raise InputError(
-                "Expected the source of every class as it was imported, but a file was edited, checked out or installed "
-                f"since this process began ({error.args[0].rstrip('.')}). Start the command again."
+                "Expected the source of every class as it was imported, but a file was edited, checked out or "
+                f"installed since this process began ({error.args[0].rstrip('.')}). Start the command again."
             ) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
