@@ -14,9 +14,9 @@ import yaml
 
 from vrft_pl.ablation import Ablation, Runner, Store, array_script, changed_keys, collect, print_results, put, shown
 from vrft_pl.ablation.runner import describe
-from vrft_pl.commands.cli import OneLineParser
 from vrft_pl.commands.errors import fail
 from vrft_pl.commands.in_process import InProcess
+from vrft_pl.commands.parser import OneLineParser
 from vrft_pl.commands.workers import WORKERS, ended_by_signals, work_together
 from vrft_pl.types import InputError
 

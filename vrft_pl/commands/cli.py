@@ -8,14 +8,11 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar, NoReturn
 
 import torch
 import yaml
-from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.trainer.states import TrainerFn
@@ -24,18 +21,17 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 from vrft_pl.callbacks import StepCheckpoint
 from vrft_pl.commands import reading
 from vrft_pl.commands.errors import fail, of_surroundings, out_of_memory
-from vrft_pl.commands.items import values_of, with_items
-from vrft_pl.commands.misspelt import BUILT, faults
+from vrft_pl.commands.parser import OneLineParser
 from vrft_pl.commands.ranges import out_of_range, refuse_unusable, unwritable
-from vrft_pl.commands.reasons import innermost
+from vrft_pl.commands.run_options import RunOptions
 from vrft_pl.data import Source
 from vrft_pl.data.samples import Split
 from vrft_pl.distributed import Facts, device_refusal, passes_alone
 from vrft_pl.metrics import Constants
 from vrft_pl.modules import PolicyModule
 from vrft_pl.policy import VLM
-from vrft_pl.runs import Claim, RunFolder, WandbMode, tracking
-from vrft_pl.runs.limits import USUAL, YAMLLimits
+from vrft_pl.runs import Claim, RunFolder, tracking
+from vrft_pl.runs.limits import YAMLLimits
 from vrft_pl.trainer.base import TRAINER_DEFAULTS, RunTrainer
 from vrft_pl.trainer.callbacks import CHECKPOINTS, OF_EVERY_RUN, SAVE_EVERY, together
 from vrft_pl.trainer.constants import constants_of
@@ -47,84 +43,8 @@ from vrft_pl.types import InputError
 
 BUILT_BY_US: set[str | int] = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"}
 """Arguments of the Trainer's methods that are no options."""
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Where a run keeps its files and what it measures.
-
-    Args:
-        folder: Folder of the run. Defaults to that of the run whose checkpoint training goes on from, and else to a new
-            one below ``runs``, named after the config and the time.
-        wandb: ``auto`` and ``online`` log online, or offline where there is no API key or no answer, which ``online``
-            says; ``off`` leaves W&B out.
-        project: W&B project.
-        group: W&B group, such as the ablation that the run is a cell of.
-        job_type: W&B job type, such as the arm of the ablation.
-        tags: W&B tags, of 1 to 64 characters each.
-        evaluate_before: Evaluate the policy before training.
-        evaluate_after: Evaluate the policy after training.
-        constants: Judge the best constant answer of the training rows beside the policy.
-    """
-
-    folder: str | None = None
-    wandb: WandbMode = "auto"
-    project: str = "vrft_pl"
-    group: str | None = None
-    job_type: str | None = None
-    tags: list[str] = field(default_factory=list)
-    evaluate_before: bool = True
-    evaluate_after: bool = True
-    constants: bool = True
-
-
 TRAINER_REFUSES = (TypeError, OverflowError, ImportError)
 """What Lightning raises beside `ValueError` for options that it can't use."""
-
-
-NO_KEYS = "Unexpected config:"
-"""How jsonargparse begins what it says of a file without keys."""
-
-
-class OneLineParser(LightningArgumentParser):
-    """Reports a mistake in the arguments as one line and exits with 2."""
-
-    values: Mapping[str, Any] = MappingProxyType({})
-    """What is parsed, by section."""
-    limits: YAMLLimits = USUAL
-    """How much a config may hold."""
-    module: str = __name__
-    """Of the command."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"allow_abbrev": False, **kwargs})  # also of classes, whose parsers are made by this
-
-    def parse_args(self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any) -> Any:  # type: ignore[override]
-        """Parse arguments, of which some may be for one item of a list."""
-        try:
-            known = with_items(sys.argv[1:] if args is None else args, self.limits)
-        except ValueError as error:
-            fail(error, 2)
-        self.values = values_of(known, self.limits)  # now: a config is parsed in its own folder
-        return super().parse_args(known, *rest, **kwargs)
-
-    def validate(self, namespace: Namespace, *args: Any, **kwargs: Any) -> None:
-        """Check ``null`` as every other value: the parser takes it for one that is not given, whatever the type."""
-        super().validate(namespace, *args, **{**kwargs, "skip_unset": False})
-        for name in {*(self.groups or ())} - {*BUILT}:
-            if name in namespace and namespace[name] is None:
-                raise TypeError(f'Parser key "{name}": Expected a section of keys and values, but got null.')
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print which key or class there is not, or else the innermost reason."""
-        if not self.exit_on_error:
-            super().error(message, ex)  # of a class within a config: the whole may be right another way
-        if message.startswith(NO_KEYS):
-            got = message.removeprefix(NO_KEYS).strip()
-            message = f"Expected a config to hold keys and values, but got {f'{got!r}' if got else 'an empty file'}."
-        defaults = self.get_defaults().as_dict()
-        known = {*defaults, *flat(defaults)}  # what is empty has no keys of its own
-        fail(next(faults(self.values, known, self.module), innermost(message)), 2)
 
 
 class RunCLI(LightningCLI):

@@ -13,10 +13,11 @@ from pathlib import Path
 import yaml
 
 from vrft_pl.ablation import Probe, probe, processes
-from vrft_pl.commands.cli import OneLineParser, RunCLI
+from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.errors import last_line, one_line
 from vrft_pl.commands.evaluate import score
 from vrft_pl.commands.fit import FitCLI
+from vrft_pl.commands.parser import OneLineParser
 from vrft_pl.data import SampleData, Source
 from vrft_pl.runs import RunFolder
 from vrft_pl.types import InputError

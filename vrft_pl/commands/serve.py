@@ -17,8 +17,8 @@ from typing import IO, Literal
 import torch
 from huggingface_hub import snapshot_download
 
-from vrft_pl.commands.cli import OneLineParser
 from vrft_pl.commands.errors import fail, last_line
+from vrft_pl.commands.parser import OneLineParser
 from vrft_pl.policy.checkpoint import resolve
 from vrft_pl.policy.loading import load_processor
 from vrft_pl.rollout.vllm.client import LOOPBACK, Server, read_token
