@@ -1,3 +1,4 @@
+import atexit
 import gc
 
 import pytest
@@ -23,10 +24,7 @@ def pytest_collection_finish():
     """Leave what has been imported out of the search for garbage: it stays until the end, and is a million objects."""
     gc.freeze()
     gc.enable()
-
-
-def pytest_unconfigure():
-    gc.unfreeze()
+    atexit.register(gc.unfreeze)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +91,7 @@ def work(rank: int, folder: str) -> None:
             (Path(folder) / f"{world} {rank}.json").write_text(json.dumps(judge(rank, world)))
             if world > 1:
                 dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    work(int(os.environ["LOCAL_RANK"]), sys.argv[1])

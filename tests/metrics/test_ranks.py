@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
-from metrics.ranks import WORLDS, metrics, work
-from torch import multiprocessing
+from forking import forked
+from metrics.ranks import WORLDS, metrics
 
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["vrft_pl.metrics"])
-    multiprocessing.start_processes(work, (str(folder),), nprocs=max(WORLDS), start_method="forkserver")
+    done = forked(Path(__file__).with_name("ranks.py"), folder, ranks=max(WORLDS))
+    assert done.returncode == 0, done.stderr
     return {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
 
 
