@@ -26,13 +26,17 @@ def tool():
         yield importlib.import_module("picture_page")
 
 
-@pytest.fixture
-def photograph(tool, monkeypatch, tmp_path):
-    write_ablation(tmp_path, rows=2)
-    main(["report", str(tmp_path)])
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    folder = write_ablation(tmp_path_factory.mktemp("ablation"), rows=2)
+    main(["report", str(folder.path)])
+    return folder.path / "report.html"
 
+
+@pytest.fixture
+def photograph(tool, report, monkeypatch):
     def make(*args):
-        monkeypatch.setattr(sys, "argv", ["picture_page.py", str(tmp_path / "report.html"), *map(str, args)])
+        monkeypatch.setattr(sys, "argv", ["picture_page.py", str(report), *map(str, args)])
         tool.main()
 
     return make
