@@ -99,7 +99,7 @@ def main(args: Sequence[str] | None = None) -> None:
     given = parser.parse_args(args)
     cases = chosen(all_cases(), given.names)
     if given.list:
-        print("\n".join(cases))
+        print("\n".join(map(shown, cases)))
         return
     prepare()
     print(f"# Wrong inputs and what the command line says\n\n{MADE}\n{HEAD}")
