@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from vrft_pl.answers import Mark
 from vrft_pl.commands import answers
-from vrft_pl.commands.answers import suspicion, unasked_lines, write_answers
+from vrft_pl.commands.answers import suspicion, write_answers
+from vrft_pl.commands.unasked import leave_out_refused, left_out, unasked_lines
 from vrft_pl.data import OpenEnded, Pictures
 from vrft_pl.runs import CompletionRecord, RunFolder
 from vrft_pl.runs.records import mark_rows
+from vrft_pl.types import InputError
 
 
 def record(row, path, completion="yes", value="yes", problem="A dog?"):
@@ -103,6 +106,33 @@ def test_a_question_that_was_not_asked_has_a_row_that_says_why(tmp_path):
     assert "b.png can't be read as one" in rows_of(folder)[1]["error"]
     assert rows_of(folder)[3]["error"].startswith("Not asked: the run ended before its turn")
     assert said.startswith("2 questions asked, 0 answers can't be read, 1 left out for their pictures, 1 not asked")
+
+
+class Strict:
+    """Refuses what is wide, and counts what it is given."""
+
+    def __init__(self):
+        self.seen = []
+
+    def encode(self, samples):
+        self.seen += [Path(sample.id).stem for sample in samples]
+        if samples[0].images[0].size()[0] > 100:
+            raise InputError(f"{samples[0].id}: expected a narrow picture.")
+
+
+def test_a_picture_that_the_processor_refuses_is_a_row_too(tmp_path):
+    for name, width in {"a": 30, "b": 300, "c": 30, "e": 300, "f": 20}.items():
+        Image.new("RGB", (width, 20)).save(tmp_path / f"{name}.png")
+    (tmp_path / "d.png").write_bytes(b"no picture")
+    task = OpenEnded(test={"pictures": Pictures(str(tmp_path), "A dog?")}, on_bad_row="skip")
+    with pytest.warns(UserWarning, match="Skipped 1 of 6 rows"):
+        task.setup("predict")
+    codec = Strict()
+    leave_out_refused(task, codec)
+    assert codec.seen == ["a", "b", "e", "f"]
+    assert task.datasets("test")["pictures"].rows == [0, 2, 5]
+    refused = {place: reason.partition(": ")[2][:15] for place, reason in left_out(task).items()}
+    assert refused == {1: "expected a narr", 3: "expected a pict", 4: "expected a narr"}
 
 
 def test_samples_of_a_config_that_were_not_asked_are_counted(asked, tmp_path):

@@ -94,7 +94,9 @@ def draw_marks(image: Image.Image, record: CompletionRecord) -> None:
 def captioned(image: Image.Image, lines: Sequence[str]) -> Image.Image:
     """Put texts below a picture, each wrapped at its width and cut after some lines."""
     size = max(12, max(image.size) // 40)
-    texts = [part for line in lines for part in wrap(printable(line), max(10, 2 * image.width // size))[:MOST_LINES]]
+    texts = [
+        part for line in lines for part in wrap(printable(line), max(10, 8 * image.width // (5 * size)))[:MOST_LINES]
+    ]
     whole = Image.new("RGB", (image.width, image.height + (len(texts) * 3 // 2 + 1) * size), "white")
     whole.paste(image)
     for i, text in enumerate(texts):

@@ -11,18 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import LightningDataModule
-
 from vrft_pl.callbacks.pictures import captioned, draw_marks
-from vrft_pl.data import Pictures, Record, SampleData, VisionTask
+from vrft_pl.commands.unasked import NOT_ASKED, left_out
+from vrft_pl.data import Pictures, Record, VisionTask
 from vrft_pl.data.images import DAMAGE, FileImage
-from vrft_pl.data.samples import Samples
 from vrft_pl.data.written import plain_number
 from vrft_pl.runs import CompletionRecord, RunFolder
 
 TABLE, DRAWINGS = "predictions.csv", "drawings"
 COLUMNS = ("image", "problem", "answer", "boxes", "completion", "drawing", "error")
-NOT_ASKED = "Not asked: the run ended before its turn, by `trainer.limit_predict_batches`."
 COMPUTED = ("=", "+", "-", "@", "\t", "\r")
 """What a text begins with that a spreadsheet takes for a formula."""
 MOST_CELL = 32_767
@@ -58,34 +55,6 @@ def write_answers(folder: RunFolder, pictures: Pictures, task: VisionTask, draws
         draw_all(asked, folder)
         folder.write_text(TABLE, table(rows))
     return summary(folder, rows, [record for _, record, _ in asked], len(broken), draws)
-
-
-def unasked_lines(folder: RunFolder, task: LightningDataModule, count: int) -> list[str]:
-    """A line where samples of a config were not asked, and one where rows were left out, whose reasons it writes.
-
-    Args:
-        folder: Of the run, which holds the predictions.
-        task: Which asked.
-        count: How many samples there are.
-    """
-    lines, asked = [], sum(1 for _ in folder.predictions())
-    if asked < count:
-        lines.append(f"{asked} of {count} samples asked, the others not (`trainer.limit_predict_batches`).")
-    if skipped := task.skipped if isinstance(task, SampleData) else {}:
-        folder.write(RunFolder.SKIPPED, skipped)
-        bad = sum(map(len, skipped.values()))
-        lines.append(f"Rows left out: {bad}. Why: {folder.path / RunFolder.SKIPPED}")
-    return lines
-
-
-def left_out(task: VisionTask) -> dict[int, str]:
-    """Why questions were left out for their pictures, by their place among all."""
-    found: dict[int, str] = {}
-    for samples in task.datasets("test").values():
-        if isinstance(samples, Samples) and samples.rows is not None:
-            bad = sorted(set(range(len(samples.source))).difference(samples.rows))
-            found |= zip(bad, task.skipped.get(samples.part.key, ()), strict=True)
-    return found
 
 
 def draw_all(asked: Sequence[tuple[Row, CompletionRecord, FileImage]], folder: RunFolder) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
-from vrft_pl.commands.answers import unasked_lines, write_answers
+from vrft_pl.commands.answers import write_answers
 from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.errors import fail
 from vrft_pl.commands.evaluate import refuse_nothing
+from vrft_pl.commands.unasked import leave_out_refused, unasked_lines
 from vrft_pl.data import OpenEnded, Pictures, VisionTask
 from vrft_pl.modules import PolicyModule
 from vrft_pl.policy import VLM
@@ -34,6 +35,8 @@ def main(args: Sequence[str]) -> None:
         cli.refuse_unused_categories()
         cli.datamodule.setup("predict")
         refuse_nothing(cli)
+        if cli.pictures is not None and isinstance(cli.model, PolicyModule):
+            leave_out_refused(cli.datamodule, cli.model.policy.codec)
         cli.start()
         questions = sum(len(loader.dataset) for loader in cli.datamodule.predict_dataloader())
         if questions:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,32 @@ def test_what_finds_no_picture_is_named(images, said, folder):
     (folder / "empty").mkdir()
     with pytest.raises(InputError, match=said):
         Pictures([str(folder), images.format(folder)], "What is this?")
+
+
+@pytest.mark.parametrize("images", ["", "/*"], ids=["folder", "glob"])
+def test_pictures_that_are_not_decoded_are_questions_too_and_bad_rows(tmp_path, images):
+    for name in ("a.HEIC", "b.svg", "c.txt", ".d.heic"):
+        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypheic")
+    Image.new("RGB", (8, 6)).save(tmp_path / "e.png")
+    source = Pictures(f"{tmp_path}{images}", "What?")
+    assert [file.name for file in source.files] == ["a.HEIC", "b.svg", "e.png"]
+    with pytest.raises(InputError, match=r"a.HEIC: expected a picture, but .*a.HEIC can't be read as one"):
+        source[0].images[0].open()
+
+
+def test_a_folder_that_can_not_be_read_is_named_though_there_are_others(tmp_path, monkeypatch):
+    Image.new("RGB", (8, 6)).save(tmp_path / "e.png")
+    (tmp_path / "shut").mkdir()
+    scan = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(InputError, match=r"^Expected to read the folder .*shut, but: Permission denied\.$"):
+        Pictures(str(tmp_path), "What?")
 
 
 def test_a_question_is_asked_for_each_category_or_for_all(folder):

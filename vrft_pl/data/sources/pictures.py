@@ -19,6 +19,8 @@ from vrft_pl.unanswered import Unanswered
 
 FIELDS = ("category", "categories")
 """What a question may hold."""
+UNDECODED = (".heic", ".heif", ".svg", ".dng", ".nef", ".cr2", ".cr3", ".arw")
+"""Extensions of pictures that Pillow does not decode: each is told of, for a folder of them is no empty one."""
 
 
 class Pictures(Source):
@@ -33,7 +35,7 @@ class Pictures(Source):
         categories: Names to ask for, each once.
 
     Raises:
-        InputError: If there is no picture, or no file for one of ``images``.
+        InputError: If there is no picture, no file for one of ``images``, or a folder that can't be read.
         ValueError: If there is no question, or it has another field or one that nothing fills in.
     """
 
@@ -118,7 +120,7 @@ def matching(pattern: str) -> list[str]:
         found, what = sorted(below(pattern)), f"pictures in the folder {pattern}"
     elif has_magic(pattern):
         matches = sorted(glob(pattern, recursive=True))
-        found, what = [path for path in matches if is_picture(os.path.basename(path))], f"pictures that match {pattern}"
+        found, what = [path for path in matches if is_meant(os.path.basename(path))], f"pictures that match {pattern}"
     else:
         found, what = [], f"a picture, a folder or a glob at {pattern}"
     if not found:
@@ -127,7 +129,21 @@ def matching(pattern: str) -> list[str]:
 
 
 def below(folder: str) -> Iterator[str]:
-    """Pictures of a folder, at any depth, hidden ones left out."""
-    for parent, folders, files in os.walk(folder):
+    """Pictures of a folder, at any depth, hidden ones left out.
+
+    Raises:
+        InputError: If it, or a folder in it, can't be read.
+    """
+    for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (os.path.join(parent, name) for name in files if is_picture(name))
+        yield from (os.path.join(parent, name) for name in files if is_meant(name))
+
+
+def refuse(error: OSError) -> None:
+    """Raise `InputError` for a folder that can't be read."""
+    raise InputError(f"Expected to read the folder {error.filename}, but: {error.strerror}.") from error
+
+
+def is_meant(name: str) -> bool:
+    """Whether a file is a picture by its name, also one that can't be decoded."""
+    return is_picture(name) or (not name.startswith(".") and name.lower().endswith(UNDECODED))
