@@ -8,6 +8,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 INSIDE = ROOT / "vrft_pl/rollout/vllm/inside"
@@ -53,6 +55,15 @@ def test_what_a_module_imports_is_a_dependency():
     }
     assert found == set()
     assert len(MODULES) > 250
+
+
+def test_what_is_installed_to_develop_has_a_version_that_was_tested():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    asked = [Requirement(line) for line in (*project["dependencies"], *extras["dev"], *extras["docs"], *extras["bench"])]
+    lines = [line.partition("==") for line in (ROOT / "constraints.txt").read_text().splitlines()]
+    pinned = {canonicalize_name(name): version for name, _, version in lines}
+    assert [str(it) for it in asked if not it.specifier.contains(pinned.get(canonicalize_name(it.name), "0"))] == []
 
 
 BLOCKED = ("av", "mkdocs", "pytest", "timm", "trl", "vllm")
