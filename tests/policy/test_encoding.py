@@ -138,3 +138,24 @@ def test_a_template_that_takes_a_system_prompt_for_text_gets_text(qwen3_vl):
     other.processor.chat_template = GEMMA_4
     assert torch.equal(other.encode([PLACED[1]]).items[0].inputs["input_ids"], expected)
     assert other.unexpanded(PLACED[1]) == codec.unexpanded(PLACED[1])
+
+
+LLAVA_ONEVISION = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
+    "{% for part in message['content'] if part['type'] == 'image' %}<|image_pad|>{% endfor %}"
+    "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] }}{% endfor %}<|im_end|>{% endfor %}"
+)
+
+
+def test_a_template_that_moves_pictures_before_the_text_is_told_of_once(qwen3_vl, recwarn):
+    """As that of LLaVA-OneVision does."""
+    kept, moved = Codec(qwen3_vl), Codec(qwen3_vl)
+    moved.processor.chat_template = LLAVA_ONEVISION
+    before = sample("<image><image>The same?", PICTURES[:2], template="{problem}")
+    for codec, question in ((kept, PLACED[0]), (moved, before), (moved, PLACED[0]), (moved, PLACED[0])):
+        codec.unexpanded(question)
+    (told,) = [str(warning.message) for warning in recwarn if "chat template" in str(warning.message)]
+    assert told == (
+        "The chat template of this checkpoint writes pictures before the text, wherever `<image>` stands in a "
+        "question. Say in words which picture is meant, or write a `chat_template.jinja` that keeps their places."
+    )

@@ -8,12 +8,13 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from PIL import Image
 from torch import Tensor
 
 from vrft_pl.answers import AnswerFrame
 from vrft_pl.policy.coordinates import DESCRIPTIONS, CoordinateSpace, answer_frame
-from vrft_pl.policy.tokens import control_tokens, takes_system_as_text
+from vrft_pl.policy.tokens import control_tokens, moves_pictures, takes_system_as_text
 from vrft_pl.prompts import MARKER, chat, target_text
 from vrft_pl.types import Completions, InputError, Prompt, Prompts, Sample
 
@@ -43,6 +44,9 @@ def encode_prompt(
 def conversation(processor: Any, sample: Sample, coordinates: CoordinateSpace) -> list[dict[str, Any]]:
     """The conversation of `chat`, with the system prompt in the form that the chat template reads."""
     turns = chat(sample, DESCRIPTIONS[coordinates])
+    kinds = [part["type"] for part in turns[-1]["content"]]
+    if kinds != sorted(kinds):  # a picture behind a text
+        _tell_of_moved_pictures(processor)
     if sample.system and _system_is_text(processor):
         turns[0] = {"role": "system", "content": sample.system}
     return turns
@@ -176,6 +180,15 @@ def refuse_special_tokens(processor: Any, sample: Sample, *texts: str) -> None:
 @lru_cache(maxsize=8)
 def _system_is_text(processor: Any) -> bool:
     return takes_system_as_text(processor)
+
+
+@lru_cache(maxsize=8)
+def _tell_of_moved_pictures(processor: Any) -> None:
+    if moves_pictures(processor):
+        rank_zero_warn(
+            f"The chat template of this checkpoint writes pictures before the text, wherever `{MARKER}` stands in a "
+            "question. Say in words which picture is meant, or write a `chat_template.jinja` that keeps their places."
+        )
 
 
 @lru_cache(maxsize=8)

@@ -65,6 +65,18 @@ def takes_system_as_text(processor: ProcessorMixin) -> bool:
         return False
 
 
+def moves_pictures(processor: ProcessorMixin) -> bool:
+    """Whether the chat template writes pictures before the text, wherever a question has them."""
+    first, picture, last = {"type": "text", "text": "A"}, {"type": "image"}, {"type": "text", "text": "B"}
+    ways = [first, picture, last], [picture, first, last]
+    turns: list[Any] = [[{"role": "user", "content": parts}] for parts in ways]
+    try:
+        within, before = (processor.apply_chat_template(turn, tokenize=False) for turn in turns)
+    except (TemplateError, *CODE_ERRORS):  # one that takes a question in another form
+        return False
+    return bool(within == before)
+
+
 OPENED = re.compile(r"<think>\s*\Z")
 
 
