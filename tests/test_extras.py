@@ -60,7 +60,7 @@ def test_what_a_module_imports_is_a_dependency():
 def test_what_is_installed_to_develop_has_a_version_that_was_tested():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    asked = [Requirement(line) for line in (*project["dependencies"], *extras["dev"], *extras["docs"], *extras["bench"])]
+    asked = map(Requirement, [*project["dependencies"], *extras["dev"], *extras["docs"], *extras["bench"]])
     lines = [line.partition("==") for line in (ROOT / "constraints.txt").read_text().splitlines()]
     pinned = {canonicalize_name(name): version for name, _, version in lines}
     assert [str(it) for it in asked if not it.specifier.contains(pinned.get(canonicalize_name(it.name), "0"))] == []
