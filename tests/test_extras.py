@@ -19,6 +19,7 @@ BROUGHT = {
     "PIL": "pillow",
     "docstring_parser": "jsonargparse",
     "google": "wandb",
+    "griffe": "griffelib",
     "markupsafe": "jinja2",
     "safetensors": "transformers",
     "yaml": "jsonargparse",
