@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 import vrft_pl
 from vrft_pl.__main__ import main
-from vrft_pl.callbacks import HFExport, StepCheckpoint
+from vrft_pl.callbacks import HFExport, RankWatchdog, StepCheckpoint
 from vrft_pl.report import read_report
 from vrft_pl.runs import RunFolder
 from vrft_pl.trainer import Trainer
@@ -154,6 +154,14 @@ def test_a_callback_takes_the_place_of_the_one_of_its_class(tmp_path):
     kinds = [type(callback) for callback in trainer.callbacks]
     assert sorted(kinds, key=kinds.index) == list(dict.fromkeys(kinds))
     assert set(own) <= set(trainer.callbacks)
+
+
+def test_nobody_watches_the_ranks_any_more_when_the_process_ends(tmp_path, monkeypatch):
+    """A thread that did would abort it."""
+    at_exit = []
+    monkeypatch.setattr("atexit.register", at_exit.append)
+    trainer = Trainer(tmp_path, accelerator="cpu")
+    assert trainer.callback(RankWatchdog).stop in at_exit
 
 
 def test_checkpoints_can_be_left_out(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_info
 
+from vrft_pl.callbacks import RankWatchdog
 from vrft_pl.distributed import Facts
 from vrft_pl.runs import Claim, RunFolder, as_config, with_metrics
 from vrft_pl.trainer.base import TRAINER_DEFAULTS, RunTrainer
@@ -66,6 +68,7 @@ class Trainer(RunTrainer):
             **self.options,
         )
         self.keep_in(run_folder, lambda: {**code(), **self._told})
+        atexit.register(self.callback(RankWatchdog).stop)  # a thread that still watches aborts the process as it ends
 
     def run(
         self,
