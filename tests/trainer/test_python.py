@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from docs.pages import ROOT, blocks
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from safetensors.torch import load_file
 
 import vrft_pl
@@ -146,6 +148,17 @@ def test_a_run_that_is_finished_is_not_begun_again(run):
         Trainer(run[0], accelerator="cpu").run(module, data)
     assert Trainer(run[0], accelerator="cpu").run(module, data, resume=True) == run[1]["summary"]
     assert trainer.run_folder.finished
+
+
+def test_a_run_that_is_told_to_end_has_the_exit_code_of_the_command(run, tmp_path, monkeypatch):
+    def told(self, start):
+        self.stop.signum = signal.SIGUSR1
+        raise SIGTERMException
+
+    monkeypatch.setattr("vrft_pl.trainer.python.TrainingRun.carry_out", told)
+    with pytest.raises(SIGTERMException) as stop:
+        Trainer(tmp_path, accelerator="cpu").run(run[1]["module"], run[1]["data"])
+    assert stop.value.code == 128 + signal.SIGUSR1
 
 
 def test_a_callback_takes_the_place_of_the_one_of_its_class(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ import yaml
 from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vrft_pl.callbacks import RankWatchdog
 from vrft_pl.distributed import Facts
@@ -101,17 +103,12 @@ class Trainer(RunTrainer):
             InputError: If the folder holds a finished run that is not to be resumed, or another one than this; if the
                 strategy, or what callbacks ask of the module, does not allow to train; if an input is wrong, or the
                 export can't be pushed.
-            SIGTERMException: If the process is told to end; the checkpoint of the last step is written by then.
+            SIGTERMException: If the process is told to end, which it does with 128 + the signal's number where nobody
+                catches it; the checkpoint of the last step is written by then.
         """
         folder = self.run_folder
-        if folder.finished and not resume:
-            raise InputError(
-                f"Expected `folder` to be new, but {folder} holds a finished run. Name another one, or ask for its "
-                "summary by `resume=True`."
-            )
         if folder.finished:
-            rank_zero_info(f"The run in {folder} is finished: nothing is left to do.")
-            return Summary.of(folder)
+            return self._finished(resume)
         self.refuse(model)
         measured = {"evaluate_before": evaluate_before, "evaluate_after": evaluate_after, "constants": constants}
         kwargs["ckpt_path"] = self._checkpoint(resume, ckpt_path)
@@ -126,7 +123,11 @@ class Trainer(RunTrainer):
                 command, text = ["python", *sys.argv], yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
                 write_start(self, "fit", command, text, data, resume)
 
-            summary = run.carry_out(start)
+            try:
+                summary = run.carry_out(start)
+            except SIGTERMException as stopped:
+                stopped.code = self._exit_code(run.stop.signum or signal.SIGTERM)
+                raise
             note_end(self, model, folder)
         run.push()
         return summary
@@ -153,6 +154,21 @@ class Trainer(RunTrainer):
             "data": as_config(data),
             **{name: as_config(callback)["init_args"] for name, callback in own.items()},
         }
+
+    def _finished(self, resume: bool) -> Summary:
+        """What came of the run that the folder holds, for whoever would go on with it."""
+        if not resume:
+            raise InputError(
+                f"Expected `folder` to be new, but {self.run_folder} holds a finished run. Name another one, or ask "
+                "for its summary by `resume=True`."
+            )
+        rank_zero_info(f"The run in {self.run_folder} is finished: nothing is left to do.")
+        return Summary.of(self.run_folder)
+
+    def _exit_code(self, signum: int) -> int:
+        """That of the command; beside the first process 0, since Lightning kills all where one has another."""
+        rank_zero_info(f"Ended by {signal.Signals(signum).name} after step {self.global_step}. `resume=True` goes on.")
+        return 128 + signum if self.is_global_zero else 0
 
     def _checkpoint(self, resume: bool, named: str | Path | None) -> str | None:
         """The checkpoint to go on from."""
