@@ -7,7 +7,6 @@ and never run.
 
 from __future__ import annotations
 
-import ast
 import json
 import posixpath
 import re
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
+
+from vrft_pl.commands.definitions import at, find
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("docs", "configs", "experiments", "tests", "tools", "vrft_pl")
@@ -164,30 +165,8 @@ def reference_pages() -> Iterator[tuple[str, str]]:
 
 
 def public_names(package: str) -> dict[str, str]:
-    """The module that defines each public name of a package."""
-    folder = ROOT / "vrft_pl" / package
-    files = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
-    defined = {name: module_of(file) for file in reversed(files) for name in definitions(file)}
-    listed = exported(folder / "__init__.py") if folder.is_dir() else defined
-    return {name: defined[name] for name in listed if name in defined}
-
-
-def definitions(file: Path) -> Iterator[str]:
-    """Public classes and functions of a file."""
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
-            yield node.name
-
-
-def exported(file: Path) -> list[str]:
-    """Names in ``__all__`` of a package."""
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            names: list[str] = ast.literal_eval(node.value)
-            return names
-    return []
-
-
-def module_of(file: Path) -> str:
-    """Dotted name of a file of the package."""
-    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    """The module that defines each public class and function of a package."""
+    found = at(f"vrft_pl.{package}")
+    own = [name for name, member in found.members.items() if not member.is_alias and not name.startswith("_")]
+    places = {name: find(f"{found.path}.{name}") for name in (own if found.exports is None else found.exports)}
+    return {name: place.module.path for name, place in places.items() if place and place.path.startswith(found.path)}

@@ -109,3 +109,11 @@ def test_a_package_that_is_imported_is_read_too_whatever_it_made_of_its_place(tm
     monkeypatch.syspath_prepend(str(tmp_path))
     import_module("imported_of_mine").__spec__.submodule_search_locations = [tmp_path / "imported_of_mine"]
     assert [option.name for option in options_of("imported_of_mine.base.Base")] == ["a"]
+
+
+def test_a_function_of_the_name_of_its_module_is_found(tmp_path, monkeypatch):
+    (tmp_path / "alike_of_mine").mkdir()
+    (tmp_path / "alike_of_mine" / "__init__.py").write_text("from alike_of_mine.told import told\n")
+    (tmp_path / "alike_of_mine" / "told.py").write_text("def told(text): ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert find("alike_of_mine.told").path == find("alike_of_mine.told.told").path == "alike_of_mine.told.told"

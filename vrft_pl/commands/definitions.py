@@ -18,37 +18,42 @@ Definition: TypeAlias = griffe.Class | griffe.Function
 
 
 class Sources(griffe.ModulesCollection):
-    """Modules of Python, each read when it is first asked for."""
+    """What import paths lead to, for griffe to follow; modules are read when they are first asked for."""
 
     def get_member(self, key: str | Sequence[str]) -> Any:
-        """What an import path leads to.
+        """What an import path leads to; a name that a module binds comes before a module of that name.
 
         Raises:
             KeyError: If there is nothing.
         """
         path = key if isinstance(key, str) else ".".join(key)
         above, _, name = path.rpartition(".")
-        owner: Any = self.get_member(above) if above else self
-        if name not in owner.members:
-            owner.set_member(name, self.read(path, owner if above else None))
-        return owner.members[name]
-
-    def read(self, path: str, package: griffe.Module | None) -> griffe.Module:
-        """Read a module of a package."""
-        spec, name = spec_of(path), path.rpartition(".")[2]
-        folders = [Path(folder) for folder in (spec.submodule_search_locations if spec else None) or ()]
-        if spec is not None and spec.origin is None and folders:
-            return griffe.Module(name, filepath=folders, parent=package, modules_collection=self)
-        if spec is None or not str(spec.origin).endswith(".py"):
+        owner = (module(above) or self.get_member(above)) if above else self
+        found = owner.members.get(name) or module(path)
+        if found is None:
             raise KeyError(path)
-        file = Path(str(spec.origin))
-        code = file.read_text(encoding="utf-8")
-        module = griffe.visit(name, file, code, parent=package, modules_collection=self)
-        module.lines_collection[file] = code.splitlines()
-        return module
+        return found
 
 
 SOURCES = Sources()
+
+
+@cache
+def module(path: str) -> griffe.Module | None:
+    """Read a module; ``None`` where there is none in Python."""
+    above, _, name = path.rpartition(".")
+    spec = spec_of(path)
+    folders = [Path(folder) for folder in (spec.submodule_search_locations if spec else None) or ()]
+    package = module(above) if above else None
+    if spec is not None and spec.origin is None and folders:
+        return griffe.Module(name, filepath=folders, parent=package, modules_collection=SOURCES)
+    if spec is None or not str(spec.origin).endswith(".py"):
+        return None
+    file = Path(str(spec.origin))
+    code = file.read_text(encoding="utf-8")
+    found = griffe.visit(name, file, code, parent=package, modules_collection=SOURCES)
+    found.lines_collection[file] = code.splitlines()
+    return found
 
 
 @cache
