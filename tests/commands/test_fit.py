@@ -131,7 +131,7 @@ def test_a_second_run_that_finds_a_folder_taken_leaves_it_alone(place, capsys, m
         return Claim(folder, seconds=0)
 
     claims = []
-    monkeypatch.setattr("vrft_pl.commands.cli.Claim", take)
+    monkeypatch.setattr("vrft_pl.trainer.start.Claim", take)
     with pytest.raises(SystemExit) as stop:
         main([*SHORT, "--run.folder", "run"])
     assert stop.value.code == 1

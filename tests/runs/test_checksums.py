@@ -1,11 +1,12 @@
 import json
+import os
 import zipfile
 
 import pytest
 import torch
 
 from vrft_pl.runs import RunFolder, WholeCheckpointIO, damage
-from vrft_pl.runs.checksums import manifest_of, seal
+from vrft_pl.runs.checksums import manifest_of, renew, seal, written_at
 from vrft_pl.types import InputError
 
 CHECKPOINT = {"state_dict": {"weight": torch.arange(5000.0)}, "global_step": 3, "pytorch-lightning_version": "2.6.0"}
@@ -78,7 +79,9 @@ def test_a_folder_is_judged_by_all_of_its_files(tmp_path):
     assert damage(folder) == "shard is missing"
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": 3}', '{"files": {"a": {}}}', "[" * 99_999])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"files": 3}', '{"files": {}}', '{"files": {"a": {}}}', "[" * 99_999]
+)
 def test_a_manifest_that_someone_else_wrote_is_damage(path, text):
     manifest_of(path).write_text(text)
     assert damage(path) is not None
@@ -127,3 +130,37 @@ def test_the_newest_whole_checkpoint_is_found_and_damaged_ones_are_named(tmp_pat
 def test_a_manifest_goes_with_its_checkpoint(path):
     WholeCheckpointIO().remove_checkpoint(path)
     assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("others", [{}, {"step=2.ckpt": {"bytes": 1, "sha256": "a"}}, {"../other": {}}], ids=str)
+def test_a_manifest_that_leaves_its_checkpoint_out_does_not_vouch_for_it(path, others):
+    path.write_bytes(b"torn")
+    manifest_of(path).write_text(json.dumps({"files": others}))
+    assert damage(path) == "step=3.ckpt.manifest.json says nothing of it"
+
+
+@pytest.mark.parametrize("written", ["Infinity", "-Infinity", "NaN", "null", '"soon"', "1e400", "9" * 5000])
+def test_a_time_that_is_none_is_that_of_the_file(path, written):
+    manifest_of(path).write_text(f'{{"written": {written}}}')
+    assert written_at(path) == path.stat().st_mtime_ns
+
+
+def test_the_checkpoint_written_last_is_the_newest_though_the_clock_was_set_back(tmp_path):
+    folder = RunFolder(tmp_path)
+    for step in (8, 9, 10):
+        path = folder.checkpoints / f"step={step}.ckpt"
+        WholeCheckpointIO().save_checkpoint(CHECKPOINT, path)
+        os.utime(path, ns=(10**18 - step, 10**18 - step))
+        seal(path)
+        assert folder.newest_checkpoint() == path
+    gone_back_to = folder.checkpoints / "step=9.ckpt"
+    manifest_of(folder.checkpoints / "step=10.ckpt").write_text('{"written": 4102444800000000000}')  # of 2100
+    renew(gone_back_to)
+    assert folder.newest_checkpoint() == gone_back_to
+
+
+def test_a_checkpoint_that_is_a_dead_link_is_told_as_damage(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.checkpoints.mkdir()
+    (dead := folder.checkpoints / "step=1.ckpt").symlink_to(tmp_path / "nowhere")
+    assert folder.whole_checkpoint() == (None, {dead: "there is no such file"})

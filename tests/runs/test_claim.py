@@ -15,10 +15,13 @@ HOLD = (
 
 def test_a_folder_is_claimed_until_it_is_released(tmp_path):
     claim = Claim(tmp_path / "new/run")
+    assert claim.created
     with pytest.raises(InputError, match="nobody else to write into .*run, but another process does. Wait until"):
         Claim(tmp_path / "new/run", seconds=0)
     claim.release()
-    Claim(tmp_path / "new/run", seconds=0).release()
+    again = Claim(tmp_path / "new/run", seconds=0)
+    again.release()
+    assert not again.created
     assert list((tmp_path / "new/run").iterdir()) == []
 
 

@@ -63,7 +63,9 @@ def test_a_folder_of_no_run_refuses_nothing(tmp_path):
     refuse_changes(RunFolder(tmp_path), flat(CONFIG), DATA)
 
 
-@pytest.mark.parametrize("damage", ["{", "[]", '{"starts": 1}'])
+@pytest.mark.parametrize(
+    "damage", ["{", "[]", '{"starts": 1}', '{"starts": [{"config": [1]}]}', '{"starts": [{"data": 1}]}']
+)
 def test_a_damaged_manifest_is_set_aside_and_bars_no_run(folder, damage):
     path = folder.path / folder.MANIFEST
     path.write_text(damage)

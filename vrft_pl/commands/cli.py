@@ -38,7 +38,7 @@ from vrft_pl.trainer.constants import constants_of
 from vrft_pl.trainer.plan import code
 from vrft_pl.trainer.quiet import quieten
 from vrft_pl.trainer.resuming import checked, flat, last
-from vrft_pl.trainer.start import note_end, write_start
+from vrft_pl.trainer.start import claimed, note_end, write_start
 from vrft_pl.types import InputError
 
 BUILT_BY_US: set[str | int] = {"model", "datamodule", "dataloaders", "train_dataloaders", "val_dataloaders"}
@@ -135,7 +135,7 @@ class RunCLI(LightningCLI):
             if refusal := unwritable(place):
                 fail(refusal, 2)
         self.folder.refuse_others()
-        self.existed = self.folder.path.exists()
+        self.seen = self.folder.progress()
         triggers = ("monitor", "every_n_train_steps", "every_n_epochs", "train_time_interval")
         if all(checkpoint[key] is None for key in triggers):
             checkpoint.every_n_train_steps = SAVE_EVERY  # with a monitor it saves after each validation instead
@@ -245,25 +245,13 @@ class RunCLI(LightningCLI):
         Nothing is written before, so that a wrong input leaves nothing behind.
         """
         if self.trainer.is_global_zero:
-            self.claim_folder()
+            self.claim = claimed(self.folder, self.seen)
         command, config = ["vrft_pl", self.command, *self.args], self.parser.dump(self.config, skip_unset=False)
         goes_on = bool(self.config.get("resume"))
         write_start(self.trainer, self.command, command, config, self.datamodule, goes_on)
 
     claim: Claim | None = None
     """What keeps other processes out of the folder."""
-
-    def claim_folder(self) -> None:
-        """Keep other processes out of the folder of the run.
-
-        Raises:
-            InputError: If one writes there already, which is left alone.
-        """
-        try:
-            self.claim = Claim(self.folder.path)
-        except InputError:
-            self.existed = True
-            raise
 
     def constants(self, split: Split, scores: Mapping[str, float]) -> Constants:
         """Constant answers beside the policy's scores; none where there are no scores, or none are wanted."""
@@ -278,7 +266,7 @@ class RunCLI(LightningCLI):
             yield
         except InputError:
             tracking.finish()
-            if not self.existed and self.trainer.global_step == 0 and self.trainer.is_global_zero:
+            if self.claim is not None and self.claim.created and self.trainer.global_step == 0:
                 shutil.rmtree(self.folder.path, ignore_errors=True)
             raise
         except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -58,22 +59,29 @@ def seal(path: Path, entries: dict[str, dict[str, Any]] | None = None) -> None:
             unless given.
     """
     written = entries or {str(file.relative_to(path.parent)): entry_of(file) for file in files_of(path)}
-    write_json(manifest_of(path), {"files": written, WRITTEN: path.stat().st_mtime_ns})
+    write_json(manifest_of(path), {"files": written, WRITTEN: not_before_others(path, path.stat().st_mtime_ns)})
 
 
 def written_at(path: Path) -> int:
     """When a checkpoint was written, in nanoseconds; its manifest knows it after a copy too, which is of now."""
     try:
         return int(read_json(manifest_of(path))[WRITTEN])
-    except (InputError, KeyError, TypeError, ValueError):
-        return path.stat().st_mtime_ns
+    except (InputError, KeyError, TypeError, ValueError, OverflowError):
+        return path.lstat().st_mtime_ns
+
+
+def not_before_others(path: Path, time_ns: int) -> int:
+    """A time for a checkpoint that comes after those beside it, also where the clock has been set back since theirs."""
+    last = max((written_at(other) for other in path.parent.glob(f"*{path.suffix}") if other != path), default=0)
+    return time_ns if time_ns >= last else last + 1
 
 
 def renew(path: Path) -> None:
     """Count a checkpoint as the one written last: a run goes on from it, and its records are cut back to it."""
-    os.utime(path)
+    newest = not_before_others(path, time.time_ns())
+    os.utime(path, ns=(newest, newest))
     if manifest_of(path).exists():
-        write_json(manifest_of(path), {**read_json(manifest_of(path)), WRITTEN: path.stat().st_mtime_ns})
+        write_json(manifest_of(path), {**read_json(manifest_of(path)), WRITTEN: newest})
 
 
 def files_of(path: Path) -> Iterable[Path]:
@@ -98,6 +106,8 @@ def damage(path: Path) -> str | None:
         if not manifest_of(path).exists():
             return torn(path)
         written = read_json(manifest_of(path))["files"]
+        if not any((path.parent / name).is_relative_to(path) for name in written):
+            return f"{manifest_of(path).name} says nothing of it"
         return next(filter(None, (differs(path.parent / name, entry) for name, entry in written.items())), None)
     except (InputError, KeyError, TypeError, AttributeError, OSError, ValueError) as error:
         return f"it can't be read ({type(error).__name__}: {error})"

@@ -31,7 +31,13 @@ class Claim:
     """
 
     def __init__(self, folder: Path, seconds: float = SECONDS) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir()
+            self.created = True
+        except FileExistsError:
+            self.created = False
+        """Whether the folder is new: nobody else has ever written into it."""
         self.handle: int | None = os.open(folder, os.O_RDONLY)
         os.register_at_fork(after_in_child=self.release)
         end = time.monotonic() + seconds

@@ -161,7 +161,7 @@ class RunFolder:
             return []
         manifest = read_json(path)
         starts = manifest.get("starts") if isinstance(manifest, dict) else None
-        if not isinstance(starts, list) or not all(isinstance(start, dict) for start in starts):
+        if not isinstance(starts, list) or not all(map(is_start, starts)):
             raise InputError(f"Expected a list `starts` in {path}, but got {str(starts)[:60]}. Name another folder.")
         return starts
 
@@ -215,6 +215,11 @@ class RunFolder:
         found = [p for f in (self.checkpoints, self.path) for p in f.glob("*.ckpt") if not p.name.endswith(PARTIAL)]
         return sorted(found, key=lambda path: (written_at(path), path.name), reverse=True)
 
+    def progress(self) -> tuple[bool, Path | None, int]:
+        """What is other when another process has gone on with the run: its end, its newest checkpoint, and of when."""
+        newest = self.newest_checkpoint()
+        return self.finished, newest, written_at(newest) if newest else 0
+
     def newest_checkpoint(self) -> Path | None:
         """The checkpoint that was written last."""
         return next(iter(self.checkpoints_by_age()), None)
@@ -227,3 +232,8 @@ class RunFolder:
                 return path, damaged
             damaged[path] = wrong
         return None, damaged
+
+
+def is_start(value: Any) -> bool:
+    """Whether something in a manifest says how a run was started."""
+    return isinstance(value, dict) and all(isinstance(value.get(name) or {}, dict) for name in ("config", "data"))

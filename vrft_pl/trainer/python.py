@@ -19,14 +19,14 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from vrft_pl.callbacks import RankWatchdog
 from vrft_pl.distributed import Facts
-from vrft_pl.runs import Claim, RunFolder, as_config, with_metrics
+from vrft_pl.runs import RunFolder, as_config, with_metrics
 from vrft_pl.trainer.base import TRAINER_DEFAULTS, RunTrainer
 from vrft_pl.trainer.callbacks import OF_EVERY_RUN, all_callbacks
 from vrft_pl.trainer.plan import code, training_facts
 from vrft_pl.trainer.quiet import quieten
 from vrft_pl.trainer.resuming import flat, last, tell_of_unfinished, where_to_go_on
 from vrft_pl.trainer.run import Summary, TrainingRun
-from vrft_pl.trainer.start import note_end, write_start
+from vrft_pl.trainer.start import claimed, note_end, write_start
 from vrft_pl.types import InputError
 
 
@@ -106,7 +106,7 @@ class Trainer(RunTrainer):
             SIGTERMException: If the process is told to end, which it does with 128 + the signal's number where nobody
                 catches it; the checkpoint of the last step is written by then.
         """
-        folder = self.run_folder
+        folder, seen = self.run_folder, self.run_folder.progress()
         if folder.finished:
             return self._finished(resume)
         self.refuse(model)
@@ -118,7 +118,7 @@ class Trainer(RunTrainer):
 
             def start() -> None:
                 if self.is_global_zero:
-                    stack.enter_context(Claim(folder.path))
+                    stack.enter_context(claimed(folder, seen))
                 self._told = {**flat(config), **training_facts(self, model, data)}
                 command, text = ["python", *sys.argv], yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
                 write_start(self, "fit", command, text, data, resume)

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import yaml
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from vrft_pl.modules import PolicyModule
 from vrft_pl.policy.checkpoint import commit_of
-from vrft_pl.runs import RunFolder
+from vrft_pl.runs import Claim, RunFolder
 from vrft_pl.runs.manifest import data_ids, note_ways, write_manifest
 from vrft_pl.trainer.base import RunTrainer
 from vrft_pl.trainer.resuming import flat, refuse_changes
+from vrft_pl.types import InputError
+
+
+def claimed(folder: RunFolder, seen: tuple[bool, Path | None, int]) -> Claim:
+    """Keep other processes out of the folder of a run.
+
+    Args:
+        folder: Of the run.
+        seen: How far the run in it was when it was decided what to do.
+
+    Raises:
+        InputError: If another process writes into it, or has done so since.
+    """
+    claim = Claim(folder.path)
+    if folder.progress() != seen:
+        claim.release()
+        raise InputError(
+            f"Expected {folder} to stay as it was when this command began, but another process has gone on with the "
+            "run since. Start the command again."
+        )
+    return claim
 
 
 def write_start(
