@@ -98,7 +98,10 @@ FAMILIES = (
     ),
     Written("Florence-2", "dog<loc_100><loc_200><loc_300><loc_400>", "permille", "arXiv 2311.06242"),
     Written(
-        "Kimi-VL Thinking", "\u25c1think\u25b7One dog.\u25c1/think\u25b7[0.10, 0.20, 0.30, 0.40]", "unit", "README"
+        "Kimi-VL Thinking",
+        "\u25c1think\u25b7One dog.\u25c1/think\u25b7[0.10, 0.20, 0.30, 0.40]",
+        "unit",
+        "its issue 56",
     ),
     Written(
         "Visual-RFT", "<answer>[{'Position': [100, 200, 300, 400], 'Confidence': 0.9}]</answer>", "permille", "its data"
