@@ -6,7 +6,9 @@ import yaml
 from PIL import Image
 
 from vrft_pl.__main__ import main
+from vrft_pl.commands.convert import convert
 from vrft_pl.data import Grounding, ReasonJSON
+from vrft_pl.types import InputError
 
 
 @pytest.fixture
@@ -62,6 +64,13 @@ def test_a_bad_row_ends_it_or_is_left_out(rows, capsys):
     main(["convert", "rows.jsonl", "--output", "made.jsonl", "--on_bad_row", "skip"])
     assert "Left out 3 of 4 rows. First: rows.jsonl, row 1" in capsys.readouterr().err
     assert len((rows / "made.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "."], ids=["too-long", "no-name", "folder"])
+def test_what_no_picture_can_be_called_is_a_bad_row(rows, name):
+    (rows / "odd.json").write_text(json.dumps([{"prompt": "?", "images": [name], "solution": "1"}]))
+    with pytest.raises(InputError, match=r"odd.json, row 0: expected a picture at "):
+        convert(rows / "odd.json", rows, None, "error")
 
 
 def test_a_cut_last_line_is_left_out_like_a_bad_row(rows, capsys):

@@ -173,9 +173,10 @@ def test_what_is_no_row_is_one_line(row, said):
     assert said in str(raised.value)
 
 
-def test_answers_look_like_numbers_boxes_or_text():
-    assert [kind(answer) for answer in ("3", 2.5, "[1, 2, 3, 4]", [1, 2, 3, 4], "dog", [1, 2], True)] == [
-        *("number", "number", "box", "box", "text", "text", "text")
+def test_answers_look_like_numbers_boxes_objects_or_text():
+    found = [{"Position": [1, 2, 3, 4]}], []
+    assert [kind(answer) for answer in ("3", 2.5, "[1, 2, 3, 4]", [1, 2, 3, 4], *found, "dog", [1, 2], True)] == [
+        *("number", "number", "box", "box", "objects", "objects", "text", "text", "text")
     ]
 
 

@@ -5,6 +5,7 @@ A row with a video becomes one that `VideoJSON` reads, as it does those with pic
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from vrft_pl.types import InputError
 FAMILIES = {
     "number": "vrft_pl.data.Counting",
     "box": "vrft_pl.data.Grounding",
+    "objects": "vrft_pl.data.Detection",
     "text": "vrft_pl.data.Classification or vrft_pl.data.Structure",
 }
 """What reads answers of a kind."""
@@ -109,7 +111,7 @@ def convert(path: Path, root: Path, answer: str | None, on_bad_row: BadRow) -> t
         try:
             made = row if boxes else converted(row, owner, answer)
             for name in files_of(made, owner):
-                if not below(root, name, owner).is_file():
+                if not os.path.isfile(below(root, name, owner)):  # also false for what no file can be called
                     what = "video" if "video" in made else "picture"
                     raise InputError(f"{owner}: expected a {what} at {root / name}, but there is none.")
             rows.append(made)

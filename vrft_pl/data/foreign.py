@@ -221,10 +221,12 @@ def check_numbers(row: Mapping[str, Any], owner: str) -> None:
 
 
 def kind(answer: Any) -> str:
-    """What an answer looks like: ``number``, ``box`` or ``text``."""
+    """What an answer looks like: ``number``, ``box``, ``objects`` or ``text``."""
     if isinstance(answer, str):
         number, box = plain_number(answer), written_box(answer)
         return "number" if number is not None else "box" if box is not None else "text"
     if is_number(answer):
         return "number"
+    if isinstance(answer, list) and all(isinstance(part, dict) for part in answer):
+        return "objects"
     return "box" if isinstance(answer, list) and len(answer) == 4 and all(map(is_number, answer)) else "text"
