@@ -1,4 +1,5 @@
 import csv
+import io
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader, Dataset
 
 from vrft_pl import __version__
-from vrft_pl.__main__ import available, main
+from vrft_pl.__main__ import available, main, program
 from vrft_pl.commands.errors import one_line
 from vrft_pl.modules import PolicyModule
 from vrft_pl.rewards import Reward
@@ -104,6 +105,15 @@ def test_classes_of_the_folder_it_is_started_in_are_found(tmp_path):
     )
     done = subprocess.run([sys.executable, "-P", "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("mine.Mine\n\n  limit = 3\n", "")
+
+
+def test_a_name_that_is_no_utf8_can_be_printed(monkeypatch):
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
+    monkeypatch.setattr("sys.stdout", printed)
+    monkeypatch.setattr("vrft_pl.__main__.main", lambda: print("a\udcff.jpg"))
+    program()
+    printed.flush()
+    assert printed.buffer.getvalue() == rb"a\udcff.jpg" + b"\n"
 
 
 def test_the_version_is_that_of_the_package(monkeypatch, capsys):

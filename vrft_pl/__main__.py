@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib.metadata import EntryPoint, entry_points
+from io import TextIOWrapper
 
 from vrft_pl import __version__
 from vrft_pl.importing import imported
@@ -110,6 +111,8 @@ def program() -> None:
     """The command line as a program: whatever goes wrong ends in one line, unless it has ``--debug``."""
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # classes of one's own, as with `python -m vrft_pl`; behind all that is installed
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     try:
         main()
     except Exception:

@@ -133,9 +133,10 @@ def test_free_text_is_the_default_and_nothing_is_added_to_the_question(tmp_path,
         (["--images", "."], 2, "Expected a question in `--problem`"),
         (["--images", ".", "--problem", "?", "--data", "vrft_pl.data.Mixture", "--data.tasks", "{}"], 2, "one family"),
         (["--images", ".", "--problem", "?", "--model.policy.checkpoint", "./none"], 2, "there is no such folder"),
+        (["--images", "a\udcff.jpg", "--problem", "?"], 2, r"Expected arguments in UTF-8, but got 'a\udcff.jpg'."),
         (["--problem", "?", "--model.policy.checkpoint", "x"], 2, "Name them by `--images`, or a `--config`"),
     ],
-    ids=["no-picture", "no-question", "several-families", "no-checkpoint", "no-pictures-named"],
+    ids=["no-picture", "no-question", "several-families", "no-checkpoint", "bytes", "no-pictures-named"],
 )
 def test_what_is_missing_is_one_line(args, code, said, tmp_path, monkeypatch, capsys, no_argv):
     monkeypatch.chdir(tmp_path)

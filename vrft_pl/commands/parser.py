@@ -39,6 +39,8 @@ class OneLineParser(LightningArgumentParser):
         """Parse arguments, of which some may be for one item of a list."""
         try:
             known = with_items(sys.argv[1:] if args is None else args, self.limits)
+        except UnicodeEncodeError as error:
+            fail(f"Expected arguments in UTF-8, but got {ascii(error.object)[:200]}. Name the folder it lies in.", 2)
         except ValueError as error:
             fail(error, 2)
         self.values = values_of(known, self.limits)  # now: a config is parsed in its own folder
