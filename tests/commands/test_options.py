@@ -78,3 +78,10 @@ def test_what_is_no_name_is_not_found(name, capsys):
     assert stop.value.code == 2
     line = f"vrft_pl: Expected the name of a class, but there is none called {name!r}. "
     assert capsys.readouterr().err.startswith(line)
+
+
+def test_several_names_are_refused(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["options", "data.Detection", "two\nlines"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == "vrft_pl: Expected one name, but got 'data.Detection' 'two\\nlines'.\n"

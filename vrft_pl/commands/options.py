@@ -25,10 +25,13 @@ class or function of your own by its import path (`my_package.MyReward`). Withou
 
 
 def main(args: Sequence[str]) -> None:
-    """Print what a class, a section or a package of classes takes; exits with 2 where there is none of that name."""
-    if {"-h", "--help"} & set(args) or len(args) > 1:
+    """Print what a class, a section or a package takes; exits with 2 where there is none of that name, or several."""
+    if {"-h", "--help"} & set(args):
         print(USAGE)
         return
+    if len(args) > 1:
+        print(f"vrft_pl: Expected one name, but got {' '.join(map(repr, args))}.", file=sys.stderr)
+        sys.exit(2)
     name = args[0] if args else ""
     packages = [package for package in PACKAGES if name in ("", package, f"{OURS}.{package}")]
     for package in packages:
