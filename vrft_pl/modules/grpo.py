@@ -21,7 +21,7 @@ from vrft_pl.policy.reference import Reference, ReferenceKind
 from vrft_pl.policy.verdicts import Way
 from vrft_pl.rewards import GuardedReward, Judge, Reward, paper_rewards
 from vrft_pl.rewards.panel import check_names
-from vrft_pl.rollout import Collector, Hooks, RolloutLoader, SamplingParams
+from vrft_pl.rollout import Collector, Hooks, RolloutLoader, Sampler, SamplingParams
 from vrft_pl.rollout.hooks import ask_views, tell_end, tell_start
 from vrft_pl.types import Experience, Prompts, Sample
 
@@ -74,29 +74,11 @@ class GRPOModule(PolicyModule):
         loss, advantage = loss or GRPOLoss(), advantage or GroupAdvantage()
         check_group_size(group_size)
         check_names(judges)
-        if num_iterations < 1:
-            raise ValueError(f"Expected `num_iterations` to be at least 1, but got {num_iterations}.")
-        if window is not None and window < 1:
-            raise ValueError(f"Expected `window` to be at least 1 micro-batch, but got {window}.")
+        check_window(window, num_iterations, rollout_ahead, self.sampler)
+        check_sampling(params, loss)
         if not any(reward.weight_at(0) for reward in judges):
             raise ValueError(
                 "Expected `rewards` to hold at least one reward with a `weight` above 0 and a `start` of 0."
-            )
-        if params.temperature == 0:
-            raise ValueError(
-                "Expected `params.temperature` to be above 0: greedy completions of one prompt are all equal."
-            )
-        if params.truncates and not loss.corrects_sampler:
-            raise ValueError(
-                "Expected `loss.importance_cap` to be set with `top_k` or `top_p`: the sampler then draws from another "
-                "distribution than the one that is trained."
-            )
-        if rollout_ahead not in (0, 1):
-            raise ValueError(f"Expected `rollout_ahead` to be 0 or 1 window, but got {rollout_ahead}.")
-        if rollout_ahead and not self.sampler.holds_weights:
-            raise ValueError(
-                f"Expected `rollout_ahead` with a sampler that has weights of its own, but "
-                f"{type(self.sampler).__name__} samples with those that are trained. Use `VLLMSampler`."
             )
         self.policy.still = True  # ratios are between a policy and itself, and dropout would make another one
         self.policy.train()
@@ -241,3 +223,29 @@ class GRPOModule(PolicyModule):
     def _encode(self, samples: list[Sample]) -> Prompts:
         with self.trainer.precision_plugin.forward_context(), whole(self.policy):
             return self.writer.encode(samples)
+
+
+def check_window(window: int | None, num_iterations: int, rollout_ahead: int, sampler: Sampler) -> None:
+    """Raise `ValueError` for a window that can't be sampled or trained on so."""
+    if num_iterations < 1:
+        raise ValueError(f"Expected `num_iterations` to be at least 1, but got {num_iterations}.")
+    if window is not None and window < 1:
+        raise ValueError(f"Expected `window` to be at least 1 micro-batch, but got {window}.")
+    if rollout_ahead not in (0, 1):
+        raise ValueError(f"Expected `rollout_ahead` to be 0 or 1 window, but got {rollout_ahead}.")
+    if rollout_ahead and not sampler.holds_weights:
+        raise ValueError(
+            f"Expected `rollout_ahead` with a sampler that has weights of its own, but {type(sampler).__name__} "
+            "samples with those that are trained. Use `VLLMSampler`."
+        )
+
+
+def check_sampling(params: SamplingParams, loss: Loss) -> None:
+    """Raise `ValueError` for completions that teach nothing, or of which the loss would not know how they are drawn."""
+    if params.temperature == 0:
+        raise ValueError("Expected `params.temperature` to be above 0: greedy completions of one prompt are all equal.")
+    if params.truncates and not loss.corrects_sampler:
+        raise ValueError(
+            "Expected `loss.importance_cap` to be set with `top_k` or `top_p`: the sampler then draws from another "
+            "distribution than the one that is trained."
+        )
