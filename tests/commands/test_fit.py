@@ -1,6 +1,8 @@
 import json
 import logging
 import os
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from offline import run_of, tables
 from vrft_pl.__main__ import main
 from vrft_pl.callbacks import HFExport
 from vrft_pl.commands.fit import FitCLI
-from vrft_pl.runs import Claim, RunFolder
+from vrft_pl.runs import Claim, RunFolder, WandbOrOffline
 
 ROOT = Path(__file__).parents[2]
 FIT = ["fit", "--config", str(ROOT / "configs/quickstart.yaml"), "--run.wandb", "off"]
@@ -59,10 +61,57 @@ class Kept(Logger):
         pass
 
 
+@contextmanager
+def working_in(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("sys.argv", ["vrft_pl"])
+        yield patch
+
+
 @pytest.fixture
-def place(tmp_path, monkeypatch, no_argv):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def place(tmp_path):
+    with working_in(tmp_path):
+        yield tmp_path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    with working_in(folder):
+        main([*SHORT, "--run.folder", "run"])
+    return folder / "run"
+
+
+@pytest.fixture
+def run(place, trained):
+    """A finished run, of which every test has a copy."""
+    shutil.copytree(trained, "run")
+
+
+@pytest.fixture(scope="module")
+def with_own_logger(tmp_path_factory):
+    """A run with a logger of one's own that would write elsewhere."""
+    folder = tmp_path_factory.mktemp("kept")
+    logger = json.dumps({"class_path": f"{__name__}.Kept", "init_args": {"save_dir": str(folder / "elsewhere")}})
+    with working_in(folder):
+        main([*SHORT, "--trainer.logger", logger, "--run.folder", "run"])
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def offline_run(tmp_path_factory):
+    """A run that logs to W&B, and what that was told of hyper-parameters."""
+    told, log, folder = [], WandbOrOffline.log_hyperparams, tmp_path_factory.mktemp("offline")
+    args = [word if word != "off" else "offline" for word in SHORT]
+    args += ["--run.group", "few shots", "--run.job_type", "sft", "--run.tags", "[a, seed 0]"]
+    with working_in(folder) as patch:
+        patch.setenv("HOME", str(folder / "home"))
+        patch.delenv("WANDB_DATA_DIR", raising=False)
+        patch.setattr(WandbOrOffline, "log_hyperparams", lambda self, params: told.append(params) or log(self, params))
+        main([*args, "--run.folder", "run", "--val_subset.num_samples", "3"])
+        assert "WANDB_DATA_DIR" not in os.environ
+    return folder / "run", told
 
 
 def unfinished(folder):
@@ -83,8 +132,7 @@ def test_the_first_step_comes_without_imports_that_it_does_not_need(place):
     assert "at the first step: []" in done.stdout, done.stderr
 
 
-def test_a_run_that_is_given_a_checkpoint_goes_on_in_the_folder_it_lies_in(place, capsys):
-    main([*SHORT, "--run.folder", "run"])
+def test_a_run_that_is_given_a_checkpoint_goes_on_in_the_folder_it_lies_in(run, place):
     folder, whole = RunFolder("run"), records(RunFolder("run"))
     checkpoint = unfinished("run")
     main([*SHORT, "--ckpt_path", str(checkpoint)])
@@ -93,8 +141,7 @@ def test_a_run_that_is_given_a_checkpoint_goes_on_in_the_folder_it_lies_in(place
     assert [start["checkpoint"] for start in folder.starts()] == [None, str(checkpoint)]
 
 
-def test_a_finished_run_is_not_gone_on_with_over_its_records(place, capsys):
-    main([*SHORT, "--run.folder", "run"])
+def test_a_finished_run_is_not_gone_on_with_over_its_records(run, capsys):
     checkpoint = next(Path("run/checkpoints").glob("*.ckpt"))
     before = (Path("run/completions.jsonl").read_bytes(), Path("run/summary.json").read_bytes())
     with pytest.raises(SystemExit) as stop:
@@ -104,8 +151,7 @@ def test_a_finished_run_is_not_gone_on_with_over_its_records(place, capsys):
     assert (Path("run/completions.jsonl").read_bytes(), Path("run/summary.json").read_bytes()) == before
 
 
-def test_a_checkpoint_from_elsewhere_says_that_records_begin_here(place, caplog):
-    main([*SHORT, "--run.folder", "run"])
+def test_a_checkpoint_from_elsewhere_says_that_records_begin_here(run, caplog):
     lone = next(Path("run/checkpoints").glob("*.ckpt")).rename("lone.ckpt")
     with caplog.at_level(logging.INFO):
         main([*SHORT, "--ckpt_path", str(lone)])
@@ -113,8 +159,7 @@ def test_a_checkpoint_from_elsewhere_says_that_records_begin_here(place, caplog)
     assert len(list(Path("runs/quickstart").iterdir())) == 1
 
 
-def test_a_run_that_starts_anew_over_an_unfinished_one_says_so(place, caplog):
-    main([*SHORT, "--run.folder", "run"])
+def test_a_run_that_starts_anew_over_an_unfinished_one_says_so(run, caplog):
     unfinished("run")
     with caplog.at_level(logging.INFO):
         main([*SHORT, "--run.folder", "run"])
@@ -151,17 +196,14 @@ def test_every_evaluation_of_a_run_is_kept_by_its_step(place):
     assert sum(right) / 4 == RunFolder("run").summary()["after"]["val/id/NumberMatch"]
 
 
-def test_loggers_are_told_the_resolved_config(place):
-    main([*SHORT, "--trainer.logger", f"{__name__}.Kept", "--run.folder", "run"])
+def test_loggers_are_told_the_resolved_config(with_own_logger):
     assert Kept.told["model"]["init_args"]["group_size"] == 8
-    assert Kept.told == yaml.safe_load(Path("run/config.yaml").read_text()) == RunFolder("run").starts()[0]["config"]
+    written = yaml.safe_load((with_own_logger / "config.yaml").read_text())
+    assert Kept.told == written == RunFolder(with_own_logger).starts()[0]["config"]
 
 
-def test_wandb_is_told_the_resolved_config(place, monkeypatch):
-    told = []
-    monkeypatch.setattr("vrft_pl.runs.WandbOrOffline.log_hyperparams", lambda self, params: told.append(params))
-    args = [word if word != "off" else "offline" for word in SHORT]
-    main([*args, "--run.evaluate_before", "false", "--run.evaluate_after", "false", "--run.folder", "run"])
+def test_wandb_is_told_the_resolved_config(offline_run):
+    _, told = offline_run
     assert [params["trainer"]["max_steps"] for params in told] == [3]
 
 
@@ -173,13 +215,8 @@ def test_resume_goes_on_with_the_run_of_wandb_where_no_checkpoint_is_yet_too(pla
     assert told == [expected]
 
 
-def test_an_offline_run_of_wandb_holds_its_place_in_a_group_its_config_its_curves_and_its_pictures(place, monkeypatch):
-    monkeypatch.setenv("HOME", str(place / "home"))
-    monkeypatch.delenv("WANDB_DATA_DIR", raising=False)
-    args = [word if word != "off" else "offline" for word in SHORT]
-    args += ["--run.group", "few shots", "--run.job_type", "sft", "--run.tags", "[a, seed 0]"]
-    main([*args, "--run.folder", "run", "--val_subset.num_samples", "3"])
-    folder = RunFolder("run")
+def test_an_offline_run_of_wandb_holds_its_place_in_a_group_its_config_its_curves_and_its_pictures(offline_run):
+    folder = RunFolder(offline_run[0])
     run, config, logged = run_of(folder.path)
     assert (run.run_group, run.job_type, list(run.tags)) == ("few shots", "sft", ["a", "seed 0"])
     assert config["model"]["init_args"]["group_size"] == 8
@@ -190,8 +227,7 @@ def test_an_offline_run_of_wandb_holds_its_place_in_a_group_its_config_its_curve
     evaluated = tables(folder.path, "predictions")
     assert [len(table["data"]) for table in evaluated] == [12, 3, 3, 3, 12]
     assert {row[evaluated[0]["columns"].index("picture")] for row in evaluated[0]["data"]} == {"Image"}
-    assert "WANDB_DATA_DIR" not in os.environ
-    assert not [path for path in (place / "home").rglob("staging/*") if path.is_file()]
+    assert not [path for path in (folder.path.parent / "home").rglob("staging/*") if path.is_file()]
     waiting = [path.read_bytes() for path in (folder.path / "wandb/artifacts/staging").iterdir()]
     assert sum(content.startswith(JPEG) for content in waiting) >= 12
 
@@ -241,15 +277,14 @@ def test_a_csv_logger_that_would_delete_the_numbers_of_the_run_is_refused(place,
     assert not Path("run").exists()
 
 
-def test_a_logger_of_ones_own_moves_no_file_of_the_run(place):
-    logger = json.dumps({"class_path": f"{__name__}.Kept", "init_args": {"save_dir": str(place / "elsewhere")}})
-    main([*SHORT, "--trainer.logger", logger, "--run.folder", "run"])
+def test_a_logger_of_ones_own_moves_no_file_of_the_run(with_own_logger):
+    folder = RunFolder(with_own_logger)
     names = {"config.yaml", "manifest.json", "completions.jsonl", "predictions.jsonl", "summary.json", "checkpoints"}
     names |= {"metrics.csv", "pictures", "constants.json"}
-    assert {path.name for path in Path("run").iterdir()} == names
-    assert not Path("elsewhere").exists()
-    assert RunFolder("run").newest_checkpoint() is not None
-    (start,) = RunFolder("run").starts()
+    assert {path.name for path in folder.path.iterdir()} == names
+    assert not (folder.path.parent / "elsewhere").exists()
+    assert folder.newest_checkpoint() is not None
+    (start,) = folder.starts()
     assert start["model"] == "Qwen3VLForConditionalGeneration"
     assert start["ways"]["batching"]
     assert start["ways"]["SharedPrompt"]
