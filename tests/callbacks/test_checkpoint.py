@@ -189,6 +189,8 @@ def test_a_run_that_starts_anew_in_a_folder_does_not_go_on_from_the_checkpoints_
     settings = {"max_steps": 2, "plugins": WholeCheckpointIO(), "default_root_dir": tmp_path}
     train(sft, qwen3_vl, folder.checkpoints, **settings)
     assert folder.newest_checkpoint() is not None
+    for name in ("step=7.ckpt", "step=7.ckpt.manifest.json"):  # of a process that was killed while it wrote them
+        (folder.checkpoints / f".{name}.partial").touch()
     for _ in range(2):
         with pytest.raises(Killed):
             train(sft, qwen3_vl, folder.checkpoints, [Kill(1)], **settings)

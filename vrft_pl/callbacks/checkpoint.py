@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from vrft_pl.durable import PARTIAL
 from vrft_pl.runs import RunFolder
 from vrft_pl.runs.checkpoints import WholeCheckpointIO
 from vrft_pl.runs.checksums import manifest_of, renew, seal, written_at
@@ -84,6 +85,7 @@ class StepCheckpoint(ModelCheckpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember the resumed checkpoint as saved, and do what a process that was killed left to do of it."""
         super().on_train_start(trainer, pl_module)
+        self._drop_partial(trainer)
         if trainer.ckpt_path is not None:
             self._last_global_step_saved = trainer.global_step
             self._last_checkpoint_saved = str(trainer.ckpt_path)
@@ -180,11 +182,21 @@ class StepCheckpoint(ModelCheckpoint):
             renew(resumed)
         self._remove_older(trainer)
 
+    def _own_place(self, trainer: Trainer) -> Path | None:
+        """Where no other run writes checkpoints; ``None`` elsewhere, and on all ranks but the first. All call it."""
+        folder = RunFolder.of(trainer).path.resolve()
+        place = Path(self.dirpath or folder).resolve()
+        return place if trainer.is_global_zero and place.is_relative_to(folder) else None
+
+    def _drop_partial(self, trainer: Trainer) -> None:
+        """Remove what a process that was killed had written of a checkpoint, which no other is written over."""
+        if (place := self._own_place(trainer)) is not None:
+            for path in place.glob(f".*{self.FILE_EXTENSION}*{PARTIAL}"):
+                path.unlink(missing_ok=True)
+
     def _set_aside(self, trainer: Trainer) -> None:
         """Rename the checkpoints of an earlier run in the folder of one that starts anew, whose they would pass for."""
-        folder = RunFolder.of(trainer).path.resolve()  # every rank asks for it
-        place = Path(self.dirpath or folder).resolve()
-        if not trainer.is_global_zero or not place.is_relative_to(folder):
+        if (place := self._own_place(trainer)) is None:
             return
         for path in place.glob(f"*{self.FILE_EXTENSION}"):
             manifest_of(path).unlink(missing_ok=True)
