@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from docs.pages import ROOT, blocks
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from safetensors.torch import load_file
@@ -119,6 +120,15 @@ def test_its_config_says_what_the_objects_know_of_themselves(run, command):
     assert mine["export"] == theirs["export"]
     assert {key: theirs["trainer"][key] for key in mine["trainer"]} == mine["trainer"]
     assert mine["seed_everything"] == 0
+
+
+def test_its_config_is_one_that_the_command_reads(run, no_argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--config", str(run[0] / "config.yaml"), "--print_config"])
+    assert stop.value.code == 0
+    parsed = yaml.safe_load(capsys.readouterr().out)
+    assert parsed["data"]["init_args"]["train"]["init_args"]["domain"] == "snow"
+    assert parsed["model"]["init_args"]["policy"]["init_args"]["checkpoint"] == "tiny"
 
 
 def test_a_report_knows_it(run):

@@ -6,7 +6,7 @@ import zlib
 from abc import abstractmethod
 from copy import copy
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -97,6 +97,10 @@ class Scenes(Source):
         if image_size > 4096:
             raise ValueError(f"Expected `image_size` to be at most 4096 pixels, but got {image_size}.")
         self.name, self.domain, self.size, self.image_size, self.seed = domain, DOMAINS[domain], size, image_size, seed
+
+    def made_with(self) -> dict[str, Any]:
+        """Arguments that are not kept under their names."""
+        return {"domain": self.name}
 
     def __len__(self) -> int:
         """Number of rows."""
