@@ -238,6 +238,13 @@ def test_a_folder_without_runs_is_named(tmp_path, capsys):
     assert f"Expected the folder of a run or of an ablation, but {tmp_path} holds neither." in capsys.readouterr().err
 
 
+def test_links_in_a_loop_are_no_run(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(InputError, match=r"Expected the folder of a run or of an ablation, but .*a holds neither"):
+        read_report([tmp_path / "a"])
+
+
 @pytest.mark.parametrize(
     ("args", "reason"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 
@@ -67,5 +68,5 @@ def _held_out(row: Row) -> bool:
 
 def _asked(row: Row) -> tuple[str, ...] | None:
     images = row.record.images if row.record else ()
-    paths = [str(image.path.resolve()) for image in images if isinstance(image, FileImage)]
+    paths = [os.path.realpath(image.path) for image in images if isinstance(image, FileImage)]  # of links in a loop too
     return (row.record.problem, *paths) if row.record and images and len(paths) == len(images) else None

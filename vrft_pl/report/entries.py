@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def read_subject(paths: Sequence[str | Path]) -> Subject:
     Raises:
         InputError: If a folder holds no run.
     """
-    paths = list({Path(path).resolve(): path for path in paths}.values())
+    paths = list({os.path.realpath(path): path for path in paths}.values())
     if len(paths) == 1 and AblationFolder(paths[0]).started:
         folder = AblationFolder(paths[0])
         results = folder.results()
