@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 from collections import Counter
@@ -67,9 +68,15 @@ def row(name: str, outcome: Outcome) -> str:
 
 
 def shown(text: str) -> str:
-    """A text as a cell, cut where it is long."""
+    r"""A text as a cell, cut where it is long; outside of code `<` would begin a tag.
+
+    Example:
+        >>> shown("expected `<image>`, but got <image> | 2")
+        'expected `<image>`, but got &lt;image> \\| 2'
+    """
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text).replace("|", "\\|")
-    return text if len(text) <= WIDEST else f"{text[: WIDEST // 2]}...{text[-WIDEST // 2 :]}"
+    text = text if len(text) <= WIDEST else f"{text[: WIDEST // 2]}...{text[-WIDEST // 2 :]}"
+    return re.sub(r"`[^`]*`|<", lambda found: "&lt;" if found[0] == "<" else found[0], text)
 
 
 def outcomes(cases: Cases) -> Iterable[tuple[str, Case, Outcome]]:

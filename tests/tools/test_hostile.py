@@ -33,6 +33,11 @@ def hostile(tool):
     return module
 
 
+def test_what_would_be_a_tag_is_shown_in_its_cell(hostile):
+    cell = hostile.shown("expected `<image>`, but got <image> | 2")
+    assert cell == r"expected `<image>`, but got &lt;image> \| 2"
+
+
 @pytest.mark.parametrize("name", FEW)
 def test_a_wrong_input_is_one_line_and_an_exit_code(name, hostile, tmp_path):
     case = hostile.all_cases()[name]
