@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from importlib.metadata import EntryPoint, entry_points
 from io import TextIOWrapper
@@ -53,6 +53,9 @@ COMMANDS = {
 """By name: the function that gets the arguments behind it, imported when it is asked for; and what it does."""
 OF_A_RUN = ("check", "fit", "validate", "test", "predict")
 """Commands that build a run, whose parser takes seconds of imports; their help does without."""
+OF_LAUNCHERS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_PORT")
+OF_LAUNCHERS += ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_NTASKS")
+"""Variables with numbers by which a launcher says which process of a run this is."""
 GROUP = "vrft_pl.commands"
 """Entry points of other packages in this group are commands too."""
 DEBUG = "--debug"
@@ -100,6 +103,9 @@ def main(args: Sequence[str] | None = None) -> None:
 
         print(shown(args[0], commands[args[0]][0].partition(":")[0]))
     else:
+        if wrong := no_numbers(os.environ):
+            print(f"vrft_pl: {wrong}", file=sys.stderr)
+            sys.exit(2)
         errors = imported("vrft_pl.commands.errors")  # torch only now: help stays fast
         with errors.tracebacks_shown() if debug else nullcontext(), errors.input_errors_in_one_line():
             command = EntryPoint(args[0], commands[args[0]][0], GROUP)
@@ -122,6 +128,20 @@ def program() -> None:
 
         with bugs_in_one_line():
             raise
+
+
+def no_numbers(environment: Mapping[str, str]) -> str | None:
+    """Say which variable of a launcher should hold a number; importing Lightning ends with a traceback otherwise.
+
+    Example:
+        >>> no_numbers({"LOCAL_RANK": "first"})
+        "Expected `LOCAL_RANK` of the environment to be a number, but got 'first'. Set it to one, or unset it."
+    """
+    for name in OF_LAUNCHERS:
+        if not environment.get(name, "0").strip().isdecimal():
+            got = environment[name]
+            return f"Expected `{name}` of the environment to be a number, but got {got!r}. Set it to one, or unset it."
+    return None
 
 
 def available() -> dict[str, tuple[str, str]]:

@@ -159,3 +159,11 @@ def test_the_commands_reach_into_no_private_name(path):
     tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     private = [node.attr for node in tree if isinstance(node, ast.Attribute) and node.attr.strip("_") != node.attr]
     assert [name for name in private if not name.endswith("__")] == []
+
+
+def test_a_rank_that_is_no_number_is_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("LOCAL_RANK", "first")
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--config", "configs/quickstart.yaml"])
+    assert stop.value.code == 2
+    assert "Expected `LOCAL_RANK` of the environment to be a number" in capsys.readouterr().err

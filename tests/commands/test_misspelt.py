@@ -162,6 +162,12 @@ def test_a_run_is_refused_with_the_whole_path(args, said, capsys, no_argv):
     assert capsys.readouterr().err.splitlines()[-1] == f"vrft_pl: {said}"
 
 
+@pytest.mark.parametrize(("values", "key"), [({7: 1}, "7"), ({"model": {7: 1}}, "model.7")], ids=["section", "key"])
+def test_a_key_that_is_a_number_is_no_key(values, key):
+    (told,) = faults(values, ["model"], "vrft_pl.commands.fit")
+    assert told.startswith(f"Expected `{key}` to be a key of ")
+
+
 @pytest.mark.parametrize(("arguments", "shown"), [(None, "null"), (3, "3"), ([], "[]")], ids=["null", "number", "list"])
 @pytest.mark.parametrize("path", [{}, {"class_path": "vrft_pl.modules.SFTModule"}], ids=["alone", "of-a-class"])
 def test_arguments_that_are_no_section_are_told(arguments, shown, path):

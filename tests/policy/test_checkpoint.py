@@ -46,6 +46,17 @@ def damage_weights(folder):
     (folder / "model.safetensors").write_bytes(b"\x00" * 100)
 
 
+def pickle_more_than_tensors(folder):
+    (folder / "model.safetensors").unlink()
+    torch.save({"lm_head.weight": folder}, folder / "pytorch_model.bin")
+
+
+def widen_below_nothing(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["hidden_size"] = -64
+    (folder / "config.json").write_text(json.dumps(config))
+
+
 def drop_config(folder):
     (folder / "config.json").unlink()
 
@@ -67,6 +78,8 @@ def make_it_a_text_model(folder):
         (drop_tensor, "1 are missing, such as .*layers.1.self_attn.q_proj.weight"),
         (change_shape, "1 have another shape, such as lm_head.weight"),
         (damage_weights, "Expected a checkpoint of a vision-language model at"),
+        (pickle_more_than_tensors, "got a pickle with more in it than tensors"),
+        (widen_below_nothing, "Expected a checkpoint of a vision-language model at"),
         (drop_config, "Expected a"),
         (damage_config, "Expected a"),
         (make_it_a_text_model, "Expected a checkpoint of a vision-language model at"),

@@ -11,7 +11,7 @@ import pytest
 from vrft_pl.__main__ import main
 from vrft_pl.runs import RunFolder
 from vrft_pl.runs.checksums import damage, files_of, manifest_of
-from vrft_pl.trainer.resuming import flat, latest_unfinished, refuse_changes
+from vrft_pl.trainer.resuming import checked, flat, latest_unfinished, refuse_changes
 from vrft_pl.types import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -170,3 +170,11 @@ def test_a_run_whose_ranks_save_their_shares_goes_on_before_a_damaged_one(strate
     assert (run.path / "export/model.safetensors").read_bytes() == ended
     assert [row["step"] for row in run.metrics()] == [row["step"] for row in logged]
     assert run.whole_checkpoint() == (kept[0], {})
+
+
+@pytest.mark.parametrize(
+    "address", ["memory://nothing.ckpt", "nowhere://nothing.ckpt"], ids=["missing", "unknown-kind"]
+)
+def test_an_address_with_no_checkpoint_is_refused_before_a_run(address):
+    with pytest.raises(InputError, match=f"Expected a whole checkpoint of a run at {address}, but"):
+        checked(address)

@@ -59,14 +59,14 @@ def places() -> Cases:
         "a file": (in_folder(lambda folder: (folder / "run").write_text("hello")), 2),
         "a name of 5,000 letters": (fit("--run.folder", "a" * 5000), 2),
         "a link to itself": (in_folder(lambda folder: (folder / "run").symlink_to("run")), 2),
-        "of the kernel": (fit("--run.folder", "/proc/x"), 1),
+        "of the kernel": (fit("--run.folder", "/proc/x"), 2),
         "checkpoints below a device": (fit("--checkpoint.dirpath", "/dev/null/x"), 2),
         "a finished run": (in_folder(holds(summary__json="{}")), 1),
         "a config that is a folder": (in_folder(lambda folder: (folder / "run/config.yaml").mkdir(parents=True)), 1),
         "resume from a checkpoint that is none": (in_folder(broken_checkpoint, "--resume"), 0),
-        "resume with a manifest that is no JSON": (in_folder(holds(manifest__json="hello"), "--resume"), 1),
-        "resume with a manifest that is a list": (in_folder(holds(manifest__json="[]"), "--resume"), 1),
-        "resume with starts that are a number": (in_folder(holds(manifest__json='{"starts": 7}'), "--resume"), 1),
+        "resume with a manifest that is no JSON": (in_folder(holds(manifest__json="hello"), "--resume"), 0),
+        "resume with a manifest that is a list": (in_folder(holds(manifest__json="[]"), "--resume"), 0),
+        "resume with starts that are a number": (in_folder(holds(manifest__json='{"starts": 7}'), "--resume"), 0),
     }
     cases = {f"run folder/{name}": Case(make, code) for name, (make, code) in written.items()}
     good = '{"after": {"val/x": 0.5}}'
@@ -98,8 +98,8 @@ def bomb_of_configs() -> str:
 def environments() -> Cases:
     """Environments and standard streams."""
     odd: dict[str, tuple[dict[str, str], int]] = {
-        "WORLD_SIZE of words": ({"WORLD_SIZE": "two", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}, 0),
-        "a LOCAL_RANK of words": ({"LOCAL_RANK": "first"}, 1),
+        "WORLD_SIZE of words": ({"WORLD_SIZE": "two", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}, 2),
+        "a LOCAL_RANK of words": ({"LOCAL_RANK": "first"}, 2),
         "a SLURM job of words": ({"SLURM_JOB_ID": "x", "SLURM_NTASKS": "two", "SLURM_JOB_NAME": "x"}, 2),
         "no folder for temporary files": ({"TMPDIR": "/missing"}, 0),
         "no home": ({"HOME": "/missing"}, 0),

@@ -42,7 +42,7 @@ def faults(values: Mapping[str, Any], keys: Collection[str], module: str) -> Ite
     """
     known = {key.partition(".")[0] for key in keys} | {"config"}
     classes = {name: section.path for name, section in sections(module).items()}
-    for name, value in values.items():
+    for name, value in ((str(key), value) for key, value in values.items()):
         if name not in known:
             yield no_key(name, "the command", closest(name, known), "vrft_pl COMMAND --help")
         elif name in classes and not isinstance(value, dict):
@@ -103,7 +103,7 @@ def in_options(values: dict[str, Any], at: str, path: str, shown: str | None = N
     """
     options = {option.name: option for option in options_of(path) or ()}
     name = path.rpartition(".")[2]
-    for key, value in values.items():
+    for key, value in ((str(key), value) for key, value in values.items()):
         option = options.get(key.removesuffix("+"))
         if option is not None and value is None and not takes_nothing(option):
             yield no_null(f"{at}.{key}", option)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Collection
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
+from torch import OutOfMemoryError
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
@@ -53,7 +55,14 @@ def load_model(
         model, info = AutoModelForImageTextToText.from_pretrained(  # type: ignore[misc]  # a pair with loading info
             resolve(checkpoint), dtype=dtype, output_loading_info=True, trust_remote_code=False, **kwargs
         )
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+    except OutOfMemoryError:
+        raise
+    except UnpicklingError as error:
+        raise InputError(
+            f"Expected weights of a model at `{checkpoint}`, but got a pickle with more in it than tensors, which could "
+            "run any code. Save them as safetensors."
+        ) from error
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"Expected a checkpoint of a vision-language model at `{checkpoint}`, but {_line(error)}"
         ) from error

@@ -5,9 +5,14 @@ from __future__ import annotations
 import logging
 import re
 import warnings
+from pathlib import Path
 
+import lightning.pytorch  # noqa: F401  # which formats warnings its own way
 import transformers
 
+PACKAGE = Path(__file__).parents[1]
+_OF_OTHERS = warnings.formatwarning
+"""Lightning's, which leaves out the line of source where it is Lightning's."""
 _SAID_ANYWAY = re.compile(
     r"Tip:"
     r"|`Trainer.fit` stopped"  # the run says why itself
@@ -16,8 +21,22 @@ _SAID_ANYWAY = re.compile(
 """What Lightning says that asks for nothing and that nobody asked for."""
 
 
+def formatted(message: Warning | str, kind: type[Warning], file: str, number: int, line: str | None = None) -> str:
+    """A warning as it is shown: of this package its sentence alone.
+
+    Example:
+        >>> formatted("`lora.dropout` has no effect.", UserWarning, __file__, 7)
+        '`lora.dropout` has no effect.\\n'
+    """
+    ours = Path(file).is_relative_to(PACKAGE)
+    return f"{message}\n" if ours else _OF_OTHERS(message, kind, file, number, line)
+
+
 def quieten() -> None:
-    """Silence advice about things done here on purpose, and progress bars of things done in a second."""
+    """Silence advice about things done here on purpose, and progress bars of things done in a second.
+
+    What this package warns of is shown without the line of source that says so.
+    """
     expected = (
         "does not have many workers",
         "in eval mode at the start of training",
@@ -29,6 +48,7 @@ def quieten() -> None:
     )
     for message in expected:
         warnings.filterwarnings("ignore", f".*{message}.*")
+    warnings.formatwarning = formatted
     said = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     said.addFilter(lambda record: not _SAID_ANYWAY.search(record.msg))
     # importing it is enough, on a machine without a GPU

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.utilities.cloud_io import get_filesystem
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zero_warn
 
 from vrft_pl.runs import RunFolder, damage
@@ -52,8 +53,16 @@ def checked(checkpoint: str) -> None:
     Raises:
         InputError: If it is damaged or no checkpoint.
     """
-    if "://" not in checkpoint and (wrong := damage(Path(checkpoint))) is not None:
+    if (wrong := unreachable(checkpoint) if "://" in checkpoint else damage(Path(checkpoint))) is not None:
         raise InputError(f"Expected a whole checkpoint of a run at {checkpoint}, but {wrong}. Name another one.")
+
+
+def unreachable(address: str) -> str | None:
+    """Why nothing can be read at an address; ``None`` where something can."""
+    try:
+        return None if get_filesystem(address).isfile(address) else "there is none"
+    except Exception as error:  # each kind of file system has its own
+        return f"it can't be reached ({error})"
 
 
 def newest_whole(folder: RunFolder) -> Path | None:
