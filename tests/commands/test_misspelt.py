@@ -162,9 +162,9 @@ def test_a_run_is_refused_with_the_whole_path(args, said, capsys, no_argv):
     assert capsys.readouterr().err.splitlines()[-1] == f"vrft_pl: {said}"
 
 
-@pytest.mark.parametrize(("values", "key"), [({7: 1}, "7"), ({"model": {7: 1}}, "model.7")], ids=["section", "key"])
+@pytest.mark.parametrize(("values", "key"), [({7: 1}, "7"), ({"trainer": {7: 1}}, "trainer.7")], ids=["top", "section"])
 def test_a_key_that_is_a_number_is_no_key(values, key):
-    (told,) = faults(values, ["model"], "vrft_pl.commands.fit")
+    (told,) = faults(values, KEYS, "vrft_pl.commands.fit")
     assert told.startswith(f"Expected `{key}` to be a key of ")
 
 

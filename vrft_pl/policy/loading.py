@@ -59,8 +59,8 @@ def load_model(
         raise
     except UnpicklingError as error:
         raise InputError(
-            f"Expected weights of a model at `{checkpoint}`, but got a pickle with more in it than tensors, which could "
-            "run any code. Save them as safetensors."
+            f"Expected weights of a model at `{checkpoint}`, but got a pickle with more in it than tensors, which "
+            "could run any code. Save them as safetensors."
         ) from error
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise InputError(

@@ -22,11 +22,11 @@ _SAID_ANYWAY = re.compile(
 
 
 def formatted(message: Warning | str, kind: type[Warning], file: str, number: int, line: str | None = None) -> str:
-    """A warning as it is shown: of this package its sentence alone.
+    r"""A warning as it is shown: of this package its sentence alone.
 
     Example:
         >>> formatted("`lora.dropout` has no effect.", UserWarning, __file__, 7)
-        '`lora.dropout` has no effect.\\n'
+        '`lora.dropout` has no effect.\n'
     """
     ours = Path(file).is_relative_to(PACKAGE)
     return f"{message}\n" if ours else _OF_OTHERS(message, kind, file, number, line)
