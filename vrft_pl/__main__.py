@@ -53,8 +53,10 @@ COMMANDS = {
 """By name: the function that gets the arguments behind it, imported when it is asked for; and what it does."""
 OF_A_RUN = ("check", "fit", "validate", "test", "predict")
 """Commands that build a run, whose parser takes seconds of imports; their help does without."""
-OF_LAUNCHERS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_PORT")
-OF_LAUNCHERS += ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_NTASKS")
+OF_LAUNCHERS = (
+    *("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_PORT"),
+    *("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID", "SLURM_NTASKS"),
+)
 """Variables with numbers by which a launcher says which process of a run this is."""
 GROUP = "vrft_pl.commands"
 """Entry points of other packages in this group are commands too."""

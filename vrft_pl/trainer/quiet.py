@@ -21,15 +21,17 @@ _SAID_ANYWAY = re.compile(
 """What Lightning says that asks for nothing and that nobody asked for."""
 
 
-def formatted(message: Warning | str, kind: type[Warning], file: str, number: int, line: str | None = None) -> str:
+def formatted(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
     r"""A warning as it is shown: of this package its sentence alone.
 
     Example:
         >>> formatted("`lora.dropout` has no effect.", UserWarning, __file__, 7)
         '`lora.dropout` has no effect.\n'
     """
-    ours = Path(file).is_relative_to(PACKAGE)
-    return f"{message}\n" if ours else _OF_OTHERS(message, kind, file, number, line)
+    ours = Path(filename).is_relative_to(PACKAGE)
+    return f"{message}\n" if ours else _OF_OTHERS(message, category, filename, lineno, line)
 
 
 def quieten() -> None:
