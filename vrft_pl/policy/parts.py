@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
 
@@ -127,27 +127,15 @@ def add_lora(model: PreTrainedModel, lora: LoRA, revision: str | None = None) ->
     Raises:
         InputError: If no linear layer is chosen.
     """
-    anatomy, head = Anatomy.of(model), model.get_output_embeddings()
+    anatomy = Anatomy.of(model)
 
     def wanted(name: str) -> bool:
         return bool(re.search(lora.targets, name)) if lora.targets else anatomy.part_of(name) in lora.parts
 
-    chosen = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear)
-        # a class that a model derives for itself, such as a router, may return more than the product
-        and not type(module).__module__.startswith("transformers.models.")
-        and module is not head
-        and wanted(name)
-    ]
+    chosen = [name for name in adaptable(model) if wanted(name)]
     experts = [name for name in expert_tensors(model) if wanted(name)]
     if experts and not lora.experts:
-        share = sum(model.get_parameter(name).numel() for name in experts) / sum(p.numel() for p in model.parameters())
-        rank_zero_warn(
-            f"LoRA leaves the experts of {type(model).__name__} as they are, {share:.0%} of its parameters: "
-            f"{len(experts)} tensors such as {experts[0]}. `lora.experts: true` adapts them."
-        )
+        warn_of_experts(model, experts)
     if not chosen:
         raise InputError(
             f"Expected LoRA to find a linear layer, but parts {lora.parts} and targets {lora.targets!r} match none."
@@ -165,6 +153,25 @@ def add_lora(model: PreTrainedModel, lora: LoRA, revision: str | None = None) ->
             target_modules=chosen,
             target_parameters=experts if lora.experts else None,
         ),
+    )
+
+
+def adaptable(model: PreTrainedModel) -> Iterator[str]:
+    """Names of the linear layers that adapters may be laid beside: all but the output layer."""
+    head = model.get_output_embeddings()
+    for name, module in model.named_modules():
+        # a class that a model derives for itself, such as a router, may return more than the product
+        own = type(module).__module__.startswith("transformers.models.")
+        if isinstance(module, nn.Linear) and not own and module is not head:
+            yield name
+
+
+def warn_of_experts(model: PreTrainedModel, experts: Sequence[str]) -> None:
+    """Say which share of a mixture of experts is left as it is."""
+    share = sum(model.get_parameter(name).numel() for name in experts) / sum(p.numel() for p in model.parameters())
+    rank_zero_warn(
+        f"LoRA leaves the experts of {type(model).__name__} as they are, {share:.0%} of its parameters: "
+        f"{len(experts)} tensors such as {experts[0]}. `lora.experts: true` adapts them."
     )
 
 
