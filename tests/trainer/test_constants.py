@@ -54,7 +54,8 @@ def test_an_evaluation_has_constants_in_a_file_of_their_own(capsys):
 def test_a_policy_below_a_constant_is_warned_of_with_part_and_gap(place, capsys, monkeypatch):
     monkeypatch.syspath_prepend(str(place))
     (place / "typist.py").write_text((ROOT / "docs/examples/sampler.py").read_text())
-    main(["validate", *SHORT, "--model.init_args.sampler", json.dumps({"class_path": "typist.Typist"})])
+    few = ["--data.init_args.eval_batch_size", "128", "--trainer.limit_val_batches", "1"]
+    main(["validate", *SHORT, *few, "--model.init_args.sampler", json.dumps({"class_path": "typist.Typist"})])
     scores, constants = RunFolder("run").scores(), RunFolder("run").constants()
     told = " ".join(capsys.readouterr().out.split())
     for part in PARTS:
