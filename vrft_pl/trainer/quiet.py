@@ -20,6 +20,19 @@ _SAID_ANYWAY = re.compile(
 )
 """What Lightning says that asks for nothing and that nobody asked for."""
 
+PACKAGE = Path(__file__).parents[1]
+USUAL = warnings.formatwarning
+"""How warnings of others are written: Lightning's way where it was imported before."""
+
+
+def in_a_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A warning of ours without the line of source that it came from, which tells nothing of an input."""
+    if issubclass(category, UserWarning) and Path(filename).is_relative_to(PACKAGE):
+        return f"Warning: {message}\n"
+    return USUAL(message, category, filename, lineno, line)
+
 
 def formatted(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
@@ -56,3 +69,4 @@ def quieten() -> None:
     # importing it is enough, on a machine without a GPU
     logging.getLogger("DeepSpeed").addFilter(lambda record: "Setting accelerator to CPU" not in record.msg)
     transformers.utils.logging.disable_progress_bar()
+    warnings.formatwarning = in_a_line
