@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,14 @@ def test_arguments_of_a_loss_without_a_class_are_those_of_the_default(capsys, no
     assert given["loss"]["class_path"] == "vrft_pl.algorithms.GRPOLoss"
     assert (given["loss"]["init_args"]["clip_low"], given["sampler"]["init_args"]["max_rows"]) == (0.1, 8)
     assert given["advantage"] is None
+
+
+def test_a_config_that_is_a_pipe_is_refused_before_it_is_read(tmp_path, capsys, no_argv):
+    """Of a shell's `<(...)`: the parser, which reads after us, would find nothing, or wait for ever."""
+    os.mkfifo(pipe := tmp_path / "config.yaml")
+    with pytest.raises(SystemExit) as stop:
+        main([*FIT, "--config", str(pipe)])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"vrft_pl: Expected a config to be a file, but {pipe} is a pipe. Write it into a file first."
+    )

@@ -64,11 +64,16 @@ class Given:
         Raises:
             OSError: If a config can't be read.
             YAMLError: If it is none.
+            ValueError: If it is a pipe, which is empty when the parser reads it again.
         """
         if not word.key or word.text is None:
             return []
         before = copy.deepcopy(self.values)
         if word.key in CONFIGS:
+            if Path(word.text).is_fifo():
+                raise ValueError(
+                    f"Expected a config to be a file, but {word.text} is a pipe. Write it into a file first."
+                )
             above = load(Path(word.text).read_text(encoding="utf-8"), self.limits)
             self.values = merged(self.values, above) if isinstance(above, dict) else self.values
             return list(replaced(before, above))
