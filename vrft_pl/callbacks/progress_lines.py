@@ -10,6 +10,8 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 
+from vrft_pl.stdout import say
+
 SHOWN = {"train/reward": "reward", "train/loss": "loss"}
 """Logged numbers that a line has, by what they are called there."""
 NEVER = -float("inf")
@@ -105,10 +107,7 @@ class ProgressLines(ProgressBar):
 
     def _tell(self, *parts: str) -> None:
         self._told = time.monotonic()
-        try:
-            print("  ".join(parts), flush=True)
-        except (OSError, ValueError):
-            self.enabled = False  # whoever read along has gone, or the disk is full: no reason to end a run
+        self.enabled = say("  ".join(parts))
 
     def _left(self, step: int, whole: int) -> timedelta:
         each = (time.monotonic() - self._began) / (step - self._first_step)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from vrft_pl.cells import shown
 from vrft_pl.runs import RunFolder
+from vrft_pl.stdout import say
 from vrft_pl.trainer.scores import Scores
 
 Cells = tuple[str, ...]
@@ -99,10 +100,12 @@ def by_part(rows: Mapping[str, Cells]) -> dict[str, dict[str, Cells]]:
 def print_with_lines(table: Table, lines: Sequence[str]) -> None:
     """Print a table, and lines as they are: they hold brackets of names and answers."""
     console = Console(soft_wrap=True)
-    if table.rows:
-        console.print(table)
-    for line in lines:
-        console.print(line, markup=False, highlight=False)
+    with console.capture() as printed:  # where nobody reads it, it would end the process itself
+        if table.rows:
+            console.print(table)
+        for line in lines:
+            console.print(line, markup=False, highlight=False)
+    say(printed.get().removesuffix("\n"))
 
 
 def beside(constant: Scores | None, name: str) -> list[str]:
