@@ -10,9 +10,6 @@ from pathlib import Path
 import lightning.pytorch  # noqa: F401  # which formats warnings its own way
 import transformers
 
-PACKAGE = Path(__file__).parents[1]
-_OF_OTHERS = warnings.formatwarning
-"""Lightning's, which leaves out the line of source where it is Lightning's."""
 _SAID_ANYWAY = re.compile(
     r"Tip:"
     r"|`Trainer.fit` stopped"  # the run says why itself
@@ -22,7 +19,7 @@ _SAID_ANYWAY = re.compile(
 
 PACKAGE = Path(__file__).parents[1]
 USUAL = warnings.formatwarning
-"""How warnings of others are written: Lightning's way where it was imported before."""
+"""How warnings of others are written: Lightning's way."""
 
 
 def in_a_line(
@@ -32,19 +29,6 @@ def in_a_line(
     if issubclass(category, UserWarning) and Path(filename).is_relative_to(PACKAGE):
         return f"Warning: {message}\n"
     return USUAL(message, category, filename, lineno, line)
-
-
-def formatted(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
-) -> str:
-    r"""A warning as it is shown: of this package its sentence alone.
-
-    Example:
-        >>> formatted("`lora.dropout` has no effect.", UserWarning, __file__, 7)
-        '`lora.dropout` has no effect.\n'
-    """
-    ours = Path(filename).is_relative_to(PACKAGE)
-    return f"{message}\n" if ours else _OF_OTHERS(message, category, filename, lineno, line)
 
 
 def quieten() -> None:
@@ -63,7 +47,6 @@ def quieten() -> None:
     )
     for message in expected:
         warnings.filterwarnings("ignore", f".*{message}.*")
-    warnings.formatwarning = formatted
     said = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     said.addFilter(lambda record: not _SAID_ANYWAY.search(record.msg))
     # importing it is enough, on a machine without a GPU
