@@ -111,6 +111,14 @@ def test_ctrl_c_after_any_signal_ends_at_once(handlers, monkeypatch):
     assert stop.told()
 
 
+def test_a_signal_ends_one_run_and_not_the_next_of_the_process(handlers):
+    stop = StopOnSignal()
+    with stop.listening(plain()):
+        os.kill(os.getpid(), signal.SIGTERM)
+    with stop.listening(plain()):
+        assert not stop.told()
+
+
 def test_who_listened_before_listens_again(handlers):
     signal.signal(signal.SIGTERM, before := lambda *args: None)
     with StopOnSignal().listening(plain()):

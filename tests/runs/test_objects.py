@@ -1,5 +1,6 @@
 """What objects are called in a config."""
 
+from enum import Enum, StrEnum
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,18 @@ from vrft_pl.policy import VLM, LoRA
 from vrft_pl.rewards import NumberMatch, Reward
 from vrft_pl.runs import as_config
 from vrft_pl.runs.objects import MOST_ITEMS, parameters, path_of
+
+
+class Side(Enum):
+    """One of several."""
+
+    LEFT = 1
+
+
+class Word(StrEnum):
+    """Likewise, whose values are texts."""
+
+    LONG = "long word"
 
 
 class Kept:
@@ -54,6 +67,8 @@ class Odd:
         pytest.param((np.float32(0.5), np.int64(3)), [0.5, 3], id="numpy"),
         pytest.param([float("nan"), float("inf")], ["nan", "inf"], id="no-numbers"),
         pytest.param({1: Path("a/b"), "dtype": torch.bfloat16}, {"1": "a/b", "dtype": "torch.bfloat16"}, id="names"),
+        pytest.param({"b", "a", "d", "c"}, ["a", "b", "c", "d"], id="set"),
+        pytest.param([Side.LEFT, Word.LONG], ["LEFT", "LONG"], id="enum"),
         pytest.param(torch.optim.AdamW, "torch.optim.AdamW", id="class"),
         pytest.param(lambda text: text, f"{__name__}.<lambda>", id="lambda"),
         pytest.param([object()] * (MOST_ITEMS + 1), f"{MOST_ITEMS + 1} items", id="many-objects"),

@@ -18,7 +18,7 @@ import vrft_pl
 from vrft_pl.__main__ import main
 from vrft_pl.callbacks import HFExport, RankWatchdog, StepCheckpoint
 from vrft_pl.report import read_report
-from vrft_pl.runs import RunFolder
+from vrft_pl.runs import MetricsLogger, RunFolder
 from vrft_pl.trainer import Trainer
 from vrft_pl.trainer.resuming import flat
 from vrft_pl.types import InputError
@@ -160,6 +160,18 @@ def test_a_run_that_is_finished_is_not_begun_again(run):
     assert trainer.run_folder.finished
 
 
+def test_what_has_been_trained_with_is_no_beginning(run, tmp_path, monkeypatch):
+    """The scores before training would be those of weights that have been trained."""
+    trainer, module, data = (run[1][name] for name in ("trainer", "module", "data"))
+    new = Trainer(tmp_path, accelerator="cpu")
+    with pytest.raises(InputError, match="Expected a module that has not trained yet, but this one has done 1 steps"):
+        new.run(module, data, resume=True)
+    monkeypatch.setattr(trainer, "run_folder", new.run_folder)
+    with pytest.raises(InputError, match="Expected a trainer that has not trained yet"):
+        trainer.run(module, data)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_that_is_told_to_end_has_the_exit_code_of_the_command(run, tmp_path, monkeypatch):
     def told(self, start):
         self.stop.signum = signal.SIGUSR1
@@ -177,6 +189,13 @@ def test_a_callback_takes_the_place_of_the_one_of_its_class(tmp_path):
     kinds = [type(callback) for callback in trainer.callbacks]
     assert sorted(kinds, key=kinds.index) == list(dict.fromkeys(kinds))
     assert set(own) <= set(trainer.callbacks)
+
+
+@pytest.mark.parametrize("given", [{"callbacks": None, "logger": False}, {"callbacks": HFExport(), "logger": None}])
+def test_callbacks_and_loggers_are_given_as_to_lightning(tmp_path, given):
+    trainer = Trainer(tmp_path, accelerator="cpu", **given)
+    assert isinstance(trainer.logger, MetricsLogger)
+    assert given["callbacks"] in (None, trainer.callback(HFExport))
 
 
 def test_nobody_watches_the_ranks_any_more_when_the_process_ends(tmp_path, monkeypatch):

@@ -47,7 +47,11 @@ class StopOnSignal(Callback):
 
     @contextmanager
     def listening(self, trainer: Trainer) -> Iterator[None]:
-        """Listen outside of Lightning's loops too, which put back who listened before them; so does this."""
+        """Listen outside of Lightning's loops too, which put back who listened before them; so does this.
+
+        What came before is forgotten: it ended an earlier run.
+        """
+        self.signum, self.stopping, self.queued, self._first = None, False, None, WHOLE
         before = {signum: signal.getsignal(signum) for signum in signals(trainer)}
         self._listen(trainer)
         try:

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from enum import Enum
 from functools import partial
 from pathlib import PurePath
 from typing import Any
@@ -38,6 +39,8 @@ def as_config(value: Any, within: tuple[int, ...] = ()) -> Any:
         {'truth': {'class_path': 'vrft_pl.answers.Label', 'init_args': {'name': 'cat', 'aliases': []}}}
     """
     value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, Enum):
+        return value.name
     for kind in PLAIN:
         if isinstance(value, kind):
             return str(value) if isinstance(value, float) and not math.isfinite(value) else kind(value)
@@ -45,7 +48,9 @@ def as_config(value: Any, within: tuple[int, ...] = ()) -> Any:
         return None if value is None else str(value)
     if isinstance(value, Mapping):
         return {str(name): as_config(part, within) for name, part in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, set | frozenset):  # whose order is another one in each process
+        value = sorted(value, key=lambda part: str(as_config(part, within)))
+    if isinstance(value, list | tuple):
         many = len(value) > MOST_ITEMS and not all(isinstance(part, PLAIN) for part in value)
         return f"{len(value)} items" if many else [as_config(part, within) for part in value]
     if isinstance(value, partial):

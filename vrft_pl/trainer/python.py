@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from lightning.pytorch import Callback, LightningDataModule, LightningModule
@@ -53,20 +53,21 @@ class Trainer(RunTrainer):
     def __init__(
         self,
         folder: str | Path,
-        logger: Logger | Sequence[Logger] = (),
-        callbacks: Sequence[Callback] = (),
+        logger: Logger | Sequence[Logger] | Literal[False] | None = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         **kwargs: Any,
     ) -> None:
         quieten()
         run_folder = RunFolder(folder)
         run_folder.refuse_others()
         self.options = {**TRAINER_DEFAULTS, **kwargs}
-        self._given_callbacks, self._given_loggers = callbacks, logger
+        given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
+        self._given_callbacks, self._given_loggers = given, logger or ()
         self._told: Facts = {}
         super().__init__(
             default_root_dir=str(folder),
-            logger=with_metrics(run_folder.path, logger),
-            callbacks=all_callbacks(run_folder, callbacks, kwargs),
+            logger=with_metrics(run_folder.path, self._given_loggers),
+            callbacks=all_callbacks(run_folder, given, kwargs),
             **self.options,
         )
         self.keep_in(run_folder, lambda: {**code(), **self._told})
@@ -100,15 +101,16 @@ class Trainer(RunTrainer):
             What came of it.
 
         Raises:
-            InputError: If the folder holds a finished run that is not to be resumed, or another one than this; if the
-                strategy, or what callbacks ask of the module, does not allow to train; if an input is wrong, or the
-                export can't be pushed.
+            InputError: If the folder holds a finished run that is not to be resumed, or another one than this; if this
+                trainer has trained already, or the module has where a run goes on; if the strategy, or what callbacks
+                ask of the module, does not allow to train; if an input is wrong, or the export can't be pushed.
             SIGTERMException: If the process is told to end, which it does with 128 + the signal's number where nobody
                 catches it; the checkpoint of the last step is written by then.
         """
         folder, seen = self.run_folder, self.run_folder.progress()
         if folder.finished:
             return self._finished(resume)
+        self._refuse_trained(model, resume or ckpt_path is not None)
         self.refuse(model)
         measured = {"evaluate_before": evaluate_before, "evaluate_after": evaluate_after, "constants": constants}
         kwargs["ckpt_path"] = self._checkpoint(resume, ckpt_path)
@@ -154,6 +156,19 @@ class Trainer(RunTrainer):
             "data": as_config(data),
             **{name: as_config(callback)["init_args"] for name, callback in own.items()},
         }
+
+    def _refuse_trained(self, model: LightningModule, goes_on: bool) -> None:
+        """Refuse objects that hold steps of a run that broke off: the scores before training would be those after them.
+
+        Raises:
+            InputError: If this trainer has trained, or the module has where a run goes on.
+        """
+        for name, trainer in {"trainer": self, "module": model._trainer if goes_on else None}.items():
+            if trainer is not None and (steps := trainer.global_step):
+                raise InputError(
+                    f"Expected a {name} that has not trained yet, but this one has done {steps} steps. Make trainer, "
+                    "module and data anew; `resume=True` goes on from the newest checkpoint."
+                )
 
     def _finished(self, resume: bool) -> Summary:
         """What came of the run that the folder holds, for whoever would go on with it."""
