@@ -163,7 +163,7 @@ def test_a_run_that_is_finished_is_not_begun_again(run):
 def test_what_has_been_trained_with_is_no_beginning(run, tmp_path, monkeypatch):
     """The scores before training would be those of weights that have been trained."""
     trainer, module, data = (run[1][name] for name in ("trainer", "module", "data"))
-    new = Trainer(tmp_path, accelerator="cpu")
+    new = Trainer(tmp_path, accelerator="cpu", max_steps=1)
     with pytest.raises(InputError, match="Expected a module that has not trained yet, but this one has done 1 steps"):
         new.run(module, data, resume=True)
     monkeypatch.setattr(trainer, "run_folder", new.run_folder)
