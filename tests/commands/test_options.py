@@ -1,4 +1,5 @@
 import re
+import zipfile
 
 import pytest
 import yaml
@@ -85,3 +86,19 @@ def test_several_names_are_refused(capsys):
         main(["options", "data.Detection", "two\nlines"])
     assert stop.value.code == 2
     assert capsys.readouterr().err == "vrft_pl: Expected one name, but got 'data.Detection' 'two\\nlines'.\n"
+
+
+def test_source_that_python_reads_is_read_and_what_it_does_not_is_named(tmp_path, monkeypatch, capsys):
+    source = "class Mine:\n    def __init__(self, a='\xe9'): ...\n"
+    (tmp_path / "marked_of_mine.py").write_text(source, encoding="utf-8-sig")
+    (tmp_path / "latin_of_mine.py").write_text(f"# coding: latin-1\n{source}", encoding="latin-1")
+    (tmp_path / "broken_of_mine.py").write_text("class Mine(\n")
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as packed:
+        packed.writestr("packed_of_mine.py", source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path / "packed.zip"))
+    for name in ("marked_of_mine", "latin_of_mine", "packed_of_mine"):
+        assert "  a = '\xe9'\n" in said(capsys, f"{name}.Mine")
+    with pytest.raises(SystemExit):
+        said(capsys, "broken_of_mine.Mine")
+    assert "(broken_of_mine.py, line 1)" in capsys.readouterr().err

@@ -6,10 +6,11 @@ import ast
 import re
 from collections.abc import Sequence
 from functools import cache
+from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import griffe
 
@@ -40,7 +41,12 @@ SOURCES = Sources()
 
 @cache
 def module(path: str) -> griffe.Module | None:
-    """Read a module; ``None`` where there is none in Python."""
+    """Read a module; ``None`` where there is none in Python.
+
+    Raises:
+        SyntaxError: If its source is not Python.
+        ImportError: If its source is not in the encoding that it names.
+    """
     above, _, name = path.rpartition(".")
     spec = spec_of(path)
     folders = [Path(folder) for folder in (spec.submodule_search_locations if spec else None) or ()]
@@ -50,7 +56,7 @@ def module(path: str) -> griffe.Module | None:
     if spec is None or not str(spec.origin).endswith(".py"):
         return None
     file = Path(str(spec.origin))
-    code = file.read_text(encoding="utf-8")
+    code = str(cast(InspectLoader, spec.loader).get_source(spec.name))  # as Python reads it, also out of an archive
     found = griffe.visit(name, file, code, parent=package, modules_collection=SOURCES)
     found.lines_collection[file] = code.splitlines()
     return found

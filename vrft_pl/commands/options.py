@@ -39,11 +39,16 @@ def main(args: Sequence[str]) -> None:
     if packages:
         return
     section = sections(CHECK).get(name)
-    path = section.path if section else path_of(name)
-    if path is None:
-        print(f"vrft_pl: {unknown(name)}", file=sys.stderr)
+    try:
+        path = section.path if section else path_of(name)
+        wrong = unknown(name) if path is None else None
+        text = page(path, name if section else "") if path else ""
+    except (SyntaxError, ImportError) as error:
+        wrong = f"Expected Python in the source of {name}, but got what Python can't read: {error}."
+    if wrong:
+        print(f"vrft_pl: {wrong}", file=sys.stderr)
         sys.exit(2)
-    print(page(path, name if section else ""))
+    print(text)
 
 
 def path_of(name: str) -> str | None:
