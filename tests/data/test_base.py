@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
 from vrft_pl.data import Counting, CountingScenes, Mixture, ReasonJSON
@@ -59,6 +60,13 @@ def test_bad_rows_are_skipped_counted_and_named_if_asked_for(rows):
     with pytest.warns(UserWarning, match="rows of val/id"):
         task.setup("validate")
     assert set(task.skipped) == {"train/train", "val/id"}
+
+
+def test_the_first_rank_alone_tells_of_skipped_rows(rows, monkeypatch, recwarn):
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    task = Counting(train=rows, on_bad_row="skip")
+    assert len(task.datasets("train")["train"]) == 2
+    assert not [warning for warning in recwarn if "Skipped" in str(warning.message)]
 
 
 def test_a_source_without_a_good_row_stops_the_run(rows):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 import zlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
+from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import Dataset
 
 from vrft_pl.answers import Solution
@@ -186,7 +186,7 @@ class VisionTask(SampleData):
                 bad.append(str(error))
         if bad:
             self.skipped[part.key] = bad
-            warnings.warn(f"Skipped {len(bad)} of {len(source)} rows of {part.key}. First: {bad[0]}", stacklevel=2)
+            rank_zero_warn(f"Skipped {len(bad)} of {len(source)} rows of {part.key}. First: {bad[0]}")
         if not rows and not source.optional:
             raise InputError(f"Expected at least one good row in {part.key}, but all {len(source)} are bad: {bad[0]}")
         return Samples(part, rows)
