@@ -16,7 +16,7 @@ from vrft_pl.ablation import Ablation, Runner, Store, array_script, changed_keys
 from vrft_pl.ablation.runner import describe
 from vrft_pl.commands.errors import fail
 from vrft_pl.commands.in_process import InProcess
-from vrft_pl.commands.parser import OneLineParser
+from vrft_pl.commands.parser import ConfigArgumentParser
 from vrft_pl.commands.workers import WORKERS, ended_by_signals, work_together
 from vrft_pl.types import InputError
 
@@ -96,7 +96,7 @@ def main(args: Sequence[str]) -> None:
 
 def parsed(args: Sequence[str]) -> tuple[Ablation, AblateOptions, dict[str, Any]]:
     """Read the config and the options; and the config as it was written, with its defaults."""
-    parser = OneLineParser(prog="vrft_pl ablate", allow_abbrev=False)
+    parser = ConfigArgumentParser(prog="vrft_pl ablate", allow_abbrev=False)
     parser.add_argument("--config", action="config", help="a YAML file; later files and --key value override")
     parser.add_class_arguments(Ablation)
     parser.add_class_arguments(AblateOptions)

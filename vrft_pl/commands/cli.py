@@ -21,7 +21,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 from vrft_pl.callbacks import StepCheckpoint
 from vrft_pl.commands import reading
 from vrft_pl.commands.errors import fail, of_surroundings, out_of_memory
-from vrft_pl.commands.parser import OneLineParser
+from vrft_pl.commands.parser import ConfigArgumentParser
 from vrft_pl.commands.ranges import out_of_range, refuse_unusable, unwritable
 from vrft_pl.commands.run_options import RunOptions
 from vrft_pl.data import Source
@@ -69,7 +69,7 @@ class RunCLI(LightningCLI):
             trainer_class=RunTrainer,
             trainer_defaults=TRAINER_DEFAULTS,
             seed_everything_default=0,
-            parser_class=OneLineParser,
+            parser_class=ConfigArgumentParser,
             parser_kwargs={"prog": f"vrft_pl {command}"},
             subclass_mode_model=True,
             subclass_mode_data=True,
@@ -107,7 +107,7 @@ class RunCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Read the arguments, and refuse what their types allow and nothing can be done with."""
-        assert isinstance(parser, OneLineParser)
+        assert isinstance(parser, ConfigArgumentParser)
         parser.module = type(self).__module__
         try:
             limits = reading.limits_of(self.args)

@@ -17,7 +17,7 @@ from vrft_pl.commands.cli import RunCLI
 from vrft_pl.commands.errors import last_line, one_line
 from vrft_pl.commands.evaluate import score
 from vrft_pl.commands.fit import FitCLI
-from vrft_pl.commands.parser import OneLineParser
+from vrft_pl.commands.parser import ConfigArgumentParser
 from vrft_pl.data import SampleData, Source
 from vrft_pl.runs import RunFolder
 from vrft_pl.types import InputError
@@ -84,7 +84,7 @@ class InProcess:
 
     def source(self, config: Path) -> Source:
         """The training rows of a config."""
-        parser = OneLineParser(prog="vrft_pl ablate", allow_abbrev=False)
+        parser = ConfigArgumentParser(prog="vrft_pl ablate", allow_abbrev=False)
         parser.add_subclass_arguments(SampleData, "data", required=True)
         try:
             with quietly():

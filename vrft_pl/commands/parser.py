@@ -1,4 +1,4 @@
-"""The parser of every command that builds a run."""
+"""The parser of the commands that take a config."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_KEYS = "Unexpected config:"
 """How jsonargparse begins what it says of a file without keys."""
 
 
-class OneLineParser(LightningArgumentParser):
+class ConfigArgumentParser(LightningArgumentParser):
     """Reports a mistake in the arguments as one line and exits with 2."""
 
     values: Mapping[str, Any] = MappingProxyType({})

@@ -18,7 +18,7 @@ import torch
 from huggingface_hub import snapshot_download
 
 from vrft_pl.commands.errors import fail, last_line
-from vrft_pl.commands.parser import OneLineParser
+from vrft_pl.commands.parser import ConfigArgumentParser
 from vrft_pl.policy.checkpoint import resolve
 from vrft_pl.policy.loading import load_processor
 from vrft_pl.rollout.vllm.client import LOOPBACK, Server, read_token
@@ -82,7 +82,7 @@ class ServeOptions:
 
 def main(args: Sequence[str]) -> None:
     """Start servers, say when they answer, and end them with this command."""
-    parser = OneLineParser(prog="vrft_pl serve", allow_abbrev=False)
+    parser = ConfigArgumentParser(prog="vrft_pl serve", allow_abbrev=False)
     parser.add_argument("--config", action="config", help="a YAML file; later files and --key value override")
     parser.add_class_arguments(ServeOptions)
     config = parser.parse_args(args)
